@@ -1,0 +1,335 @@
+"""Every error of mailcfg, as one tree; `str(error)` is always fit to show to a person.
+
+Classes are told apart by what the reader does next: retype, ask someone, wait, call the operator.
+Data travels as attributes; the sentence is composed here, so that it is the same everywhere.
+
+MailcfgError
+├── InputError                  retype it
+│   ├── UnknownSubcommand
+│   └── BadValue                one field, one problem
+├── Refusal                     it is not going to happen; the sentence says why
+│   ├── NotAllowed              you may not; someone else may
+│   ├── NoChange                nothing to do
+│   ├── AlreadyOpen             another request is open
+│   ├── AlreadySettled          the request has moved on
+│   └── UnknownRequest
+├── CouldNotCheck               a look-up failed, so nothing was done: try again
+├── OperatorError               the deployment is wrong: call whoever runs it
+│   ├── SettingsError           one line per fault
+│   ├── PortInUse
+│   ├── DatabaseError
+│   └── Tampered                a stored row does not match its seal
+├── CliqError                   the Cliq API said no, or nothing
+│   ├── NotSent                 never left: no effect, may be sent again
+│   ├── Ambiguous               may have taken effect: read before anything else
+│   ├── ServerError             5xx: ambiguous for a write
+│   ├── MalformedAnswer         2xx that cannot be read: ambiguous for a write
+│   ├── RateLimited             wait until `retry_at`
+│   ├── BudgetSpent             our own limit, below Zoho's: wait until `retry_at`
+│   ├── AuthError               the access token was refused, also after a refresh
+│   ├── ScopeError              the token lacks a scope
+│   ├── PermissionDenied        the Zoho user may not
+│   ├── BadRequest, NotFound, MethodError, NotAcceptable
+│   └── NotApplied              accepted, but the read-back shows something else
+└── OAuthError                  Zoho's accounts server said no
+    ├── ReauthRequired          a person must authorise again
+    ├── OAuthConfigError        client id, secret or data centre is wrong
+    ├── OAuthThrottled          wait until `retry_at`
+    └── OAuthUnavailable        out of reach, or an answer nobody can read
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+
+class MailcfgError(Exception):
+    """The root: whatever mailcfg raises on purpose."""
+
+
+class InputError(MailcfgError):
+    """What was typed cannot be understood; the sentence says what was wrong and the right form."""
+
+
+class UnknownSubcommand(InputError):
+    def __init__(self, typed: str, nearest: str | None) -> None:
+        hint = f"Did you mean `/mailcfg {nearest}`?" if nearest else "Try `/mailcfg help`."
+        super().__init__(f"I do not know `{typed}`. {hint}")
+        self.typed = typed
+        self.nearest = nearest
+
+
+class BadValue(InputError):
+    """One field has a value that must not reach the API.
+
+    `field` is the API's name of the field (`email_id`, `dkim_key_size`, …) or `reason`, so that a
+    form can put the sentence beside the right input.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(problem)
+        self.field = field
+
+
+class Refusal(MailcfgError):
+    """The wish is understood and refused; nothing was changed."""
+
+
+class NotAllowed(Refusal):
+    """This person may not do this. `code` is the policy's reason code, for the audit."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class NoChange(Refusal):
+    """What is asked for is already so."""
+
+
+class AlreadyOpen(Refusal):
+    """An organisation has at most one open request."""
+
+    def __init__(self, number: int, link: str | None = None) -> None:
+        where = f"<{link}|#{number}>" if link else f"#{number}"
+        super().__init__(
+            f"Request {where} is still open, and there is one at a time. "
+            "See it with `/mailcfg pending`; whoever asked for it can `/mailcfg withdraw` it."
+        )
+        self.number = number
+        self.link = link
+
+
+class AlreadySettled(Refusal):
+    """The request has left the state in which this was possible."""
+
+
+class UnknownRequest(Refusal):
+    def __init__(self) -> None:
+        super().__init__("I do not know that request. See the open one with `/mailcfg pending`.")
+
+
+class CouldNotCheck(MailcfgError):
+    """A look-up that a decision needs has failed, so nothing was decided."""
+
+
+class OperatorError(MailcfgError):
+    """The deployment cannot work like this; whoever runs it must act."""
+
+
+class SettingsError(OperatorError):
+    """Missing or impossible settings; each fault is one line that names the variable and the cure."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = tuple(faults)
+
+
+class PortInUse(OperatorError):
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(
+            f"Port {port} on {host} is in use. Stop what uses it, or choose another port "
+            "(0 picks a free one)."
+        )
+        self.host = host
+        self.port = port
+
+
+class DatabaseError(OperatorError):
+    """The database cannot be opened, or is not the one this version expects."""
+
+
+class Tampered(OperatorError):
+    """A stored request or decision does not match its digest or MAC; nothing is sent."""
+
+
+class CliqError(MailcfgError):
+    """A call to the Cliq API that did not succeed.
+
+    `method` is the HTTP method; `status`, `code` and `message` are what the API answered, where it
+    answered. The API's prose is kept for the log only: people get our sentence.
+    """
+
+    sentence = "Zoho Cliq did not accept the call."
+
+    def __init__(
+        self,
+        method: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        message: str | None = None,
+        sentence: str | None = None,
+    ) -> None:
+        super().__init__(sentence or self.sentence)
+        self.method = method
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+class NotSent(CliqError):
+    sentence = "Zoho Cliq cannot be reached; nothing was sent."
+
+
+class Ambiguous(CliqError):
+    sentence = "Zoho Cliq did not answer in time, so it is not known whether the call took effect."
+
+
+class ServerError(CliqError):
+    sentence = (
+        "Zoho Cliq has a fault of its own (it answered with a server error). Try again later."
+    )
+
+
+class MalformedAnswer(CliqError):
+    sentence = "Zoho Cliq gave an answer that makes no sense. Try again later."
+
+
+class RateLimited(CliqError):
+    """Throttled; nothing may be sent for this organisation before `retry_at` (UTC)."""
+
+    def __init__(
+        self,
+        method: str,
+        *,
+        retry_at: datetime,
+        source: str,
+        status: int | None = None,
+        code: str | None = None,
+        message: str | None = None,
+    ) -> None:
+        super().__init__(
+            method,
+            status=status,
+            code=code,
+            message=message,
+            sentence=(
+                "Zoho Cliq has locked its API because of too many calls; "
+                f"mailcfg goes on at {retry_at:%H:%M} UTC."
+            ),
+        )
+        self.retry_at = retry_at
+        self.source = source
+
+
+class BudgetSpent(CliqError):
+    """Our own limit, kept below Zoho's so that no lock ever starts; free again at `retry_at`."""
+
+    def __init__(self, method: str, *, retry_at: datetime) -> None:
+        super().__init__(
+            method,
+            sentence=(
+                "mailcfg has used up its calls to Zoho Cliq for this minute; "
+                f"try again at {retry_at:%H:%M:%S} UTC."
+            ),
+        )
+        self.retry_at = retry_at
+
+
+class AuthError(CliqError):
+    sentence = (
+        "Zoho Cliq refuses mailcfg's access token. Ask whoever runs mailcfg to authorise it again."
+    )
+
+
+class ScopeError(CliqError):
+    """The token lacks `required`, a scope such as `ZohoCliq.Organisation.READ`."""
+
+    def __init__(
+        self,
+        method: str,
+        *,
+        required: str,
+        status: int | None = None,
+        code: str | None = None,
+        message: str | None = None,
+    ) -> None:
+        super().__init__(
+            method,
+            status=status,
+            code=code,
+            message=message,
+            sentence=(
+                f"mailcfg's Zoho token lacks the scope {required}. Ask whoever runs mailcfg to "
+                "authorise it again with that scope."
+            ),
+        )
+        self.required = required
+
+
+class PermissionDenied(CliqError):
+    sentence = (
+        "Zoho Cliq says that mailcfg's Zoho user may not do this: it must be a full Admin of the "
+        "organisation, and its token needs all three ZohoCliq.Organisation scopes."
+    )
+
+
+class BadRequest(CliqError):
+    sentence = "Zoho Cliq refused the values that were sent."
+
+
+class NotFound(CliqError):
+    sentence = "Zoho Cliq does not know this address of its API; check CLIQ_API_URL."
+
+
+class MethodError(CliqError):
+    sentence = "Zoho Cliq does not allow this kind of call."
+
+
+class NotAcceptable(CliqError):
+    sentence = "Zoho Cliq cannot answer in JSON."
+
+
+class NotApplied(CliqError):
+    """Accepted, but a read afterwards shows other values in `fields` (API names)."""
+
+    def __init__(self, method: str, fields: Sequence[str]) -> None:
+        listed = ", ".join(fields)
+        super().__init__(
+            method, sentence=f"Zoho Cliq accepted the change but does not show it ({listed})."
+        )
+        self.fields = tuple(fields)
+
+
+class OAuthError(MailcfgError):
+    """The accounts server gave no access token. `error` is its own word, where it said one."""
+
+    sentence = "Zoho gave mailcfg no access token."
+
+    def __init__(self, *, error: str | None = None, sentence: str | None = None) -> None:
+        super().__init__(sentence or self.sentence)
+        self.error = error
+
+
+class ReauthRequired(OAuthError):
+    sentence = (
+        "Zoho no longer accepts mailcfg's refresh token. Ask whoever runs mailcfg to authorise it "
+        "again and to set ZOHO_REFRESH_TOKEN."
+    )
+
+
+class OAuthConfigError(OAuthError):
+    sentence = (
+        "Zoho does not accept mailcfg's client: ZOHO_CLIENT_ID or ZOHO_CLIENT_SECRET is wrong, or "
+        "ZOHO_DATA_CENTER is not the one where they were made."
+    )
+
+
+class OAuthThrottled(OAuthError):
+    """Too many token requests; refreshing goes on at `retry_at` (UTC). Never a reason to re-authorise."""
+
+    def __init__(self, *, retry_at: datetime) -> None:
+        super().__init__(
+            error="Access Denied",
+            sentence=(
+                "Zoho has paused token requests because there were too many; "
+                f"mailcfg goes on at {retry_at:%H:%M} UTC."
+            ),
+        )
+        self.retry_at = retry_at
+
+
+class OAuthUnavailable(OAuthError):
+    sentence = "Zoho's accounts server cannot be reached, or answers nonsense. Try again later."
