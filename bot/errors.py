@@ -91,14 +91,12 @@ class NoChange(Refusal):
 class AlreadyOpen(Refusal):
     """An organisation has at most one open request."""
 
-    def __init__(self, number: int, link: str | None = None) -> None:
-        where = f"<{link}|#{number}>" if link else f"#{number}"
+    def __init__(self, number: int) -> None:
         super().__init__(
-            f"Request {where} is still open, and there is one at a time. "
-            "See it with `/mailcfg pending`; whoever asked for it can `/mailcfg withdraw` it."
+            f"Request #{number} is still open, and there is one at a time. See it with "
+            "`/mailcfg pending`; whoever asked for it can `/mailcfg withdraw` it."
         )
         self.number = number
-        self.link = link
 
 
 class AlreadySettled(Refusal):

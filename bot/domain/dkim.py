@@ -31,8 +31,13 @@ def public_key(record: str) -> str:
 
 
 def same_record(one: str, other: str) -> bool:
-    """Whether two values publish the same key: the same `p=`, however it is spaced."""
-    return public_key(one) == public_key(other)
+    """Whether two values publish the same key: the same `p=`, however it is spaced.
+
+    Values without a key are the same only if they are the same text.
+    """
+    if one.strip() == other.strip():
+        return True
+    return public_key(one) != "" and public_key(one) == public_key(other)
 
 
 def key_bits(record: str) -> int | None:

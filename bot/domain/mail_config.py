@@ -78,6 +78,10 @@ def same_name(one: str, other: str) -> bool:
     return unicodedata.normalize("NFC", one).strip() == unicodedata.normalize("NFC", other).strip()
 
 
+def _same_host(one: str, other: str) -> bool:
+    return one.lower() == other.lower()
+
+
 def is_in_place(base: MailConfig | None, live: MailConfig | None) -> bool:
     """Whether nothing that people decide about has moved between `base` and `live`.
 
@@ -89,7 +93,7 @@ def is_in_place(base: MailConfig | None, live: MailConfig | None) -> bool:
         same_address(base.email_id, live.email_id)
         and same_name(base.name, live.name)
         and base.cname_status == live.cname_status
-        and base.dkim_host.lower() == live.dkim_host.lower()
+        and _same_host(base.dkim_host, live.dkim_host)
         and dkim.same_record(base.dkim_value, live.dkim_value)
     )
 
@@ -128,6 +132,21 @@ class Patch:
         """The API names of what was asked, in the API's order."""
         return tuple(f.name for f in fields(self) if getattr(self, f.name) is not None)
 
+    def beyond(self, base: MailConfig | None) -> Patch:
+        """Only what differs from `base`: a form sends back every field, asked or not."""
+        if base is None:
+            return self
+        return Patch(
+            name=None if self.name is None or same_name(self.name, base.name) else self.name,
+            email_id=(
+                None
+                if self.email_id is None or same_address(self.email_id, base.email_id)
+                else self.email_id
+            ),
+            cname_status=None if self.cname_status == base.cname_status else self.cname_status,
+            dkim_key_size=None if self.dkim_key_size == base.dkim_bits else self.dkim_key_size,
+        )
+
     def over(self, base: MailConfig | None) -> Wanted:
         """The full record to be sent, on top of `base`.
 
@@ -137,8 +156,10 @@ class Patch:
         """
         missing = [f for f in ("email_id", "name") if base is None and getattr(self, f) is None]
         if missing:
-            typed = " and ".join({"email_id": "`email=…`", "name": "`name=…`"}[f] for f in missing)
-            raise InputError(f"No custom sender is set yet, so {typed} is needed as well.")
+            typed = {"email_id": "`email=…`", "name": "`name=…`"}
+            needed = " and ".join(typed[f] for f in missing)
+            verb = "is" if len(missing) == 1 else "are"
+            raise InputError(f"No custom sender is set yet, so {needed} {verb} needed as well.")
         name, email_id = self.name, self.email_id
         if base is not None:
             name, email_id = name or base.name, email_id or base.email_id
@@ -198,14 +219,17 @@ class Wanted:
         return base is None or not same_address(self.email_id, base.email_id)
 
     def unmet(self, live: MailConfig | None, base: MailConfig | None) -> tuple[str, ...]:
-        """The asked fields that `live` does not show (API names); empty means the target is reached.
+        """The fields that `live` does not show (API names); empty means the target is reached.
 
-        A key size counts as met once the key is another one than in `base`, even if its size is not
-        the one asked for: that is worth a warning, not a second write.
+        Those that were asked for count, and always the address: whatever was approved, a sender at
+        another address is not it. A key size counts as met once the key is another one than in
+        `base`, even if its size is not the one asked for: that is worth a warning, not a second
+        write.
         """
+        needed = tuple(dict.fromkeys((*self.asked, "email_id")))
         if live is None:
-            return self.asked
-        return tuple(f for f in self.asked if not self._is_met(f, live, base))
+            return needed
+        return tuple(f for f in needed if not self._is_met(f, live, base))
 
     def _is_met(self, field: str, live: MailConfig, base: MailConfig | None) -> bool:
         if field == "email_id":
@@ -279,7 +303,7 @@ def diff_configs(old: MailConfig | None, new: MailConfig | None) -> tuple[FieldC
     rows = [
         ("Address", _get(old, "email_id"), _get(new, "email_id"), same_address),
         ("Display name", _get(old, "name"), _get(new, "name"), same_name),
-        ("DKIM host", _get(old, "dkim_host"), _get(new, "dkim_host"), str.__eq__),
+        ("DKIM host", _get(old, "dkim_host"), _get(new, "dkim_host"), _same_host),
         ("CNAME status", _get(old, "cname_status"), _get(new, "cname_status"), str.__eq__),
     ]
     changes = [
@@ -291,6 +315,11 @@ def diff_configs(old: MailConfig | None, new: MailConfig | None) -> tuple[FieldC
     if not dkim.same_record(_get(old, "dkim_value") or "", _get(new, "dkim_value") or ""):
         changes.append(FieldChange("DKIM key", key_summary(old), key_summary(new)))
     return tuple(changes)
+
+
+def drift(approved: MailConfig | None, live: MailConfig | None) -> tuple[FieldChange, ...]:
+    """What somebody changed outside approval. A moved status is no drift: it is told by itself."""
+    return tuple(c for c in diff_configs(approved, live) if c.label != "CNAME status")
 
 
 def key_summary(config: MailConfig | None) -> str | None:
@@ -357,15 +386,13 @@ def clean_address(text: str) -> str:
 
 def _clean_domain(domain: str) -> str:
     try:
-        encoded = idna.encode(domain.lower(), uts46=True).decode()
+        encoded = idna.encode(domain.lower(), uts46=True).decode().removesuffix(".")
     except idna.IDNAError as error:
         raise BadValue("email_id", f"`{shown(domain)}` is no domain name.") from error
     if "." not in encoded:
         raise BadValue(
             "email_id", f"The domain `{shown(domain)}` has no dot. Try `email=scott@acme.example`."
         )
-    if len(encoded) > 253:
-        raise BadValue("email_id", "The domain is longer than 253 characters.")
     return encoded
 
 

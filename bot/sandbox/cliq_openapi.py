@@ -1,0 +1,170 @@
+"""The OpenAPI 3.1 document of the emulated API, in the documented profile.
+
+It describes what the emulator does, so that a generic client or fuzzer can be pointed at it; its
+patterns and lists are those that the emulator checks with.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.sandbox.cliq_config import (
+    EMAIL_PATTERN,
+    KEY_SIZES,
+    NAME_PATTERN,
+    PATH,
+    REQUIRED,
+    STATUSES,
+)
+from bot.sandbox.cliq_profile import ALLOWED_METHODS, SENTENCES
+
+DOCUMENT_PATH = "/openapi.json"
+
+Json = dict[str, Any]
+
+EXAMPLE = {
+    "name": "Scott",
+    "email_id": "scott.fisher@acme.example",
+    "cname_status": "verified",
+    "dkim_key_size": 2048,
+}
+
+
+def openapi_document(*, is_strict: bool) -> Json:
+    """The document; `is_strict` says that PUT always needs everything (the switch `strict_put`)."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Emulated Zoho Cliq: custom email",
+            "version": "2",
+            "description": "The organisation's custom sender of notification mail, as an emulator "
+            "plays it. 20 calls a minute for each user and method, then 600 seconds of 429.",
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"bearer": []}],
+        "paths": {PATH: {"get": _get(), "put": _put(), "delete": _delete()}},
+        "components": {
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An access token of a full Admin, from POST /oauth/v2/token.",
+                }
+            },
+            "schemas": {
+                "Arguments": _arguments(is_strict=is_strict),
+                "Answer": _answer(),
+                "Configuration": _configuration(),
+                "Error": _object({"message": {"type": "string"}}, required=["message"]),
+            },
+        },
+    }
+
+
+def _get() -> Json:
+    return {
+        "operationId": "retrieveMailConfiguration",
+        "summary": "Retrieve the mail configuration",
+        "description": "Needs the scope ZohoCliq.Organisation.READ.",
+        "responses": {"200": _success(), **_errors()},
+    }
+
+
+def _put() -> Json:
+    return {
+        "operationId": "updateMailConfiguration",
+        "summary": "Update the mail configuration",
+        "description": "Needs the scope ZohoCliq.Organisation.UPDATE. With nothing configured, "
+        f"{', '.join(REQUIRED)} are all required, and 400 says that one is missing; later, what is "
+        "not sent stays as it is. A new domain or another key size makes a new DKIM key.",
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": _ref("Arguments"), "example": EXAMPLE}},
+        },
+        "responses": {"200": _success(), **_errors()},
+    }
+
+
+def _delete() -> Json:
+    return {
+        "operationId": "resetMailConfiguration",
+        "summary": "Reset the mail configuration",
+        "description": "Needs the scope ZohoCliq.Organisation.DELETE. May be repeated.",
+        "responses": {"204": {"description": "No custom sender is configured."}, **_errors()},
+    }
+
+
+def _arguments(*, is_strict: bool) -> Json:
+    """Without `strict_put`, what is required depends on the state, which only prose can say."""
+    properties = {
+        "name": {
+            "type": "string",
+            "pattern": NAME_PATTERN,
+            "description": "Display name of the sender; not blank.",
+        },
+        "email_id": {
+            "type": "string",
+            "pattern": EMAIL_PATTERN,
+            "description": "Address of the sender: one @, and a domain with a dot.",
+        },
+        "cname_status": {
+            "type": "string",
+            "enum": list(STATUSES),
+            "description": "Verification status of the CNAME record, as the caller states it.",
+        },
+        "dkim_key_size": {
+            "type": "integer",
+            "enum": list(KEY_SIZES),
+            "description": "Size of the DKIM key in bits, written without a fraction.",
+        },
+    }
+    if is_strict:
+        return _object(properties, required=list(REQUIRED))
+    return {**_object(properties), "minProperties": 1}
+
+
+def _answer() -> Json:
+    nothing: Json = {"type": "object", "maxProperties": 0, "description": "Nothing is configured."}
+    data = {"anyOf": [_ref("Configuration"), nothing]}
+    return _object({"url": {"const": PATH}, "data": data}, required=["url", "data"])
+
+
+def _configuration() -> Json:
+    status = {"type": "string", "enum": list(STATUSES)}
+    properties = {
+        "email_id": {"type": "string"},
+        "name": {"type": "string"},
+        "dkim_value": {"type": "string", "pattern": "^k=rsa; p=[A-Za-z0-9+/]+={0,2}$"},
+        "dkim_status": status,
+        "dkim_host": {"type": "string", "pattern": "^[0-9]+\\._domainkey\\."},
+        "cname_status": status,
+    }
+    return _object(properties, required=list(properties))
+
+
+def _object(properties: Json, required: list[str] | None = None) -> Json:
+    schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {**schema, "required": required} if required else schema
+
+
+def _success() -> Json:
+    return {
+        "description": "The configuration.",
+        "content": {"application/json": {"schema": _ref("Answer")}},
+    }
+
+
+def _errors() -> Json:
+    """All eight of the vendor's page for every call: the order of checks makes each reachable."""
+    content = {"application/json": {"schema": _ref("Error")}}
+    errors: Json = {
+        str(status): {"description": sentence, "content": content}
+        for status, sentence in SENTENCES.items()
+    }
+    allow = {"required": True, "schema": {"const": ", ".join(ALLOWED_METHODS)}}
+    errors["405"] = {**errors["405"], "headers": {"Allow": allow}}
+    return errors
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}

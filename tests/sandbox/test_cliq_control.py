@@ -1,0 +1,352 @@
+"""The control endpoint of the emulated Zoho, and the faults it plans."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from cliq_bench import CONTROL_TOKEN, Zoho, served_zoho
+
+from bot.sandbox.cliq import start
+from bot.sandbox.cliq_faults import Fault, FaultKind
+
+
+@pytest.fixture
+async def zoho() -> AsyncIterator[Zoho]:
+    async with served_zoho() as it:
+        yield it
+
+
+async def plan(zoho: Zoho, fault: str, **more: Any) -> None:
+    answer = await zoho.control("POST", "faults", {"fault": fault, **more})
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}])
+async def test_control_needs_its_own_token(zoho: Zoho, headers: dict[str, str]) -> None:
+    paths = ["state", "nowhere"]
+    answers = [await zoho.http.get(f"/__control/{path}", headers=headers) for path in paths]
+
+    assert [a.status_code for a in answers] == [401, 401]
+
+
+async def test_the_apis_token_does_not_open_the_control_endpoint(zoho: Zoho) -> None:
+    assert (await zoho.call("GET", "/__control/state")).status_code == 401
+
+
+async def test_state_shows_everything_with_tokens_masked(zoho: Zoho) -> None:
+    await zoho.tokens()
+    zoho.emulator.issue_code()
+    answer = await zoho.control("GET", "state")
+
+    state, mine = answer.json(), zoho.emulator.credentials
+    assert state["organisations"]["acme"]["configuration"]["email_id"] == "scott@acme.example"
+    assert set(state["users"]) == {"admin", "cliq_admin", "member", "inactive", "outsider"}
+    assert mine.client_id in {client["id"] for client in state["clients"]}
+    assert len(state["access_tokens"]) == 2
+    assert len(state["codes"]) == 1
+    assert state["now"] == "2026-11-22T12:00:00+00:00"
+    assert "BEGIN PRIVATE KEY" in next(iter(state["keys"].values()))
+    assert mine.access_token not in answer.text
+    assert mine.refresh_token not in answer.text
+    assert mine.client_secret not in answer.text
+    assert f"{mine.access_token[:9]}…" in {token["token"] for token in state["access_tokens"]}
+
+
+async def test_reset_goes_back_to_the_seed_with_the_same_credentials(zoho: Zoho) -> None:
+    seed = await zoho.data()
+    await zoho.put({"email_id": "it@other.example"})
+    await zoho.control("PUT", "profile", {"profile": "observed"})
+    await plan(zoho, "status", code=500)
+    for _ in range(21):
+        await zoho.delete()
+
+    await zoho.control("POST", "reset")
+
+    assert await zoho.data() == seed
+    assert zoho.emulator.writes() == []
+    assert [r.method for r in zoho.emulator.requests] == ["GET"]
+    assert "access_token" in (await zoho.tokens()).json()
+
+
+async def test_a_profile_and_single_switches_are_set_together(zoho: Zoho) -> None:
+    body = {"profile": "observed", "switches": {"sticky_email": False, "retry_after": True}}
+    answer = await zoho.control("PUT", "profile", body)
+
+    assert answer.json()["profile"] == "observed"
+    switches = answer.json()["switches"]
+    assert (switches["error_codes"], switches["sticky_email"]) == (True, False)
+    assert switches["retry_after"] is True
+
+
+async def test_a_switch_alone_leaves_the_others_as_they_are(zoho: Zoho) -> None:
+    await zoho.control("PUT", "profile", {"profile": "observed"})
+    answer = await zoho.control("PUT", "profile", {"switches": {"throttle": False}})
+
+    assert answer.json()["switches"]["error_codes"] is True
+
+
+async def test_the_clock_moves_by_seconds_and_to_a_time(zoho: Zoho) -> None:
+    moved = await zoho.control("POST", "clock", {"advance_seconds": 600})
+    put = await zoho.control("POST", "clock", {"set": "2026-11-23T12:00:00Z"})
+
+    assert moved.json() == {"now": "2026-11-22T12:10:00+00:00"}
+    assert put.json() == {"now": "2026-11-23T12:00:00+00:00"}
+
+
+async def test_tokens_of_any_user_and_scope_are_forged_and_expired(zoho: Zoho) -> None:
+    body = {"user": "member", "scopes": ["ZohoCliq.Organisation.READ"]}
+    token = (await zoho.control("POST", "tokens", body)).json()["token"]
+    assert (await zoho.get(token=token)).status_code == 403
+
+    expired = await zoho.control("DELETE", "tokens", {"token": token})
+    assert expired.status_code == 200
+    assert (await zoho.get(token=token)).status_code == 401
+
+
+async def test_codes_are_forged(zoho: Zoho) -> None:
+    code = (await zoho.control("POST", "codes", {"user": "admin"})).json()["code"]
+
+    answer = await zoho.tokens(grant_type="authorization_code", code=code)
+
+    assert "refresh_token" in answer.json()
+
+
+async def test_a_users_role_and_activity_change(zoho: Zoho) -> None:
+    demoted = await zoho.control("PUT", "users/admin", {"role": "member"})
+    assert demoted.json()["role"] == "member"
+    assert (await zoho.get()).status_code == 403
+
+    await zoho.control("PUT", "users/admin", {"role": "admin", "active": False})
+    assert (await zoho.get()).status_code == 403
+    await zoho.control("PUT", "users/admin", {"active": True})
+    assert (await zoho.get()).status_code == 200
+
+
+async def test_another_administrators_edit_may_force_what_no_put_can(zoho: Zoho) -> None:
+    forced = {"name": "Panel", "dkim_status": "verified", "cname_status": "expired"}
+    answer = await zoho.control("PUT", "configuration", {**forced, "dkim_value": "p="})
+
+    assert await zoho.data() == answer.json()
+    assert answer.json().items() >= {**forced, "dkim_value": "p="}.items()
+
+
+async def test_an_empty_edit_unsets_and_a_full_one_sets_again(zoho: Zoho) -> None:
+    await zoho.control("PUT", "configuration", {})
+    assert await zoho.data() == {}
+
+    fresh = {"email_id": "it@acme.example", "name": "IT"}
+    await zoho.control("PUT", "configuration", fresh)
+    data = await zoho.data()
+    assert data.items() >= fresh.items()
+    assert data["dkim_value"].startswith("k=rsa; p=")
+
+
+async def test_the_zone_decides_the_dkim_status(zoho: Zoho) -> None:
+    record = await zoho.data()
+    host, value = record["dkim_host"], record["dkim_value"]
+    records = [
+        {"name": host, "type": "TXT", "values": [value]},
+        {"name": host, "type": "CAA", "values": ['0 issue "ca.example"']},
+    ]
+
+    await zoho.control("PUT", "zone", {"records": records})
+
+    assert (await zoho.data())["dkim_status"] == "verified"
+
+
+async def test_the_request_log_tells_who_called_what_and_what_was_written(zoho: Zoho) -> None:
+    await zoho.get()
+    await zoho.http.get("/nowhere")
+    await zoho.put({"name": "IT"})
+    seen = (await zoho.control("GET", "requests")).json()
+
+    assert seen["counters"] == {"GET 200": 1, "GET 401": 1, "PUT 200": 1}
+    put = seen["requests"][-1]
+    assert (put["method"], put["user"], put["body"]) == ("PUT", "admin", '{"name":"IT"}')
+    assert put["token"] == f"{zoho.emulator.credentials.access_token[:9]}…"
+    assert seen["writes"][0]["body"] == {"name": "IT"}
+
+
+BAD_CALLS: list[tuple[str, str, Any, str]] = [
+    ("PUT", "profile", {"profile": "real"}, "there is no profile 'real'"),
+    ("PUT", "profile", {"switches": {"sticky": True}}, "there is no switch 'sticky'"),
+    ("PUT", "profile", {"switches": {"throttle": "no"}}, "switches.throttle: Input should be"),
+    ("PUT", "profile", {"switch": {}}, "switch: Extra inputs are not permitted"),
+    ("POST", "lock", {"user": "eve", "locked": True}, "there is no user 'eve'; there are admin,"),
+    ("POST", "lock", {"user": "admin"}, "locked: Field required"),
+    ("POST", "clock", {}, "give either advance_seconds or set"),
+    ("POST", "clock", {"advance_seconds": -1}, "the clock only moves forwards"),
+    ("POST", "clock", {"advance_seconds": 1e300}, "the clock moves at most ten years"),
+    ("POST", "clock", {"set": "yesterday"}, "set: Input should be a valid datetime"),
+    ("POST", "tokens", {"user": "eve"}, "there is no user 'eve'"),
+    ("DELETE", "tokens", {"token": "1000.x.y"}, "there is no such token"),
+    ("PUT", "users/eve", {"active": True}, "there is no user 'eve'"),
+    ("PUT", "users/admin", {"role": "boss"}, "role: Input should be 'member'"),
+    ("PUT", "configuration", {"email": "a@b.example"}, "there is no field 'email'"),
+    ("PUT", "configuration", {"email_id": "nowhere"}, "email_id cannot be 'nowhere'"),
+    ("PUT", "configuration", {"self": 1}, "there is no field 'self'"),
+    ("PUT", "zone", {"records": [{"values": []}]}, "records.0.name: Field required"),
+    ("POST", "faults", {"fault": "fire"}, "fault: Input should be 'status'"),
+    ("POST", "faults", {"fault": "html", "next": 0}, "next: Input should be greater"),
+    ("POST", "faults", {"fault": "delay", "seconds": -1}, "seconds: Input should be greater"),
+    ("POST", "faults", {"fault": "status", "code": 99}, "code: Input should be greater"),
+    ("POST", "faults", ["status"], "the body must be a JSON object"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "problem"), BAD_CALLS)
+async def test_bad_input_is_answered_in_a_sentence(
+    zoho: Zoho, method: str, path: str, body: Any, problem: str
+) -> None:
+    answer = await zoho.control(method, path, body)
+
+    assert answer.status_code == 400
+    assert problem in answer.json()["error"]
+
+
+async def test_a_span_that_is_no_number_is_answered_in_a_sentence(zoho: Zoho) -> None:
+    headers = {"Authorization": f"Bearer {CONTROL_TOKEN}"}
+    content = b'{"advance_seconds": NaN}'
+    answer = await zoho.http.post("/__control/clock", headers=headers, content=content)
+
+    assert answer.status_code == 400
+    assert "advance_seconds: Input should be a finite number" in answer.json()["error"]
+
+
+async def test_an_edit_with_nothing_configured_needs_address_and_name(zoho: Zoho) -> None:
+    await zoho.delete()
+    answer = await zoho.control("PUT", "configuration", {"name": "IT"})
+
+    assert answer.json()["error"].endswith("so email_id and name are both needed")
+
+
+async def test_unknown_control_calls_are_told_the_known_ones(zoho: Zoho) -> None:
+    unknown = await zoho.control("GET", "nowhere")
+    wrong = await zoho.control("POST", "state")
+
+    assert (unknown.status_code, wrong.status_code) == (404, 405)
+    assert "there are GET state, POST reset," in wrong.json()["error"]
+
+
+async def test_a_zone_kept_elsewhere_is_not_set_here() -> None:
+    async with served_zoho(lookup_txt=lambda name: [], configured=False) as zoho:
+        answer = await zoho.control("PUT", "zone", {"records": []})
+
+        assert answer.json()["error"].startswith("this emulator looks at another zone")
+
+
+async def test_a_status_fault_hits_the_next_calls_of_its_method_without_effect(
+    zoho: Zoho,
+) -> None:
+    await plan(zoho, "status", code=503, method="PUT", next=2)
+
+    assert (await zoho.get()).status_code == 200
+    statuses = [(await zoho.put({"name": "IT"})).status_code for _ in range(3)]
+    assert statuses == [503, 503, 200]
+    assert len(zoho.emulator.writes()) == 1
+
+
+async def test_a_status_fault_speaks_the_message_of_its_status(zoho: Zoho) -> None:
+    await plan(zoho, "status", code=401)
+    answer = await zoho.get()
+
+    assert answer.status_code == 401
+    assert answer.json() == {"message": "Request was rejected because of invalid AuthToken."}
+
+
+async def test_a_delayed_call_is_answered_late_but_well(zoho: Zoho) -> None:
+    await plan(zoho, "delay", seconds=0.05)
+
+    assert (await zoho.get()).status_code == 200
+
+
+async def test_a_timeout_before_effect_writes_nothing(zoho: Zoho) -> None:
+    await plan(zoho, "timeout_before_effect", method="PUT")
+
+    with pytest.raises(httpx.ReadTimeout):
+        await zoho.put({"name": "IT"}, timeout=0.2)
+    assert (await zoho.data())["name"] == "Scott Fisher"
+
+
+async def test_a_timeout_after_effect_writes(zoho: Zoho) -> None:
+    await plan(zoho, "timeout_after_effect", method="PUT")
+
+    with pytest.raises(httpx.ReadTimeout):
+        await zoho.put({"name": "IT"}, timeout=0.2)
+    assert (await zoho.data())["name"] == "IT"
+    put = zoho.emulator.requests[0]
+    assert (put.fault, put.status) == ("timeout_after_effect", None)
+
+
+async def test_a_reset_after_effect_writes_and_drops_the_connection(zoho: Zoho) -> None:
+    await plan(zoho, "reset_after_effect", method="DELETE")
+
+    with pytest.raises(httpx.NetworkError):
+        await zoho.delete()
+    assert await zoho.data() == {}
+
+
+async def test_a_truncated_answer_ends_in_its_middle(zoho: Zoho) -> None:
+    await plan(zoho, "truncated", method="PUT")
+
+    with pytest.raises(httpx.RemoteProtocolError, match="without sending complete"):
+        await zoho.put({"name": "IT"})
+    assert (await zoho.data())["name"] == "IT"
+
+
+async def test_a_truncated_answer_without_a_body_is_no_answer(zoho: Zoho) -> None:
+    await plan(zoho, "truncated", method="DELETE")
+
+    with pytest.raises(httpx.NetworkError):
+        await zoho.delete()
+    assert await zoho.data() == {}
+
+
+async def test_html_instead_of_an_answer(zoho: Zoho) -> None:
+    await plan(zoho, "html")
+    answer = await zoho.put({"name": "IT"})
+
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/html")
+    assert zoho.emulator.writes() == []
+
+
+async def test_a_redirect_leads_to_a_page_of_the_same_origin(zoho: Zoho) -> None:
+    await plan(zoho, "redirect")
+    answer = await zoho.put({"name": "IT"})
+
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/signin")
+    assert zoho.emulator.writes() == []
+
+
+async def test_faults_of_the_token_endpoint_leave_the_api_alone(zoho: Zoho) -> None:
+    await plan(zoho, "status", code=500, path="token")
+
+    assert (await zoho.get()).status_code == 200
+    assert (await zoho.tokens()).status_code == 500
+    assert (await zoho.tokens()).status_code == 200
+
+
+async def test_faults_not_yet_met_are_shown_and_cleared(zoho: Zoho) -> None:
+    await plan(zoho, "html", next=3)
+    assert (await zoho.control("GET", "state")).json()["faults"][0]["next"] == 3
+
+    await zoho.control("DELETE", "faults")
+    assert (await zoho.get()).headers["Content-Type"].startswith("application/json")
+
+
+async def test_closing_the_server_ends_a_held_call() -> None:
+    served = await start(configured=False)
+    served.emulator.faults.add(Fault(FaultKind.TIMEOUT_BEFORE_EFFECT))
+    async with httpx.AsyncClient(base_url=served.url) as http:
+        held = asyncio.create_task(http.get("/"))
+        while not served.emulator.requests:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await served.close()
+
+        with pytest.raises(httpx.RemoteProtocolError):
+            await held
