@@ -1,13 +1,18 @@
-"""The outside, as the services see it. Each Protocol is documented here and not again where it is met."""
+"""The outside, as the services see it. Each Protocol is documented here, not where it is met."""
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
-from bot.domain.dkim import TxtAnswer
+from bot.domain.change import Attempt, ChangeRequest
+from bot.domain.dkim import Publication, TxtAnswer
+from bot.domain.incident import Incident, Kind
 from bot.domain.mail_config import MailConfig
+from bot.domain.policy import Actor, Facts
 
 
 class Clock(Protocol):
@@ -59,3 +64,141 @@ class Resolver(Protocol):
 
     async def zone_of(self, host: str) -> str | None:
         """The apex of the zone that holds `host`, or None if it could not be found out."""
+
+
+class Directory(Protocol):
+    """Who people are, at Slack."""
+
+    async def look_up(self, actor: Actor) -> Facts:
+        """What Slack says about this person now. Raises CouldNotCheck if it says nothing."""
+
+
+class LostRace(Exception):
+    """Somebody else moved the row first: read it again and decide anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One line of the audit: who did what, with values only; `body` never holds a secret."""
+
+    org: str
+    at: datetime
+    actor: str
+    kind: str
+    request_id: str | None = None
+    body: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A one-time message to be sent at least once.
+
+    `key` makes it one: a second message with the same key is not stored. `subject` is the request
+    or incident in whose thread it goes; without one it goes to the alert channel itself.
+    """
+
+    key: str
+    kind: str
+    facts: dict[str, Any]
+    subject: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """Where a living message stands in Slack: `ts` is empty until it is posted.
+
+    `subject` is the id of the request or incident that it shows, `shown_rev` what it showed last.
+    """
+
+    subject: str
+    channel: str
+    ts: str = ""
+    shown_rev: int = 0
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WatchState:
+    """What the watch knows of an organisation between two checks.
+
+    `reading` is the last successful reading of the API, at `read_at`; `publication` what DNS said
+    about its key, at `checked_at`. `last_error` is why the newest check could not read the API.
+    """
+
+    org: str
+    has_reading: bool = False
+    reading: MailConfig | None = None
+    read_at: datetime | None = None
+    publication: Publication = Publication.UNKNOWN
+    checked_at: datetime | None = None
+    last_error: str = ""
+
+
+class Transaction(Protocol):
+    """Everything of one step, stored together or not at all."""
+
+    async def add_request(self, new: ChangeRequest) -> ChangeRequest:
+        """Store a new request and give it its number. Raises AlreadyOpen."""
+
+    async def replace(self, old: ChangeRequest, new: ChangeRequest) -> None:
+        """Write `new` over `old` with its new decisions; raises LostRace if `old` is out of date."""
+
+    async def add_attempt(self, attempt: Attempt) -> None: ...
+
+    async def finish_attempt(self, attempt: Attempt) -> None: ...
+
+    async def record(self, entry: AuditEntry) -> None:
+        """Append to the audit, chained to the entry before it."""
+
+    async def tell(self, message: Message) -> None: ...
+
+    async def save_incident(self, incident: Incident) -> None:
+        """Store a new or changed living message; its card becomes due."""
+
+    async def save_watch(self, state: WatchState) -> None: ...
+
+    async def take_slot(self, job: str, slot: datetime) -> bool:
+        """Whether this caller is the one that may run `job` for `slot`; true once for each pair."""
+
+    async def save_card(self, card: Card, *, after: datetime | None = None) -> None:
+        """Store where a card stands; `after` puts off the next try."""
+
+    async def finish_message(self, key: str, now: datetime) -> None: ...
+
+    async def put_off_message(self, key: str, after: datetime, error: str) -> None: ...
+
+
+class Store(Protocol):
+    """The truth. Reads give values; writing happens in a transaction.
+
+    `begin()` commits on leaving and rolls back on any exception. Whoever passed `on_commit` is told
+    after each commit, so that loops look at the rows at once instead of at their next tick.
+    """
+
+    def begin(self) -> AbstractAsyncContextManager[Transaction]: ...
+
+    async def request(self, request_id: str) -> ChangeRequest | None: ...
+
+    async def open_request(self, org: str) -> ChangeRequest | None: ...
+
+    async def last_applied(self, org: str) -> ChangeRequest | None:
+        """The request that made the approved baseline; its `observed` is that baseline."""
+
+    async def attempts(self, request_id: str) -> list[Attempt]: ...
+
+    async def watch(self, org: str) -> WatchState: ...
+
+    async def open_incident(self, org: str, kind: Kind) -> Incident | None: ...
+
+    async def due_cards(self, now: datetime) -> list[tuple[Card, ChangeRequest | Incident]]:
+        """Cards that show an older revision than their row has."""
+
+    async def due_messages(self, now: datetime) -> list[tuple[Message, int]]:
+        """One-time messages not sent yet, oldest first, each with its number of tries."""
+
+    async def card(self, subject: str) -> Card | None: ...
+
+    async def subject(self, subject: str) -> ChangeRequest | Incident | None:
+        """The request or incident with this id."""
+
+    async def is_writable(self) -> bool: ...

@@ -1,0 +1,184 @@
+"""The mail configuration's API at Zoho Cliq, over HTTP: three calls on one address.
+
+It sends, counts and repeats; what an answer means is `answers`'s business, tokens are `oauth`'s, the
+limit is `throttle`'s. A read may be repeated. A write never is, but for a refused token, which means
+that the API did not act.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+import httpx
+import structlog
+
+from bot import __version__
+from bot.adapters.cliq.answers import Answer, check, read_config
+from bot.adapters.cliq.oauth import ZohoAuth
+from bot.adapters.cliq.throttle import Budget
+from bot.domain.mail_config import MailConfig
+from bot.errors import (
+    Ambiguous,
+    AuthError,
+    CliqError,
+    MalformedAnswer,
+    NotSent,
+    RateLimited,
+    ServerError,
+)
+from bot.ports import Clock, Purpose
+
+log = structlog.get_logger("bot.adapters.cliq")
+
+PATH = "/api/v2/mailconfigurations/global"
+CONNECT_SECONDS = 5.0
+TOTAL_SECONDS = 10.0
+READ_RETRIES = 2
+PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.5, 8.0
+
+NEVER_CONNECTED = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+
+
+def new_http_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
+    """The one HTTP client of a process, for Cliq and accounts alike; close it with `aclose()`."""
+    # Zoho's cookies would carry one organisation's session into calls for another.
+    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+    return httpx.AsyncClient(
+        transport=transport,
+        cookies=no_cookies,
+        follow_redirects=False,
+        headers={"User-Agent": f"mailcfg/{__version__}"},
+        timeout=httpx.Timeout(TOTAL_SECONDS, connect=CONNECT_SECONDS),
+    )
+
+
+class CliqClient:
+    """`ports.MailConfigApi` of one organisation, which `organisation` names in the log.
+
+    `total_seconds` bounds each try as a whole; getting a token is not part of it. With
+    `repeats=False` every call is one request, come what may.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        auth: ZohoAuth,
+        *,
+        http: httpx.AsyncClient,
+        clock: Clock,
+        budget: Budget,
+        organisation: str = "",
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        random: Callable[[], float] = random.random,
+        repeats: bool = True,
+        total_seconds: float = TOTAL_SECONDS,
+    ) -> None:
+        self._url = base_url + PATH
+        self._auth = auth
+        self._http = http
+        self._clock = clock
+        self._budget = budget
+        self._organisation = organisation
+        self._sleep = sleep
+        self._random = random
+        self._repeats = repeats
+        self._total_seconds = total_seconds
+
+    async def read(self, purpose: Purpose) -> MailConfig | None:
+        return await self._call("GET", purpose)
+
+    async def write(self, arguments: dict[str, str | int]) -> None:
+        await self._call("PUT", Purpose.APPLY, arguments)
+
+    async def remove(self) -> None:
+        await self._call("DELETE", Purpose.APPLY)
+
+    async def _call(
+        self, method: str, purpose: Purpose, arguments: dict[str, str | int] | None = None
+    ) -> MailConfig | None:
+        may_renew_token = self._repeats
+        pauses = self._pauses() if self._repeats and method == "GET" else []
+        while True:
+            try:
+                return await self._try(method, purpose, arguments)
+            except AuthError:
+                if not may_renew_token:
+                    raise
+                may_renew_token = False
+            except (NotSent, Ambiguous, ServerError):
+                if not pauses:
+                    raise
+                await self._sleep(pauses.pop(0))
+
+    def _pauses(self) -> list[float]:
+        """Seconds before each repetition: doubling, with up to a quarter more by chance."""
+        steady = (min(PAUSE_SECONDS * 2**n, PAUSE_SECONDS_MAX) for n in range(READ_RETRIES))
+        return [seconds * (1 + self._random() / 4) for seconds in steady]
+
+    async def _try(
+        self, method: str, purpose: Purpose, arguments: dict[str, str | int] | None
+    ) -> MailConfig | None:
+        # Checked before the token is fetched, so that while locked nothing at all is sent; the
+        # token before the call is counted, so that between counting and sending there is no wait.
+        await self._budget.check(method, purpose)
+        scopes = (await self._auth.token()).scopes
+        await self._budget.take(method, purpose)
+        answer = await self._send(method, arguments)
+        try:
+            if method == "GET":
+                return read_config(answer, now=self._clock.now(), granted=scopes)
+            check(answer, now=self._clock.now(), granted=scopes)
+        except RateLimited as error:
+            await self._budget.lock(error.retry_at)
+            raise
+        return None
+
+    async def _send(self, method: str, arguments: dict[str, str | int] | None) -> Answer:
+        started = time.monotonic()
+        try:
+            answer = await self._request(method, arguments)
+        except CliqError as error:
+            self._note(method, started, error=type(error).__name__)
+            raise
+        self._note(method, started, status=answer.status, code=answer.text_of("code"))
+        return answer
+
+    async def _request(self, method: str, arguments: dict[str, str | int] | None) -> Answer:
+        try:
+            async with asyncio.timeout(self._total_seconds):
+                response = await self._http.request(
+                    method,
+                    self._url,
+                    json=arguments,
+                    headers={"Accept": "application/json"},
+                    auth=self._auth,
+                    follow_redirects=False,
+                    timeout=httpx.Timeout(self._total_seconds, connect=CONNECT_SECONDS),
+                )
+        except NEVER_CONNECTED as error:
+            raise NotSent(method) from error
+        except httpx.DecodingError as error:
+            raise MalformedAnswer(method) from error
+        except (httpx.RequestError, TimeoutError) as error:
+            raise _unanswered(method) from error
+        return Answer(method, response.status_code, response.headers, response.content)
+
+    def _note(self, method: str, started: float, **what: object) -> None:
+        ms = round(1000 * (time.monotonic() - started))
+        log.info("cliq call", organisation=self._organisation, method=method, ms=ms, **what)
+
+
+def _unanswered(method: str) -> Ambiguous:
+    if method == "GET":
+        return Ambiguous(method, sentence="Zoho Cliq did not answer in time. Try again later.")
+    return Ambiguous(method)

@@ -1,0 +1,380 @@
+"""A change request and its life: eleven states, and one method for each move between them.
+
+Open: PENDING, APPROVED, APPLYING, UNCERTAIN. The other seven are ends and never change. A move is a
+method that returns the new value or raises AlreadySettled; the store writes it only if nobody else
+moved the request meanwhile (`rev`). Votes are sealed: the digest binds them to what was shown, the
+MAC to the person.
+
+    PENDING ──► APPROVED ──► APPLYING ──► APPLIED │ STALE │ FAILED │ CANCELLED │ CONFLICT
+       │            │  ▲        │  ▲
+       │            │  └────────┤  └─► UNCERTAIN ──► CONFLICT
+       └────────────┴──► REJECTED │ CANCELLED │ EXPIRED
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from bot.domain.mail_config import MailConfig
+from bot.domain.plan import Plan
+from bot.domain.policy import OWN_REQUEST, Actor, Facts, Policy, may_decide
+from bot.errors import AlreadySettled, NotAllowed
+
+DIGEST_VERSION = 1
+SENDS_MAX = 3
+"""Sends of one request that may have had an effect; what surely had none does not count."""
+
+
+class State(StrEnum):
+    PENDING = "PENDING"
+    APPROVED = "APPROVED"
+    APPLYING = "APPLYING"
+    UNCERTAIN = "UNCERTAIN"
+    APPLIED = "APPLIED"
+    REJECTED = "REJECTED"
+    CANCELLED = "CANCELLED"
+    EXPIRED = "EXPIRED"
+    STALE = "STALE"
+    FAILED = "FAILED"
+    CONFLICT = "CONFLICT"
+
+
+OPEN = frozenset({State.PENDING, State.APPROVED, State.APPLYING, State.UNCERTAIN})
+UNDECIDED = frozenset({State.PENDING, State.APPROVED})
+
+
+class VoteKind(StrEnum):
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One person's vote, with the evidence of their standing and the seal over both."""
+
+    voter: Actor
+    kind: VoteKind
+    at: datetime
+    reason: str
+    evidence: dict[str, Any]
+    mac: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRequest:
+    """A wish to change the sender, and how far it has come.
+
+    `id` is long and random and travels in buttons; `number` is short, per organisation, for people.
+    `rev` grows with every move. `not_before` parks an approved or uncertain request. `effect` is
+    "written" or "none" once APPLIED. `observed` is what was last read where that decided the end.
+    """
+
+    id: str
+    org: str
+    number: int
+    plan: Plan
+    policy: Policy
+    quorum: int
+    requester: Actor
+    requester_evidence: dict[str, Any]
+    reason: str
+    created_at: datetime
+    expires_at: datetime
+    digest: str = ""
+    state: State = State.PENDING
+    rev: int = 1
+    decisions: tuple[Decision, ...] = ()
+    not_before: datetime | None = None
+    approved_at: datetime | None = None
+    apply_by: datetime | None = None
+    uncertain_since: datetime | None = None
+    sent: bool = False
+    waits_for: str = ""
+    effect: str = ""
+    end_reason: str = ""
+    observed: MailConfig | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN
+
+    @property
+    def approvals(self) -> tuple[Decision, ...]:
+        return tuple(d for d in self.decisions if d.kind is VoteKind.APPROVE)
+
+    @property
+    def rejection(self) -> Decision | None:
+        return next((d for d in self.decisions if d.kind is VoteKind.REJECT), None)
+
+    def decision_of(self, person: Actor) -> Decision | None:
+        return next((d for d in self.decisions if d.voter.is_same_person(person)), None)
+
+    def approve(self, decision: Decision, now: datetime, quorum: int) -> ChangeRequest:
+        """Rows 2 and 3: a vote, and with the last one needed the approval.
+
+        `quorum` is the larger of the frozen and the current one.
+        """
+        self._check_undecided(now)
+        self._check_voter(decision.voter)
+        if self.state is State.APPROVED:
+            raise AlreadySettled(f"#{self.number} already has the approvals it needs.")
+        votes = (*self.decisions, decision)
+        if len(self.approvals) + 1 < max(quorum, self.quorum):
+            return self._moved(State.PENDING, decisions=votes)
+        return self._moved(
+            State.APPROVED,
+            decisions=votes,
+            approved_at=now,
+            apply_by=now + self.policy.apply_within,
+        )
+
+    def reject(self, decision: Decision, now: datetime) -> ChangeRequest:
+        """Row 4: one no is enough, until writing has begun."""
+        self._check_undecided(now)
+        self._check_voter(decision.voter)
+        return self._ended(State.REJECTED, now, decisions=(*self.decisions, decision))
+
+    def withdraw(self, now: datetime) -> ChangeRequest:
+        """Row 5."""
+        self._check_undecided(now)
+        return self._ended(State.CANCELLED, now, end_reason="withdrawn by the requester")
+
+    def expire(self, now: datetime) -> ChangeRequest:
+        """Rows 6 and 7: time ran out with no effect."""
+        self._require(State.PENDING, State.APPROVED)
+        which = (
+            "the approvals did not come in time"
+            if self.state is State.PENDING
+            else "it could not be applied in time"
+        )
+        return self._ended(State.EXPIRED, now, end_reason=which)
+
+    def is_overdue(self, now: datetime) -> bool:
+        if self.state is State.PENDING:
+            return now >= self.expires_at
+        return self.state is State.APPROVED and self.apply_by is not None and now >= self.apply_by
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether the reconciler has something to do with it now."""
+        waits = self.not_before is not None and now < self.not_before
+        return self.state in {State.APPROVED, State.UNCERTAIN} and not waits
+
+    def claim(self) -> ChangeRequest:
+        """Rows 8 and 16: take the request to write, or to find out what a write did."""
+        self._require(State.APPROVED, State.UNCERTAIN)
+        return self._moved(State.APPLYING, sent=False, waits_for="")
+
+    def mark_sent(self) -> ChangeRequest:
+        """The write was accepted; the read-back is outstanding. The card says so."""
+        self._require(State.APPLYING)
+        return self._moved(State.APPLYING, sent=True)
+
+    def park(self, until: datetime, why: str) -> ChangeRequest:
+        """Row 11: no effect so far, try again from `until` on."""
+        self._require(State.APPLYING)
+        if self.uncertain_since is not None:
+            return self._moved(State.UNCERTAIN, not_before=until, waits_for=why)
+        return self._moved(State.APPROVED, not_before=until, waits_for=why)
+
+    def become_uncertain(self, now: datetime, not_before: datetime, why: str) -> ChangeRequest:
+        """Row 15: a write may have taken effect; reading settles it, from `not_before` on."""
+        self._require(State.APPLYING)
+        return self._moved(
+            State.UNCERTAIN,
+            not_before=not_before,
+            uncertain_since=self.uncertain_since or now,
+            waits_for=why,
+        )
+
+    def apply(self, now: datetime, observed: MailConfig | None, effect: str) -> ChangeRequest:
+        """Row 13: a read shows the target."""
+        self._require(State.APPLYING)
+        return self._ended(State.APPLIED, now, observed=observed, effect=effect)
+
+    def go_stale(self, now: datetime, observed: MailConfig | None) -> ChangeRequest:
+        """Row 12: the base had moved before anything was sent."""
+        self._require(State.APPLYING)
+        why = "the configuration changed meanwhile"
+        return self._ended(State.STALE, now, observed=observed, end_reason=why)
+
+    def fail(self, now: datetime, why: str, observed: MailConfig | None = None) -> ChangeRequest:
+        """Row 14: refused, or not applied, with the base still in place."""
+        self._require(State.APPLYING)
+        return self._ended(State.FAILED, now, end_reason=why, observed=observed)
+
+    def cancel_ineligible(self, now: datetime) -> ChangeRequest:
+        """Row 10: too few of the votes still count when it is to be applied."""
+        self._require(State.APPLYING)
+        return self._ended(State.CANCELLED, now, end_reason="an approver is no longer eligible")
+
+    def conflict(self, now: datetime, why: str, observed: MailConfig | None) -> ChangeRequest:
+        """Rows 17 and 18: neither base nor target, or nobody could find out. A person must look."""
+        self._require(State.APPLYING, State.UNCERTAIN)
+        return self._ended(State.CONFLICT, now, end_reason=why, observed=observed)
+
+    def compute_digest(self) -> str:
+        """SHA-256 over what an approver saw, as canonical JSON; see `canonical`."""
+        shown = {
+            "digest_version": DIGEST_VERSION,
+            "request_id": self.id,
+            "org": self.org,
+            "operation": self.plan.operation,
+            "base": self.plan.base and self.plan.base.as_dict(),
+            "target": self.plan.target_json(),
+            "policy": self.policy.as_dict(),
+            "quorum": self.quorum,
+            "requester": self.requester.as_dict(),
+            "reason": self.reason,
+        }
+        return hashlib.sha256(canonical(shown).encode()).hexdigest()
+
+    def intent(self) -> str:
+        """The same wish by the same person has the same intent, whatever the base: SHA-256."""
+        wish = [self.org, self.plan.operation, self.plan.target_json(), self.requester.principal]
+        return hashlib.sha256(canonical(wish).encode()).hexdigest()
+
+    def _check_undecided(self, now: datetime) -> None:
+        if self.state in {State.APPLYING, State.UNCERTAIN}:
+            raise AlreadySettled(f"#{self.number} is already being applied.")
+        if self.state not in UNDECIDED:
+            raise AlreadySettled(f"#{self.number} has ended: {ENDED_AS[self.state]}.")
+        if self.is_overdue(now):
+            raise AlreadySettled(f"#{self.number} has ended: {ENDED_AS[State.EXPIRED]}.")
+
+    def _check_voter(self, voter: Actor) -> None:
+        """Somebody else than the requester, for the first time."""
+        if voter.is_same_person(self.requester):
+            raise NotAllowed(OWN_REQUEST.code, OWN_REQUEST.sentence)
+        earlier = self.decision_of(voter)
+        if earlier is not None:
+            raise AlreadySettled(_already(earlier))
+
+    def _require(self, *states: State) -> None:
+        if self.state not in states:
+            raise AlreadySettled(f"#{self.number} has moved on: it is {self.state}.")
+
+    def _moved(self, state: State, **changes: Any) -> ChangeRequest:
+        return replace(self, state=state, rev=self.rev + 1, **changes)
+
+    def _ended(self, state: State, now: datetime, **changes: Any) -> ChangeRequest:
+        return self._moved(state, ended_at=now, not_before=None, **changes)
+
+
+ENDED_AS = {
+    State.APPLIED: "it is in force",
+    State.REJECTED: "it was rejected",
+    State.CANCELLED: "it was cancelled",
+    State.EXPIRED: "its time ran out",
+    State.STALE: "the configuration had changed meanwhile",
+    State.FAILED: "it failed",
+    State.CONFLICT: "it needs a person",
+}
+
+
+def _already(decision: Decision) -> str:
+    done = "approved" if decision.kind is VoteKind.APPROVE else "rejected"
+    return f"You have already {done} this, at {decision.at:%H:%M} UTC."
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One write that was about to be sent: stored before it, with its outcome after it.
+
+    An attempt without outcome means that the process died in between, so the write may have been
+    sent. `outcome` is one of "accepted", "ambiguous", "not_sent", "refused".
+    """
+
+    request_id: str
+    n: int
+    method: str
+    intent_at: datetime
+    outcome: str = ""
+    status: int | None = None
+    code: str | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def may_have_effect(self) -> bool:
+        return self.outcome not in {"not_sent", "refused"}
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def milliseconds(at: datetime) -> int:
+    """A time as it is stored and sealed: whole milliseconds since 1970, UTC."""
+    return (at - EPOCH) // timedelta(milliseconds=1)
+
+
+def from_milliseconds(stamp: int) -> datetime:
+    return EPOCH + timedelta(milliseconds=stamp)
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no spaces, so that equal values are equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """Signs decisions with the first key and verifies with any, so that keys can be rotated."""
+
+    keys: tuple[bytes, ...] = field(repr=False)
+
+    def sign(self, request: ChangeRequest, voter: Actor, kind: VoteKind, at: datetime) -> str:
+        return self.sign_text(_sealed(request, voter, kind, at))
+
+    def holds(self, request: ChangeRequest, decision: Decision) -> bool:
+        voter, kind, at = decision.voter, decision.kind, decision.at
+        return self.holds_text(_sealed(request, voter, kind, at), decision.mac)
+
+    def sign_text(self, text: str) -> str:
+        """A MAC for a value that travels through Slack and comes back, such as a form's base."""
+        return self._mac(self.keys[0], text)
+
+    def holds_text(self, text: str, mac: str) -> bool:
+        # Bytes, since what comes back may hold anything, and text must be ASCII to be compared.
+        given = mac.encode()
+        return any(hmac.compare_digest(self._mac(k, text).encode(), given) for k in self.keys)
+
+    @staticmethod
+    def _mac(key: bytes, message: str) -> str:
+        return hmac.new(key, message.encode(), hashlib.sha256).hexdigest()
+
+
+def _sealed(request: ChangeRequest, voter: Actor, kind: VoteKind, at: datetime) -> str:
+    person = canonical(voter.as_dict())
+    return "|".join((request.digest, request.id, person, kind, str(milliseconds(at))))
+
+
+def is_untouched(request: ChangeRequest, seal: Seal) -> bool:
+    """Whether a stored request that is to be applied, and its votes, are what was shown and cast."""
+    return (
+        request.digest == request.compute_digest()
+        and request.rejection is None
+        and all(seal.holds(request, decision) for decision in request.decisions)
+    )
+
+
+def people_still_for(
+    request: ChangeRequest, voters: Sequence[Facts], today: Policy
+) -> tuple[Actor, ...]:
+    """Who of those that approved still counts, each person once.
+
+    A vote must be valid under the rules that were frozen into the request and under today's.
+    """
+    counted: list[Actor] = []
+    for facts in voters:
+        verdicts = [may_decide(facts, p, request.requester) for p in (request.policy, today)]
+        is_new = not any(facts.actor.is_same_person(other) for other in counted)
+        if is_new and all(verdict.is_allowed for verdict in verdicts):
+            counted.append(facts.actor)
+    return tuple(counted)

@@ -1,0 +1,237 @@
+"""What a request would do: one class for each operation, all with the same questions.
+
+A plan carries both sides, base and target, and never changes. It knows its diff, what follows from
+it, how many eyes it needs, and when it is done; it does not know people, states or the API's calls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from bot.domain import mail_config
+from bot.domain.mail_config import FieldChange, MailConfig, Patch, Wanted
+from bot.errors import NoChange
+
+
+class Operation(StrEnum):
+    SET = "set"
+    RESET = "reset"
+    ACCEPT = "accept"
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What was approved last: a configuration, or None for Cliq's system sender."""
+
+    config: MailConfig | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetPlan:
+    """Write `wanted` over `base`."""
+
+    base: MailConfig | None
+    wanted: Wanted
+
+    @property
+    def operation(self) -> Operation:
+        return Operation.SET
+
+    @property
+    def title(self) -> str:
+        if self.base is None:
+            return "set a custom sender"
+        if self.wanted.changes_address(self.base):
+            return "change sender address"
+        labels = [change.label for change in self.diff()]
+        return f"change {_inside_a_sentence(labels[0])}" if len(labels) == 1 else "change sender"
+
+    @property
+    def sensitive_because(self) -> str | None:
+        return "the address changes" if self.wanted.changes_address(self.base) else None
+
+    @property
+    def writes(self) -> bool:
+        return True
+
+    def diff(self) -> tuple[FieldChange, ...]:
+        return mail_config.diff_set(self.base, self.wanted)
+
+    def consequences(self) -> tuple[str, ...]:
+        said = []
+        if self.base is not None and self.wanted.changes_address(self.base):
+            said.append(
+                "If Cliq keeps the old address, nothing is deleted on its own: mailcfg stops and "
+                "says so."
+            )
+        if self.wanted.issues_new_key(self.base):
+            domain = mail_config.domain_of(self.wanted.email_id)
+            said.append(
+                f"Zoho makes a new DKIM key: mail from {domain} is not DKIM-verified until the new "
+                "TXT record is published."
+            )
+            if self.wanted.dkim_key_size is None:
+                said.append(
+                    "Zoho chooses the key's size, usually 1024 bits; `dkim=2048` asks for more."
+                )
+        return tuple(said)
+
+    def is_reached_by(self, live: MailConfig | None) -> bool:
+        """Whether `live` shows what a write of this plan was to bring."""
+        return not self.unmet(live)
+
+    def would_change(self, live: MailConfig | None) -> bool:
+        """Whether there is anything to write; stricter than `is_reached_by`, since before the
+        first write whatever differs from the whole target is somebody else's doing."""
+        return bool(mail_config.diff_set(live, self.wanted))
+
+    def unmet(self, live: MailConfig | None) -> tuple[str, ...]:
+        return self.wanted.unmet(live, self.base)
+
+    def warnings(self, live: MailConfig | None) -> tuple[str, ...]:
+        return () if live is None else self.wanted.warnings(live)
+
+    def target_json(self) -> Any:
+        return self.wanted.as_dict()
+
+
+@dataclass(frozen=True, slots=True)
+class ResetPlan:
+    """Remove the custom sender `base`."""
+
+    base: MailConfig
+
+    @property
+    def operation(self) -> Operation:
+        return Operation.RESET
+
+    @property
+    def title(self) -> str:
+        return "remove the custom sender"
+
+    @property
+    def sensitive_because(self) -> str | None:
+        return "the custom sender is removed"
+
+    @property
+    def writes(self) -> bool:
+        return True
+
+    def diff(self) -> tuple[FieldChange, ...]:
+        return mail_config.diff_reset(self.base)
+
+    def consequences(self) -> tuple[str, ...]:
+        return (
+            "Notification mail will come from Cliq's system sender.",
+            "Its DKIM key is lost: setting the sender again makes a new key and a new record.",
+        )
+
+    def is_reached_by(self, live: MailConfig | None) -> bool:
+        return live is None
+
+    def would_change(self, live: MailConfig | None) -> bool:
+        return live is not None
+
+    def unmet(self, live: MailConfig | None) -> tuple[str, ...]:
+        return () if live is None else ("email_id",)
+
+    def warnings(self, live: MailConfig | None) -> tuple[str, ...]:
+        return ()
+
+    def target_json(self) -> Any:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptPlan:
+    """Take `live` as approved. `base` is what was approved before; nothing is written to Cliq."""
+
+    base: MailConfig | None
+    live: MailConfig | None
+
+    @property
+    def operation(self) -> Operation:
+        return Operation.ACCEPT
+
+    @property
+    def title(self) -> str:
+        return "accept the live configuration"
+
+    @property
+    def sensitive_because(self) -> str | None:
+        if self.base is None and self.live is None:
+            return None
+        if self.base is None or self.live is None:
+            return "the accepted sender is another one"
+        moved = not mail_config.same_address(self.base.email_id, self.live.email_id)
+        return "the accepted sender is another one" if moved else None
+
+    @property
+    def writes(self) -> bool:
+        return False
+
+    def diff(self) -> tuple[FieldChange, ...]:
+        return mail_config.diff_configs(self.base, self.live)
+
+    def consequences(self) -> tuple[str, ...]:
+        return ("Nothing is written to Cliq: what is live counts as approved from then on.",)
+
+    def is_reached_by(self, live: MailConfig | None) -> bool:
+        return mail_config.is_in_place(self.live, live)
+
+    def would_change(self, live: MailConfig | None) -> bool:
+        return not self.is_reached_by(live)
+
+    def unmet(self, live: MailConfig | None) -> tuple[str, ...]:
+        return () if self.is_reached_by(live) else ("email_id",)
+
+    def warnings(self, live: MailConfig | None) -> tuple[str, ...]:
+        return ()
+
+    def target_json(self) -> Any:
+        return self.live and self.live.as_dict()
+
+
+Plan = SetPlan | ResetPlan | AcceptPlan
+
+
+def _inside_a_sentence(label: str) -> str:
+    """`Display name` becomes `display name`; `DKIM key size` stays."""
+    return label if label[:2].isupper() else label[0].lower() + label[1:]
+
+
+def plan_set(patch: Patch, live: MailConfig | None) -> SetPlan:
+    """Raises NoChange, or InputError if something needed is missing."""
+    plan = SetPlan(live, patch.over(live))
+    if not plan.diff():
+        raise NoChange("Nothing would change: the live configuration already has these values.")
+    return plan
+
+
+def plan_reset(live: MailConfig | None) -> ResetPlan:
+    """Raises NoChange."""
+    if live is None:
+        raise NoChange("Nothing would change: Cliq's system sender is already in use.")
+    return ResetPlan(live)
+
+
+def plan_accept(live: MailConfig | None, approved: Baseline | None) -> AcceptPlan:
+    """Raises NoChange."""
+    if approved is not None and mail_config.is_in_place(approved.config, live):
+        raise NoChange("Nothing to accept: what is live is what was approved.")
+    return AcceptPlan(None if approved is None else approved.config, live)
+
+
+def restore(operation: str, base: dict[str, Any] | None, target: Any) -> Plan:
+    """A plan from its stored form: the inverse of `operation`, `base` and `target_json()`."""
+    before = MailConfig.from_dict(base)
+    match Operation(operation):
+        case Operation.SET:
+            return SetPlan(before, Wanted.from_dict(target))
+        case Operation.RESET:
+            assert before is not None
+            return ResetPlan(before)
+        case Operation.ACCEPT:
+            return AcceptPlan(before, MailConfig.from_dict(target))

@@ -1,0 +1,264 @@
+"""The Cliq client against the emulated Zoho, over real HTTP, on both of its profiles."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from pydantic import SecretStr
+
+from bot.adapters.cliq.client import CliqClient, new_http_client
+from bot.adapters.cliq.data_centers import endpoints
+from bot.adapters.cliq.oauth import Credentials, ZohoAuth
+from bot.adapters.cliq.throttle import MemoryBudget
+from bot.domain.mail_config import MailConfig
+from bot.errors import (
+    Ambiguous,
+    BadRequest,
+    MalformedAnswer,
+    NotSent,
+    OAuthConfigError,
+    OAuthUnavailable,
+    PermissionDenied,
+    RateLimited,
+    ReauthRequired,
+    ScopeError,
+    ServerError,
+)
+from bot.ports import Purpose
+from bot.sandbox.cliq import ServedCliq, start
+from bot.sandbox.cliq_faults import Fault, FaultKind, Target
+from bot.sandbox.cliq_keys import KeyPool
+from bot.sandbox.cliq_state import ADMIN, Role
+from bot.sandbox.clock import AdjustableClock
+
+Connect = Callable[..., CliqClient]
+ARGUMENTS: dict[str, str | int] = {
+    "email_id": "scott@acme.example",
+    "name": "Scott F.",
+    "cname_status": "not_verified",
+}
+TOTAL_SECONDS = 0.5
+
+
+@pytest.fixture
+def clock() -> AdjustableClock:
+    return AdjustableClock()
+
+
+@pytest.fixture(scope="module")
+def keys() -> KeyPool:
+    return KeyPool([generate_private_key(65537, 2048)])
+
+
+@pytest.fixture(params=["documented", "observed"])
+async def zoho(
+    request: pytest.FixtureRequest, clock: AdjustableClock, keys: KeyPool
+) -> AsyncIterator[ServedCliq]:
+    served = await start(clock=clock, profile=request.param, keys=keys)
+    yield served
+    await served.close()
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    async with new_http_client() as client:
+        yield client
+
+
+@pytest.fixture
+def connect(zoho: ServedCliq, http: httpx.AsyncClient, clock: AdjustableClock) -> Connect:
+    mine, urls = zoho.emulator.credentials, endpoints("us", accounts_url=zoho.url, api_url=zoho.url)
+
+    async def no_sleep(seconds: float) -> None: ...
+
+    def make(
+        client_id: str = mine.client_id,
+        client_secret: str = mine.client_secret,
+        refresh_token: str = mine.refresh_token,
+    ) -> CliqClient:
+        secrets = Credentials(client_id, SecretStr(client_secret), SecretStr(refresh_token))
+        return CliqClient(
+            urls.api_url,
+            ZohoAuth(urls.accounts_url, secrets, http, clock),
+            http=http,
+            clock=clock,
+            budget=MemoryBudget(clock),
+            sleep=no_sleep,
+            total_seconds=TOTAL_SECONDS,
+        )
+
+    return make
+
+
+@pytest.fixture
+def cliq(connect: Connect) -> CliqClient:
+    return connect()
+
+
+async def test_the_configuration_is_read_in_full(cliq: CliqClient) -> None:
+    config = await cliq.read(Purpose.LOOK)
+
+    assert config is not None
+    assert (config.email_id, config.name) == ("scott@acme.example", "Scott Fisher")
+    assert config.cname_status == "verified"
+    assert config.dkim_host.endswith("._domainkey.acme.example")
+    assert config.dkim_bits == 2048
+
+
+async def test_a_write_takes_effect_and_shows_in_the_next_read(cliq: CliqClient) -> None:
+    await cliq.write(ARGUMENTS)
+
+    config = await cliq.read(Purpose.CONFIRM)
+
+    assert config is not None
+    assert (config.name, config.cname_status) == ("Scott F.", "not_verified")
+
+
+async def test_a_removal_leaves_nothing_and_may_be_repeated(
+    cliq: CliqClient, zoho: ServedCliq
+) -> None:
+    zoho.emulator.set_profile(switches={"delete_placeholder": True})
+    await cliq.remove()
+    zoho.emulator.set_profile(switches={"delete_placeholder": False})
+    await cliq.remove()
+
+    assert await cliq.read(Purpose.CONFIRM) is None
+
+
+async def test_refused_values_are_a_bad_request_without_effect(
+    cliq: CliqClient, zoho: ServedCliq
+) -> None:
+    with pytest.raises(BadRequest):
+        await cliq.write(ARGUMENTS | {"cname_status": "perhaps"})
+    with pytest.raises(BadRequest):
+        await cliq.write(ARGUMENTS | {"extra": "x"})
+
+    assert zoho.emulator.writes() == []
+
+
+async def test_a_token_that_dies_early_is_renewed_unnoticed(
+    cliq: CliqClient, zoho: ServedCliq
+) -> None:
+    await cliq.read(Purpose.LOOK)
+    zoho.emulator.state.access_tokens.clear()
+
+    await cliq.write(ARGUMENTS)
+
+    assert [entry.status for entry in zoho.emulator.requests] == [200, 200, 401, 200, 200]
+
+
+async def test_a_missing_scope_is_named(connect: Connect, zoho: ServedCliq) -> None:
+    tokens, mine = zoho.emulator.state.refresh_tokens, zoho.emulator.credentials.refresh_token
+    tokens[mine] = replace(tokens[mine], scopes=("ZohoCliq.Organisation.READ",))
+
+    with pytest.raises(ScopeError, match=r"ZohoCliq\.Organisation\.UPDATE"):
+        await connect().write(ARGUMENTS)
+
+
+async def test_a_user_who_is_no_full_admin_is_denied(cliq: CliqClient, zoho: ServedCliq) -> None:
+    users = zoho.emulator.state.users
+    users[ADMIN] = replace(users[ADMIN], role=Role.CLIQ_ADMIN)
+
+    with pytest.raises(PermissionDenied):
+        await cliq.read(Purpose.LOOK)
+
+
+async def test_a_throttle_at_zoho_is_recognised_and_waited_out(
+    connect: Connect, zoho: ServedCliq, clock: AdjustableClock
+) -> None:
+    other_program, throttled = connect(), connect()
+    for _ in range(19):
+        await other_program.read(Purpose.CONFIRM)
+    await throttled.read(Purpose.LOOK)
+    with pytest.raises(RateLimited) as limit:
+        await throttled.read(Purpose.LOOK)
+    sent = len(zoho.emulator.requests)
+    with pytest.raises(RateLimited):
+        await throttled.read(Purpose.LOOK)
+    sent_while_locked = len(zoho.emulator.requests) - sent
+    clock.advance(timedelta(seconds=600))
+
+    assert await throttled.read(Purpose.LOOK) is not None
+    assert limit.value.source in {"status", "code"}
+    assert sent_while_locked == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind"),
+    [
+        ({"client_id": "1000.NOBODY"}, OAuthConfigError),
+        ({"client_secret": "wrong"}, OAuthConfigError),
+        ({"refresh_token": "1000.aa.bb"}, ReauthRequired),
+    ],
+)
+async def test_wrong_credentials_are_told_apart(
+    connect: Connect, wrong: dict[str, str], kind: type[Exception]
+) -> None:
+    with pytest.raises(kind):
+        await connect(**wrong).read(Purpose.LOOK)
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "effects"),
+    [
+        (FaultKind.STATUS, ServerError, 0),
+        (FaultKind.HTML, MalformedAnswer, 0),
+        (FaultKind.REDIRECT, MalformedAnswer, 0),
+        (FaultKind.TIMEOUT_BEFORE_EFFECT, Ambiguous, 0),
+        (FaultKind.TIMEOUT_AFTER_EFFECT, Ambiguous, 1),
+        (FaultKind.RESET_AFTER_EFFECT, Ambiguous, 1),
+        (FaultKind.TRUNCATED, Ambiguous, 1),
+    ],
+)
+async def test_a_write_that_goes_wrong_on_the_way_is_unknown_and_sent_once(
+    cliq: CliqClient,
+    zoho: ServedCliq,
+    fault: FaultKind,
+    kind: type[Exception],
+    effects: int,
+) -> None:
+    zoho.emulator.faults.add(Fault(fault, method="PUT"))
+
+    with pytest.raises(kind):
+        await cliq.write(ARGUMENTS)
+
+    puts = [entry for entry in zoho.emulator.requests if entry.method == "PUT"]
+    assert len(puts) == 1
+    assert len(zoho.emulator.writes()) == effects
+
+
+@pytest.mark.parametrize(
+    "fault", [FaultKind.STATUS, FaultKind.TIMEOUT_BEFORE_EFFECT, FaultKind.RESET_AFTER_EFFECT]
+)
+async def test_a_read_gets_over_a_passing_fault(
+    cliq: CliqClient, zoho: ServedCliq, fault: FaultKind
+) -> None:
+    zoho.emulator.faults.add(Fault(fault, method="GET"))
+
+    config = await cliq.read(Purpose.LOOK)
+
+    assert isinstance(config, MailConfig)
+
+
+async def test_accounts_out_of_order_is_no_effect_on_cliq(
+    cliq: CliqClient, zoho: ServedCliq
+) -> None:
+    zoho.emulator.faults.add(Fault(FaultKind.HTML, path=Target.TOKEN))
+
+    with pytest.raises(OAuthUnavailable):
+        await cliq.write(ARGUMENTS)
+
+    assert zoho.emulator.writes() == []
+
+
+async def test_a_server_that_is_gone_got_nothing(cliq: CliqClient, zoho: ServedCliq) -> None:
+    await cliq.read(Purpose.LOOK)
+    await zoho.close()
+
+    with pytest.raises(NotSent):
+        await cliq.write(ARGUMENTS)
