@@ -1,0 +1,172 @@
+"""The control endpoint of the emulated Slack, and what `mailcfg emulate slack` prints."""
+
+from __future__ import annotations
+
+import aiohttp
+import pytest
+
+from bot.errors import PortInUse
+from bot.sandbox.slack import start
+
+ADMIN = "C0MAILADMIN"
+
+
+@pytest.fixture
+async def running():
+    running = await start()
+    yield running
+    await running.close()
+
+
+@pytest.fixture
+def slack(running):
+    return running.workspace
+
+
+@pytest.fixture
+async def http(slack):
+    headers = {"Authorization": f"Bearer {slack.control_token}"}
+    async with aiohttp.ClientSession(f"{slack.origin}/__control/", headers=headers) as session:
+        yield session
+
+
+async def sent(http, verb, path, **body):
+    answer = await http.request(verb, path, json=body)
+    return answer.status, await answer.json()
+
+
+async def seen(http, path):
+    return await (await http.get(path)).json()
+
+
+def test_the_dotenv_lines_are_all_that_the_bot_needs(running):
+    settings = dict(line.split("=", 1) for line in running.dotenv())
+    assert list(settings) == [
+        "SLACK_API_URL",
+        "SLACK_BOT_TOKEN",
+        "SLACK_APP_TOKEN",
+        "SLACK_SIGNING_SECRET",
+        "SLACK_CONTROL_URL",
+        "SLACK_CONTROL_TOKEN",
+        "MAILCFG_REQUESTERS",
+        "MAILCFG_APPROVERS",
+        "MAILCFG_APPROVAL_CHANNEL",
+        "MAILCFG_ALERT_CHANNEL",
+    ]
+    assert settings["SLACK_API_URL"] == f"{running.url}/api/"
+    assert settings["SLACK_CONTROL_URL"] == f"{running.url}/__control"
+    assert settings["MAILCFG_APPROVERS"] == "U0BOB,U0CAROL"
+
+
+async def test_a_port_in_use_is_said_plainly(running):
+    with pytest.raises(PortInUse):
+        await start(port=running.listening.port)
+
+
+async def test_a_public_url_is_handed_out_instead_of_the_local_one():
+    running = await start(public_url="http://slack.test:8080/")
+    await running.close()
+    assert running.dotenv()[0] == "SLACK_API_URL=http://slack.test:8080/api/"
+
+
+async def test_without_the_control_token_nothing_is_told(slack):
+    async with aiohttp.ClientSession() as stranger:
+        answer = await stranger.get(f"{slack.origin}/__control/state")
+    assert answer.status == 401
+
+
+async def test_the_state_shows_no_secret(slack, http):
+    text = await (await http.get("state")).text()
+    assert slack.bot_token not in text
+    assert slack.signing_secret not in text
+    assert "mail-admin" in text
+
+
+async def test_a_command_through_the_control_endpoint_is_seen_by_its_person_alone(http):
+    status, outcome = await sent(http, "POST", "command", user="U0ALICE", text="show")
+    assert (status, outcome["ok"]) == (200, False)
+    (notice,) = await seen(http, f"sees?user=U0ALICE&channel={ADMIN}")
+    assert notice["plain_text"] == "/mailcfg failed because the app did not respond"
+    assert notice["is_ephemeral"] is True
+    assert await seen(http, f"sees?user=U0BOB&channel={ADMIN}") == []
+    (interaction,) = await seen(http, "interactions")
+    assert (interaction["kind"], interaction["user"]) == ("command", "U0ALICE")
+
+
+async def test_people_are_listed_changed_and_added(slack, http):
+    status, bob = await sent(http, "PUT", "users/U0BOB", flags={"is_restricted": True})
+    assert (status, bob["is_restricted"]) == (200, True)
+    eve = {"id": "U1EVE", "real_name": "Eve Far", "team_id": "T1OTHER"}
+    status, added = await sent(http, "POST", "users", **eve)
+    assert (status, added["is_stranger"]) == (200, True)
+    assert "U1EVE" in [user["id"] for user in await seen(http, "users")]
+
+
+async def test_channels_are_archived_and_their_members_changed(slack, http):
+    await sent(http, "PUT", f"channels/{ADMIN}", is_archived=True, members=["U0ALICE"])
+    channel = (await seen(http, "channels"))[0]
+    assert (channel["is_archived"], channel["members"]) == (True, ["U0ALICE"])
+
+
+async def test_faults_are_planned_listed_and_cleared(http):
+    fault = {"method": "chat.update", "kind": "ratelimited", "times": 2, "retry_after": 30}
+    _, planned = await sent(http, "POST", "faults", **fault)
+    assert planned == [fault | {"error": "internal_error"}]
+    await http.delete("faults")
+    assert await seen(http, "faults") == []
+
+
+async def test_ghosts_come_and_go(http):
+    assert (await sent(http, "POST", "ghost"))[1] == {"connections": 1}
+    assert (await (await http.delete("ghost")).json()) == {"connections": 0}
+
+
+async def test_the_clock_is_moved(slack, http):
+    before = slack.clock.now()
+    await sent(http, "POST", "clock", advance_seconds=3600)
+    assert (slack.clock.now() - before).total_seconds() >= 3600
+    status, moved = await sent(http, "POST", "clock", set="2099-01-31T12:00:00Z")
+    assert (status, moved["now"][:16]) == (200, "2099-01-31T12:00")
+
+
+async def test_the_request_url_chooses_the_transport(slack, http):
+    url = "http://127.0.0.1:3000/slack/events"
+    assert await sent(http, "PUT", "request_url", request_url=url) == (200, {"request_url": url})
+    assert slack.request_url == url
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "body", "sentence"),
+    [
+        ("POST", "command", {}, "`user` is missing or not a text"),
+        ("POST", "command", {"user": "U0NO"}, "There is nobody with the id `U0NO`."),
+        (
+            "POST",
+            "click",
+            {"user": "U0BOB", "channel": ADMIN, "ts": "1.0", "action_id": "go"},
+            "Bob Ito sees no message 1.0 in C0MAILADMIN.",
+        ),
+        (
+            "POST",
+            "submit",
+            {"user": "U0BOB", "view_id": "V1", "values": []},
+            "`U0BOB` does not have the form `V1` in front of them.",
+        ),
+        ("POST", "submit", {"user": "U0BOB", "view_id": "V1", "values": 7}, "must be an object"),
+        ("PUT", "users/U0NO", {"flags": {}}, "There is nobody with the id `U0NO`."),
+        ("PUT", f"channels/{ADMIN}", {}, "name `is_archived`"),
+        ("PUT", f"channels/{ADMIN}", {"members": ["U0NO"]}, "ids of people who exist"),
+        ("PUT", f"channels/{ADMIN}", {"is_archived": "yes"}, "must be true or false"),
+        ("POST", "faults", {"method": "*", "kind": "boom"}, "`kind` must be one of: ratelimited"),
+        ("POST", "faults", {"method": "*", "kind": "dropped", "times": 0}, "above 0"),
+        ("POST", "clock", {}, "name `advance_seconds`"),
+        ("POST", "clock", {"advance_seconds": -1}, "the clock only moves forwards"),
+        ("POST", "clock", {"set": "noon"}, "the clock cannot be moved like this"),
+        ("POST", "clock", {"set": "2099-01-01T00:00:00"}, "the time needs a zone"),
+        ("PUT", "request_url", {"request_url": "slack"}, "must begin with http://"),
+    ],
+)
+async def test_bad_input_is_answered_with_a_sentence(http, verb, path, body, sentence):
+    status, answer = await sent(http, verb, path, **body)
+    assert status == 400
+    assert sentence in answer["error"]

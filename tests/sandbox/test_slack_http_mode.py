@@ -1,0 +1,119 @@
+"""The real Bolt app behind its HTTP server, reached by the emulated Slack with signed requests."""
+
+from __future__ import annotations
+
+import time
+
+import aiohttp
+import pytest
+from aiohttp import web
+from slack_bolt.app.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.sandbox.clock import AdjustableClock
+from bot.sandbox.slack import SlackWorkspace, start
+from bot.sandbox.wire import listen
+
+ADMIN = "C0MAILADMIN"
+BUTTON = {
+    "type": "button",
+    "action_id": "go",
+    "text": {"type": "plain_text", "text": "Go"},
+    "value": "1",
+}
+
+
+@pytest.fixture
+async def slack():
+    running = await start(workspace=SlackWorkspace(clock=AdjustableClock(), ack_within=30))
+    yield running.workspace
+    await running.close()
+
+
+@pytest.fixture
+def bolt(slack):
+    client = AsyncWebClient(token=slack.bot_token, base_url=f"{slack.origin}/api/")
+    return AsyncApp(client=client, signing_secret=slack.signing_secret)
+
+
+@pytest.fixture
+async def url(slack, bolt):
+    listening = await listen(bolt.web_app("/slack/events"), "127.0.0.1", 0)
+    slack.request_url = f"{listening.url}/slack/events"
+    yield slack.request_url
+    await listening.close()
+
+
+async def test_a_command_comes_signed_and_its_answer_is_the_acknowledgement(slack, bolt, url):
+    @bolt.command("/mailcfg")
+    async def show(ack, body):
+        await ack(f"You said {body['text']}")
+
+    outcome = await slack.command("U0ALICE", "show <a&b>")
+    assert outcome.message.text == "You said show <a&b>"
+    assert outcome.message.ephemeral_to == "U0ALICE"
+
+
+async def test_the_signature_holds_while_the_sandbox_clock_is_days_ahead(slack, bolt, url):
+    @bolt.command("/mailcfg")
+    async def show(ack):
+        await ack("fine")
+
+    slack.clock.set(slack.clock.now().replace(year=slack.clock.now().year + 1))
+    assert (await slack.command("U0ALICE", "show")).ok
+
+
+async def test_a_click_comes_as_a_form_with_a_payload(slack, bolt, url):
+    seen = []
+
+    @bolt.action("go")
+    async def go(ack, action):
+        seen.append(action)
+        await ack()
+
+    await bolt.client.chat_postMessage(
+        channel=ADMIN, text="card", blocks=[{"type": "actions", "elements": [BUTTON]}]
+    )
+    card = slack.sees("U0BOB", ADMIN)[0]
+    assert (await slack.click("U0BOB", ADMIN, card.ts, "go")).ok
+    assert seen[0]["value"] == "1"
+
+
+async def test_an_app_that_nobody_listens_for_fails_to_be_reached(slack):
+    slack.request_url = "http://127.0.0.1:9/slack/events"
+    outcome = await slack.command("U0ALICE", "show")
+    assert outcome.failure == '/mailcfg failed with the error "dispatch_failed"'
+
+
+async def test_a_slow_app_times_out(slack):
+    async def never(request):
+        await slack.wait_for(lambda: slack.interactions, what="the failure")
+        return web.Response()
+
+    slow = web.Application()
+    slow.add_routes([web.post("/", never)])
+    listening = await listen(slow, "127.0.0.1", 0)
+    slack.request_url, slack.ack_within = listening.url, 0.05
+    outcome = await slack.command("U0ALICE", "show")
+    await listening.close()
+    assert outcome.failure == '/mailcfg failed with the error "operation_timeout"'
+
+
+@pytest.mark.parametrize(
+    ("body", "signed", "age", "status"),
+    [
+        ("command=%2Fmailcfg", "command=%2Fmailcfg", 0, 200),
+        ("command=%2Fmailcfg", "command=%2Fother", 0, 401),
+        ("command=%2Fmailcfg", "command=%2Fmailcfg", 3600, 401),
+    ],
+)
+async def test_a_test_can_sign_forge_and_replay(slack, bolt, url, body, signed, age, status):
+    bolt.command("/mailcfg")(acknowledge)
+    headers = slack.sign(signed, int(time.time()) - age)
+    headers["Content-Type"] = "application/x-www-form-urlencoded"
+    async with aiohttp.ClientSession() as http:
+        assert (await http.post(url, data=body, headers=headers)).status == status
+
+
+async def acknowledge(ack):
+    await ack()

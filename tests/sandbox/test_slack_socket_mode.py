@@ -1,0 +1,505 @@
+"""The real Bolt app over Socket Mode in the emulated workspace, with persons who type and click."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from types import SimpleNamespace
+
+import pytest
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.app.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.sandbox.clock import AdjustableClock
+from bot.sandbox.slack import SlackWorkspace, start
+from bot.sandbox.slack_records import PersonCannot
+
+ADMIN = "C0MAILADMIN"
+CARD = [
+    {"type": "section", "text": {"type": "mrkdwn", "text": "Change?"}},
+    {
+        "type": "actions",
+        "block_id": "decide",
+        "elements": [
+            {
+                "type": "button",
+                "action_id": "approve",
+                "value": "r1",
+                "text": {"type": "plain_text", "text": "Approve"},
+            }
+        ],
+    },
+]
+FORM = {
+    "type": "modal",
+    "callback_id": "form",
+    "private_metadata": "secret",
+    "notify_on_close": True,
+    "title": {"type": "plain_text", "text": "Change"},
+    "submit": {"type": "plain_text", "text": "Send"},
+    "blocks": [
+        {
+            "type": "input",
+            "block_id": "email",
+            "label": {"type": "plain_text", "text": "Address"},
+            "element": {
+                "type": "plain_text_input",
+                "action_id": "email_id",
+                "initial_value": "old@acme.example",
+            },
+        },
+        {
+            "type": "input",
+            "block_id": "reason",
+            "label": {"type": "plain_text", "text": "Reason"},
+            "element": {"type": "plain_text_input", "action_id": "why", "max_length": 20},
+        },
+        {
+            "type": "input",
+            "block_id": "size",
+            "optional": True,
+            "label": {"type": "plain_text", "text": "Key size"},
+            "element": {
+                "type": "static_select",
+                "action_id": "bits",
+                "options": [
+                    {"text": {"type": "plain_text", "text": "1024 bits"}, "value": "1024"},
+                    {"text": {"type": "plain_text", "text": "2048 bits"}, "value": "2048"},
+                ],
+            },
+        },
+        {
+            "type": "actions",
+            "block_id": "more",
+            "elements": [
+                {
+                    "type": "button",
+                    "action_id": "check",
+                    "text": {"type": "plain_text", "text": "Check"},
+                }
+            ],
+        },
+    ],
+}
+
+
+@pytest.fixture
+async def slack():
+    workspace = SlackWorkspace(clock=AdjustableClock(), ack_within=30, trigger_lifetime=30)
+    running = await start(workspace=workspace)
+    yield workspace
+    await running.close()
+
+
+@pytest.fixture
+def bolt(slack):
+    return bolt_app(slack)
+
+
+def bolt_app(slack):
+    base_url = f"{slack.origin}/api/"
+    client = AsyncWebClient(token=slack.bot_token, base_url=base_url, retry_handlers=[])
+    return AsyncApp(client=client, signing_secret=slack.signing_secret)
+
+
+@contextlib.asynccontextmanager
+async def connected(slack, bolt):
+    base_url = f"{slack.origin}/api/"
+    web_client = AsyncWebClient(base_url=base_url, retry_handlers=[])
+    handler = AsyncSocketModeHandler(bolt, slack.app_token, web_client=web_client)
+    await handler.connect_async()
+    await slack.wait_for(lambda: slack.connections, what="a connection")
+    yield handler.client
+    await handler.close_async()
+
+
+@pytest.fixture
+async def app(slack, bolt):
+    """A bot that knows one command, one button and one form; it keeps what it was sent."""
+    sent = SimpleNamespace(bodies=[], answer={}, closed=[])
+
+    @bolt.command("/mailcfg")
+    async def command(ack, body, client):
+        sent.bodies.append(body)
+        await ack("Checking…")
+        if body["text"] == "set":
+            await client.views_open(trigger_id=body["trigger_id"], view=FORM)
+
+    @bolt.action("approve")
+    async def approve(ack, body, respond):
+        sent.bodies.append(body)
+        await ack()
+        await respond("Thank you", response_type="ephemeral", replace_original=False)
+
+    @bolt.action("check")
+    async def check(ack, body):
+        sent.bodies.append(body)
+        await ack()
+
+    @bolt.view("form")
+    async def submitted(ack, body):
+        sent.bodies.append(body)
+        await ack(sent.answer or "")
+
+    @bolt.view_closed("form")
+    async def closed(ack, body):
+        sent.closed.append(body)
+        await ack()
+
+    async with connected(slack, bolt):
+        yield sent
+
+
+async def post_card(bolt, slack):
+    await bolt.client.chat_postMessage(
+        channel=ADMIN,
+        text="Change?",
+        blocks=CARD,
+        metadata={"event_type": "card", "event_payload": {"n": 1}},
+    )
+    return slack.sees("U0BOB", ADMIN)[0]
+
+
+async def open_form(slack):
+    await slack.command("U0ALICE", "set")
+    return await slack.wait_for(lambda: slack.open_view("U0ALICE"), what="the form")
+
+
+async def test_a_command_is_acknowledged_with_a_private_text(slack, app):
+    outcome = await slack.command("U0ALICE", "show")
+    assert outcome.ok
+    assert outcome.message.text == "Checking…"
+    assert [m.text for m in slack.sees("U0ALICE", ADMIN)] == ["Checking…"]
+    assert slack.sees("U0BOB", ADMIN) == []
+
+
+async def test_a_command_comes_with_all_that_slack_sends(slack, app):
+    await slack.command("U0ALICE", "show")
+    (body,) = app.bodies
+    assert body["response_url"].startswith(slack.origin)
+    assert {name: body[name] for name in body if name not in ("token", "response_url")} == {
+        "team_id": "T0ACME",
+        "team_domain": "acme",
+        "channel_id": ADMIN,
+        "channel_name": "mail-admin",
+        "user_id": "U0ALICE",
+        "user_name": "alice",
+        "command": "/mailcfg",
+        "text": "show",
+        "api_app_id": "A0MAILCFG",
+        "is_enterprise_install": "false",
+        "trigger_id": body["trigger_id"],
+    }
+
+
+async def test_a_click_comes_with_the_message_and_is_answered_through_its_url(slack, bolt, app):
+    card = await post_card(bolt, slack)
+    assert (await slack.click("U0BOB", ADMIN, card.ts, "approve")).ok
+    whisper = await slack.wait_for(
+        lambda: [m for m in slack.sees("U0BOB", ADMIN) if m.is_ephemeral], what="the answer"
+    )
+    (body,) = app.bodies
+    assert whisper[0].text == "Thank you"
+    assert body["user"] == {
+        "id": "U0BOB",
+        "username": "bob",
+        "name": "bob",
+        "team_id": "T0ACME",
+    }
+    assert body["container"] == {
+        "type": "message",
+        "message_ts": card.ts,
+        "channel_id": ADMIN,
+        "is_ephemeral": False,
+    }
+    assert body["message"]["blocks"] == card.blocks
+    assert body["message"]["metadata"] == {"event_type": "card", "event_payload": {"n": 1}}
+    assert body["channel"] == {"id": ADMIN, "name": "mail-admin"}
+    assert (body["enterprise"], body["is_enterprise_install"]) == (None, False)
+    action = body["actions"][0]
+    assert (action["type"], action["block_id"], action["value"]) == ("button", "decide", "r1")
+
+
+@pytest.mark.parametrize(
+    ("user", "channel", "action_id", "value"),
+    [
+        ("U0BOB", ADMIN, "launch", None),
+        ("U0BOB", ADMIN, "approve", "another"),
+        ("U0NOBODY", ADMIN, "approve", None),
+        ("U0BOB", "C0NOWHERE", "approve", None),
+        ("U0MAILCFG", ADMIN, "approve", None),
+    ],
+)
+async def test_a_person_cannot_click_what_is_not_on_their_screen(
+    slack, bolt, app, user, channel, action_id, value
+):
+    card = await post_card(bolt, slack)
+    with pytest.raises(PersonCannot):
+        await slack.click(user, channel, card.ts, action_id, value=value)
+    assert app.bodies == []
+
+
+async def test_a_click_on_a_button_that_is_just_gone_still_arrives(slack, bolt, app):
+    card = await post_card(bolt, slack)
+    await bolt.client.chat_update(channel=ADMIN, ts=card.ts, text="Done", blocks=[])
+    await slack.click("U0BOB", ADMIN, card.ts, "approve", value="r1", stale=True)
+    assert app.bodies[0]["actions"][0]["value"] == "r1"
+
+
+async def test_someone_elses_ephemeral_cannot_be_clicked(slack, bolt, app):
+    whisper = await bolt.client.chat_postEphemeral(
+        channel=ADMIN, user="U0ALICE", text="x", blocks=CARD
+    )
+    with pytest.raises(PersonCannot):
+        await slack.click("U0BOB", ADMIN, whisper["message_ts"], "approve")
+    assert (await slack.click("U0ALICE", ADMIN, whisper["message_ts"], "approve")).ok
+    assert app.bodies[0]["container"]["is_ephemeral"] is True
+    assert "message" not in app.bodies[0]
+
+
+async def test_a_form_is_submitted_with_its_values_and_closes(slack, app):
+    form = await open_form(slack)
+    outcome = await slack.submit("U0ALICE", form.id, {"why": "new domain", "size": "2048"})
+    assert (outcome.ok, outcome.closed, outcome.errors) == (True, True, {})
+    view = app.bodies[-1]["view"]
+    assert (view["callback_id"], view["private_metadata"]) == ("form", "secret")
+    values = view["state"]["values"]
+    assert values["email"]["email_id"]["value"] == "old@acme.example"
+    assert values["reason"]["why"]["value"] == "new domain"
+    assert values["size"]["bits"]["selected_option"]["value"] == "2048"
+
+
+async def test_a_form_sent_back_shows_its_errors_and_keeps_what_was_typed(slack, app):
+    app.answer = {"response_action": "errors", "errors": {"email": "Not an address."}}
+    form = await open_form(slack)
+    outcome = await slack.submit("U0ALICE", form.id, {"email": "x", "reason": "y"})
+    assert (outcome.ok, outcome.closed) == (False, False)
+    assert outcome.errors == slack.open_view("U0ALICE").errors == {"email": "Not an address."}
+    app.answer = {}
+    assert (await slack.submit("U0ALICE", form.id)).closed
+    assert app.bodies[-1]["view"]["state"]["values"]["reason"]["why"]["value"] == "y"
+
+
+@pytest.mark.parametrize(
+    ("values", "errors"),
+    [
+        ({}, {"reason": "Please complete this required field."}),
+        ({"reason": "x" * 21}, {"reason": "Please use no more than 20 characters."}),
+    ],
+)
+async def test_slack_itself_sends_back_a_form_with_missing_values(slack, app, values, errors):
+    form = await open_form(slack)
+    outcome = await slack.submit("U0ALICE", form.id, values)
+    assert outcome.errors == errors
+    assert len(app.bodies) == 1
+
+
+async def test_a_person_cannot_fill_in_what_the_form_does_not_have(slack, app):
+    form = await open_form(slack)
+    with pytest.raises(PersonCannot, match="no input `colour`"):
+        await slack.submit("U0ALICE", form.id, {"colour": "red"})
+    with pytest.raises(PersonCannot, match="no option `4096`"):
+        await slack.submit("U0ALICE", form.id, {"bits": "4096"})
+    with pytest.raises(PersonCannot):
+        await slack.submit("U0BOB", form.id, {})
+
+
+async def test_a_submission_may_push_update_or_clear_views(slack, app):
+    form = await open_form(slack)
+    second = FORM | {"title": {"type": "plain_text", "text": "Second"}}
+    app.answer = {"response_action": "push", "view": second}
+    pushed = (await slack.submit("U0ALICE", form.id, {"reason": "x"})).view
+    assert (pushed.title, pushed.previous_view_id) == ("Second", form.id)
+    third = FORM | {"title": {"type": "plain_text", "text": "Third"}}
+    app.answer = {"response_action": "update", "view": third}
+    updated = (await slack.submit("U0ALICE", pushed.id, {"reason": "x"})).view
+    assert (updated.title, updated.id) == ("Third", pushed.id)
+    app.answer = {"response_action": "clear"}
+    assert (await slack.submit("U0ALICE", updated.id, {"reason": "x"})).closed
+    assert slack.open_view("U0ALICE") is None
+
+
+async def test_errors_for_a_block_that_is_no_input_are_trouble(slack, app):
+    app.answer = {"response_action": "errors", "errors": {"nowhere": "?"}}
+    form = await open_form(slack)
+    outcome = await slack.submit("U0ALICE", form.id, {"reason": "x"})
+    assert outcome.failure == "We had some trouble connecting. Try again?"
+
+
+async def test_a_submission_answered_with_anything_else_is_trouble(slack, app):
+    app.answer = {"text": "Thank you"}
+    form = await open_form(slack)
+    outcome = await slack.submit("U0ALICE", form.id, {"reason": "x"})
+    assert (outcome.ok, outcome.view.id) == (False, form.id)
+
+
+async def test_a_button_in_a_form_brings_what_is_typed_so_far(slack, app):
+    form = await open_form(slack)
+    typed = {"email_id": "new@acme.example"}
+    assert (await slack.click_in_view("U0ALICE", form.id, "check", typed=typed)).ok
+    body = app.bodies[-1]
+    assert body["container"] == {"type": "view", "view_id": form.id}
+    assert body["view"]["state"]["values"]["email"]["email_id"]["value"] == "new@acme.example"
+
+
+async def test_closing_a_form_is_told_to_the_app_that_asked_for_it(slack, app):
+    form = await open_form(slack)
+    await slack.close_view("U0ALICE", form.id)
+    assert slack.open_view("U0ALICE") is None
+    assert app.closed[0]["type"] == "view_closed"
+
+
+async def test_without_a_connection_the_person_reads_that_the_app_did_not_respond(slack):
+    outcome = await slack.command("U0ALICE", "show")
+    assert outcome.failure == "/mailcfg failed because the app did not respond"
+    assert [m.text for m in slack.sees("U0ALICE", ADMIN)] == [outcome.failure]
+    assert slack.sees("U0BOB", ADMIN) == []
+
+
+async def test_a_late_acknowledgement_is_a_failure_that_the_person_sees(slack, bolt):
+    awaited = asyncio.Event()
+
+    @bolt.command("/mailcfg")
+    async def late(ack):
+        await awaited.wait()
+        await ack("too late")
+
+    slack.ack_within = 0.05
+    async with connected(slack, bolt):
+        outcome = await slack.command("U0ALICE", "show")
+        awaited.set()
+        assert outcome.failure == '/mailcfg failed with the error "operation_timeout"'
+    assert slack.interactions[0].failure == "operation_timeout"
+    assert [m.text for m in slack.sees("U0ALICE", ADMIN)] == [outcome.failure]
+
+
+async def test_a_click_in_vain_leaves_a_mark_until_the_next_one_works(slack, bolt):
+    card = await post_card(bolt, slack)
+    assert (await slack.click("U0BOB", ADMIN, card.ts, "approve")).ok is False
+    marked = slack.plain_text(slack.sees("U0BOB", ADMIN)[0])
+    assert marked == "Change?\n[Approve]\n⚠ mailcfg did not respond."
+    bolt.action("approve")(acknowledge)
+    async with connected(slack, bolt):
+        assert (await slack.click("U0BOB", ADMIN, card.ts, "approve")).ok
+    assert slack.plain_text(slack.sees("U0BOB", ADMIN)[0]) == "Change?\n[Approve]"
+
+
+async def test_a_stranger_in_a_shared_channel_clicks_with_their_own_team(slack, bolt, app):
+    slack.add_user("U1EVE", "Eve Far", team_id="T1OTHER")
+    slack.join("U1EVE", ADMIN)
+    card = await post_card(bolt, slack)
+    await slack.click("U1EVE", ADMIN, card.ts, "approve")
+    assert app.bodies[0]["user"]["team_id"] == "T1OTHER"
+    assert app.bodies[0]["team"]["id"] == "T0ACME"
+
+
+async def acknowledge(ack):
+    await ack()
+
+
+async def test_a_command_answered_with_blocks_that_slack_refuses_fails(slack, bolt):
+    @bolt.command("/mailcfg")
+    async def wrong(ack):
+        await ack(text="x", blocks=[{"type": "knob"}])
+
+    async with connected(slack, bolt):
+        outcome = await slack.command("U0ALICE", "show")
+    assert outcome.failure == '/mailcfg failed with the error "invalid_blocks"'
+
+
+async def test_a_command_may_be_answered_to_the_whole_channel(slack, bolt):
+    @bolt.command("/mailcfg")
+    async def loud(ack):
+        await ack(text="For all", response_type="in_channel")
+
+    async with connected(slack, bolt):
+        await slack.command("U0ALICE", "show")
+    assert [m.text for m in slack.sees("U0BOB", ADMIN)] == ["For all"]
+
+
+async def test_after_a_disconnect_message_the_sdk_comes_back_by_itself(slack, bolt, app):
+    opened = len([r for r in slack.requests if r.method == "apps.connections.open"])
+    await slack.disconnect("refresh_requested")
+    await slack.wait_for(
+        lambda: (
+            [r.method for r in slack.requests].count("apps.connections.open") > opened
+            and slack.connections == 1
+        ),
+        what="a new connection",
+    )
+    assert (await slack.command("U0ALICE", "show")).ok
+
+
+async def test_after_a_closed_socket_the_sdk_comes_back_by_itself(slack, bolt, app):
+    await slack.close_sockets()
+    await slack.wait_for(lambda: slack.connections == 1, what="a new connection")
+    assert (await slack.command("U0ALICE", "show")).ok
+
+
+async def test_a_ghost_connection_swallows_its_share_of_the_envelopes(slack, app):
+    slack.add_ghost()
+    assert slack.connections == 2
+    slack.ack_within = 0.05
+    swallowed = await slack.command("U0ALICE", "show")
+    slack.ack_within = 30
+    answered = await slack.command("U0ALICE", "show")
+    assert (swallowed.ok, answered.ok) == (False, True)
+    slack.remove_ghosts()
+    assert (await slack.command("U0ALICE", "show")).ok
+
+
+async def test_hello_counts_the_connections_and_names_the_app(slack, bolt):
+    slack.add_ghost()
+    hellos = []
+
+    async def listen(client, message, raw):
+        hellos.append(message)
+
+    async with connected(slack, bolt) as client:
+        client.message_listeners.append(listen)
+        await slack.disconnect()
+        await slack.wait_for(lambda: slack.connections == 2 and hellos, what="hello")
+    assert hellos[0]["num_connections"] == 2
+    assert hellos[0]["connection_info"] == {"app_id": "A0MAILCFG"}
+
+
+async def test_each_envelope_goes_to_one_connection_only(slack, bolt):
+    seen = []
+
+    @bolt.command("/mailcfg")
+    async def once(ack, body):
+        seen.append(body["trigger_id"])
+        await ack()
+
+    async with connected(slack, bolt), connected(slack, bolt):
+        await slack.wait_for(lambda: slack.connections == 2, what="both connections")
+        for _ in range(4):
+            await slack.command("U0ALICE", "show")
+    assert len(seen) == len(set(seen)) == 4
+
+
+async def test_an_event_reaches_the_app(slack, bolt):
+    seen = asyncio.Queue()
+
+    @bolt.event("subteam_updated")
+    async def changed(event):
+        await seen.put(event)
+
+    async with connected(slack, bolt):
+        assert await slack.event({"type": "subteam_updated", "subteam": {"id": "S0MAIL"}})
+        event = await asyncio.wait_for(seen.get(), 5)
+    assert event["subteam"] == {"id": "S0MAIL"}
+
+
+async def test_waiting_in_vain_says_for_what(slack):
+    with pytest.raises(TimeoutError, match="in vain for the card"):
+        await slack.wait_for(lambda: slack.sees("U0BOB", ADMIN), timeout=0.01, what="the card")
+
+
+@pytest.mark.parametrize("user", ["U0BOB", "U1EVE", "U0MAILCFG"])
+async def test_who_is_gone_elsewhere_or_a_bot_cannot_type_commands(slack, user):
+    slack.set_flags("U0BOB", deleted=True)
+    slack.add_user("U1EVE", "Eve Far", team_id="T1OTHER")
+    with pytest.raises(PersonCannot):
+        await slack.command(user, "show")

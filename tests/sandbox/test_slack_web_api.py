@@ -1,0 +1,397 @@
+"""The emulated Web API and response_url, over real HTTP, with the real SDK client."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import aiohttp
+import pytest
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.sandbox.clock import AdjustableClock
+from bot.sandbox.slack import SlackWorkspace, start
+from bot.sandbox.slack_faults import Fault, FaultKind
+
+ADMIN = "C0MAILADMIN"
+EVERY_SCOPE = (
+    *("commands", "chat:write", "users:read", "usergroups:read"),
+    *("channels:read", "im:write"),
+)
+MODAL = {
+    "type": "modal",
+    "callback_id": "form",
+    "title": {"type": "plain_text", "text": "Change"},
+    "blocks": [{"type": "divider"}],
+}
+
+
+@pytest.fixture
+async def slack():
+    workspace = SlackWorkspace(clock=AdjustableClock(), ack_within=0.1, scopes=EVERY_SCOPE)
+    running = await start(workspace=workspace)
+    yield workspace
+    await running.close()
+
+
+@pytest.fixture
+def client(slack):
+    return client_of(slack, slack.bot_token)
+
+
+@pytest.fixture
+async def http():
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+def client_of(slack, token):
+    return AsyncWebClient(token=token, base_url=f"{slack.origin}/api/", retry_handlers=[])
+
+
+async def refusal(call):
+    with pytest.raises(SlackApiError) as caught:
+        await call
+    return caught.value.response
+
+
+def new_trigger(slack, user="U0ALICE"):
+    return slack._state.new_trigger(user)
+
+
+def new_response_url(slack, message=None):
+    kind = "commands" if message is None else "actions"
+    return slack._state.new_response_url(kind, ADMIN, "U0ALICE", message)
+
+
+async def test_auth_test_says_who_the_app_is_and_which_scopes_it_has(slack, client):
+    answer = await client.auth_test()
+    assert answer["user_id"] == "U0MAILCFG"
+    assert answer["team_id"] == "T0ACME"
+    assert answer.headers["X-OAuth-Scopes"] == ",".join(EVERY_SCOPE)
+
+
+@pytest.mark.parametrize(
+    ("token", "error"), [("", "not_authed"), ("xoxb-of-someone-else", "invalid_auth")]
+)
+async def test_a_missing_or_unknown_token_is_refused(slack, token, error):
+    answer = await refusal(client_of(slack, token).auth_test())
+    assert answer["error"] == error
+
+
+async def test_each_token_works_only_for_its_own_methods(slack, client):
+    app_client = client_of(slack, slack.app_token)
+    assert (await refusal(app_client.auth_test()))["error"] == "not_allowed_token_type"
+    refused = await refusal(client.apps_connections_open(app_token=slack.bot_token))
+    assert refused["error"] == "not_allowed_token_type"
+
+
+async def test_an_unknown_method_is_refused_by_name(client):
+    assert (await refusal(client.api_call("mail.send")))["error"] == "unknown_method"
+
+
+async def test_a_method_without_its_scope_says_which_one_it_needs(slack, client):
+    slack.scopes = ("commands", "chat:write")
+    answer = await refusal(client.usergroups_list())
+    assert answer["error"] == "missing_scope"
+    assert answer["needed"] == "usergroups:read"
+    assert answer["provided"] == "commands,chat:write"
+
+
+async def test_users_info_tells_a_guest_a_stranger_and_a_deactivated_account(slack, client):
+    slack.add_user("U1EVE", "Eve Far", team_id="T1OTHER")
+    slack.set_flags("U0BOB", deleted=True)
+    mallory = (await client.users_info(user="U0MALLORY"))["user"]
+    eve = (await client.users_info(user="U1EVE"))["user"]
+    bob = (await client.users_info(user="U0BOB"))["user"]
+    assert (mallory["is_restricted"], mallory["is_admin"]) == (True, False)
+    assert "is_stranger" not in mallory
+    assert (eve["is_stranger"], eve["team_id"]) == (True, "T1OTHER")
+    assert bob["deleted"] is True
+    assert (await refusal(client.users_info(user="U0NO")))["error"] == "user_not_found"
+
+
+async def test_a_channel_tells_its_members_and_whether_it_is_archived(slack, client):
+    slack.set_channel(ADMIN, is_archived=True)
+    info = (await client.conversations_info(channel=ADMIN))["channel"]
+    first = await client.conversations_members(channel=ADMIN, limit=3)
+    cursor = first["response_metadata"]["next_cursor"]
+    rest = await client.conversations_members(channel=ADMIN, limit=3, cursor=cursor)
+    assert (info["name"], info["is_archived"], info["is_member"]) == ("mail-admin", True, True)
+    assert [*first["members"], *rest["members"]] == [
+        *("U0ALICE", "U0BOB", "U0CAROL", "U0MALLORY", "U0MAILCFG")
+    ]
+
+
+async def test_user_groups_are_listed_with_their_people(slack, client):
+    slack.add_usergroup("S0MAIL", "mail-approvers", ["U0BOB", "U0CAROL"])
+    assert (await client.usergroups_list())["usergroups"][0]["handle"] == "mail-approvers"
+    listed = await client.usergroups_users_list(usergroup="S0MAIL")
+    assert listed["users"] == ["U0BOB", "U0CAROL"]
+    unknown = await refusal(client.usergroups_users_list(usergroup="S0NO"))
+    assert unknown["error"] == "no_such_subteam"
+
+
+async def test_posts_are_seen_in_order_with_increasing_ts(slack, client):
+    first = await client.chat_postMessage(channel=ADMIN, text="one")
+    second = await client.chat_postMessage(channel=ADMIN, text="two")
+    assert [m.text for m in slack.sees("U0BOB", ADMIN)] == ["one", "two"]
+    assert first["ts"] < second["ts"]
+
+
+async def test_ts_follows_the_clock(slack, client):
+    slack.clock.advance(timedelta(days=3))
+    posted = await client.chat_postMessage(channel=ADMIN, text="later")
+    assert abs(float(posted["ts"]) - slack.clock.now().timestamp()) < 60
+
+
+async def test_a_post_may_be_a_form_with_blocks_as_a_json_string(slack, http):
+    blocks = json.dumps([{"type": "divider"}])
+    form = {"channel": ADMIN, "text": "x", "blocks": blocks, "token": slack.bot_token}
+    answer = await http.post(f"{slack.origin}/api/chat.postMessage", data=form)
+    assert (await answer.json())["ok"] is True
+    assert slack.sees("U0BOB", ADMIN)[0].blocks[0]["type"] == "divider"
+
+
+async def test_a_post_to_a_person_goes_to_their_direct_messages_alone(slack, client):
+    posted = await client.chat_postMessage(channel="U0ALICE", text="for you")
+    assert posted["channel"] == slack.dm_channel("U0ALICE") == "D0ALICE"
+    assert [m.text for m in slack.sees("U0ALICE", "D0ALICE")] == ["for you"]
+    assert slack.sees("U0BOB", "D0ALICE") == []
+
+
+async def test_replies_stand_in_the_thread_and_are_counted(slack, client):
+    root = await client.chat_postMessage(channel=ADMIN, text="card")
+    await client.chat_postMessage(channel=ADMIN, text="vote", thread_ts=root["ts"])
+    (card,) = slack.sees("U0BOB", ADMIN)
+    assert card.reply_count == 1
+    thread = slack.sees("U0BOB", ADMIN, thread_ts=root["ts"])
+    assert [m.text for m in thread] == ["card", "vote"]
+
+
+async def test_only_the_addressee_sees_an_ephemeral_and_not_for_ever(slack, client):
+    await client.chat_postEphemeral(channel=ADMIN, user="U0MALLORY", text="You may not.")
+    assert [m.is_ephemeral for m in slack.sees("U0MALLORY", ADMIN)] == [True]
+    assert slack.sees("U0BOB", ADMIN) == []
+    slack.forget_ephemerals()
+    assert slack.sees("U0MALLORY", ADMIN) == []
+
+
+async def test_an_update_without_blocks_keeps_them_and_an_empty_list_takes_them_away(slack, client):
+    blocks = [{"type": "divider"}]
+    posted = await client.chat_postMessage(channel=ADMIN, text="one", blocks=blocks)
+    await client.chat_update(channel=ADMIN, ts=posted["ts"], text="two")
+    (kept,) = slack.sees("U0BOB", ADMIN)
+    assert (kept.text, len(kept.blocks), kept.edited is None) == ("two", 1, False)
+    await client.chat_update(channel=ADMIN, ts=posted["ts"], text="three", blocks=[])
+    assert slack.sees("U0BOB", ADMIN)[0].blocks == []
+
+
+async def test_only_the_apps_own_lasting_messages_can_be_updated(slack, client):
+    said = slack.say("U0BOB", ADMIN, "hello")
+    whisper = await client.chat_postEphemeral(channel=ADMIN, user="U0BOB", text="psst")
+    for ts in (said.ts, whisper["message_ts"]):
+        answer = await refusal(client.chat_update(channel=ADMIN, ts=ts, text="x"))
+        assert answer["error"] == "cant_update_message"
+    gone = await refusal(client.chat_update(channel=ADMIN, ts="1.000000", text="x"))
+    assert gone["error"] == "message_not_found"
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"is_archived": True}, "is_archived"),
+        ({"members": ("U0ALICE",)}, "not_in_channel"),
+        ({"members": ("U0ALICE",), "is_private": True}, "channel_not_found"),
+    ],
+)
+async def test_a_channel_the_app_cannot_write_to_refuses_posts(slack, client, changes, error):
+    slack.set_channel(ADMIN, **changes)
+    answer = await refusal(client.chat_postMessage(channel=ADMIN, text="x"))
+    assert answer["error"] == error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"channel": "C0NOWHERE", "text": "x"}, "channel_not_found"),
+        ({"channel": ADMIN}, "no_text"),
+        ({"channel": ADMIN, "text": "x" * 40_001}, "msg_too_long"),
+        ({"channel": ADMIN, "text": "x", "blocks": "{broken"}, "invalid_blocks_format"),
+        ({"channel": ADMIN, "text": "x", "blocks": {"type": "divider"}}, "invalid_blocks_format"),
+        ({"channel": ADMIN, "text": "x", "blocks": [{"type": "knob"}]}, "invalid_blocks"),
+        ({"text": "x"}, "invalid_arguments"),
+    ],
+)
+async def test_a_post_that_slack_would_refuse_is_refused(client, arguments, error):
+    answer = await refusal(client.api_call("chat.postMessage", json=arguments))
+    assert answer["error"] == error
+
+
+async def test_refused_blocks_come_with_the_place_of_the_fault(client):
+    call = client.chat_postMessage(channel=ADMIN, text="x", blocks=[{"type": "knob"}])
+    answer = await refusal(call)
+    assert answer["response_metadata"]["messages"] == [
+        "[ERROR] unsupported type: knob [json-pointer:/blocks/0/type]"
+    ]
+
+
+async def test_a_permalink_leads_to_the_message(slack, client):
+    posted = await client.chat_postMessage(channel=ADMIN, text="x")
+    link = await client.chat_getPermalink(channel=ADMIN, message_ts=posted["ts"])
+    assert link["permalink"].endswith(f"/archives/{ADMIN}/p{posted['ts'].replace('.', '')}")
+    missing = await refusal(client.chat_getPermalink(channel=ADMIN, message_ts="1.0"))
+    assert missing["error"] == "message_not_found"
+
+
+async def test_a_trigger_opens_one_view_for_its_person(slack, client):
+    trigger = new_trigger(slack)
+    opened = (await client.views_open(trigger_id=trigger, view=MODAL))["view"]
+    assert slack.open_view("U0ALICE").id == opened["id"] == opened["root_view_id"]
+    assert slack.open_view("U0BOB") is None
+    again = await refusal(client.views_open(trigger_id=trigger, view=MODAL))
+    assert again["error"] == "exchanged_trigger_id"
+
+
+async def test_a_made_up_trigger_is_invalid(client):
+    answer = await refusal(client.views_open(trigger_id="1.2.x", view=MODAL))
+    assert answer["error"] == "invalid_trigger_id"
+
+
+async def test_a_trigger_expires_by_real_time_not_by_the_sandbox_clock(slack, client):
+    fresh = new_trigger(slack)
+    slack.clock.advance(timedelta(hours=5))
+    assert (await client.views_open(trigger_id=fresh, view=MODAL))["ok"]
+    slack._state.trigger_lifetime = 0
+    answer = await refusal(client.views_open(trigger_id=new_trigger(slack), view=MODAL))
+    assert answer["error"] == "expired_trigger_id"
+
+
+async def test_a_view_is_updated_by_id_and_hash_and_refused_after_someone_was_faster(slack, client):
+    opened = (await client.views_open(trigger_id=new_trigger(slack), view=MODAL))["view"]
+    update = {"view_id": opened["id"], "hash": opened["hash"], "view": MODAL}
+    assert (await client.views_update(**update))["view"]["hash"] != opened["hash"]
+    assert (await refusal(client.views_update(**update)))["error"] == "hash_conflict"
+    missing = await refusal(client.views_update(view_id="V0NO", view=MODAL))
+    assert missing["error"] == "not_found"
+
+
+async def test_a_view_is_found_by_its_external_id_which_is_unique(slack, client):
+    named = MODAL | {"external_id": "mine"}
+    await client.views_open(trigger_id=new_trigger(slack), view=named)
+    assert (await client.views_update(external_id="mine", view=named))["ok"]
+    taken = await refusal(client.views_open(trigger_id=new_trigger(slack), view=named))
+    assert taken["error"] == "duplicate_external_id"
+
+
+async def test_a_malformed_or_huge_view_is_refused_and_keeps_the_trigger_fresh(slack, client):
+    trigger = new_trigger(slack)
+    bad = await refusal(client.views_open(trigger_id=trigger, view=MODAL | {"blocks": "x"}))
+    assert bad["error"] == "invalid_arguments"
+    huge = MODAL | {"private_metadata": "x" * 250_001}
+    large = await refusal(client.views_open(trigger_id=trigger, view=huge))
+    assert large["error"] == "view_too_large"
+    assert (await client.views_open(trigger_id=trigger, view=MODAL))["ok"]
+
+
+async def test_rate_limiting_strikes_as_often_as_planned(slack, client):
+    slack.plan_fault(Fault("chat.postMessage", FaultKind.RATELIMITED, times=2, retry_after=7))
+    for _ in range(2):
+        answer = await refusal(client.chat_postMessage(channel=ADMIN, text="x"))
+        assert (answer.status_code, answer.headers["Retry-After"]) == (429, "7")
+        assert answer["error"] == "ratelimited"
+    assert (await client.chat_postMessage(channel=ADMIN, text="x"))["ok"]
+    assert len(slack.sees("U0BOB", ADMIN)) == 1
+
+
+async def test_a_lost_answer_means_that_it_was_done(slack, client):
+    slack.plan_fault(Fault("chat.postMessage", FaultKind.LOST_ANSWER))
+    with pytest.raises(aiohttp.ClientError):
+        await client.chat_postMessage(channel=ADMIN, text="done")
+    assert [m.text for m in slack.sees("U0BOB", ADMIN)] == ["done"]
+
+
+async def test_a_dropped_call_means_that_nothing_was_done(slack, client):
+    slack.plan_fault(Fault("*", FaultKind.DROPPED))
+    with pytest.raises(aiohttp.ClientError):
+        await client.chat_postMessage(channel=ADMIN, text="lost")
+    assert slack.sees("U0BOB", ADMIN) == []
+
+
+async def test_a_planned_error_and_a_server_fault_are_answered(slack, client, http):
+    slack.plan_fault(Fault("chat.postMessage", FaultKind.ERROR, error="edit_window_closed"))
+    planned = await refusal(client.chat_postMessage(channel=ADMIN, text="x"))
+    assert planned["error"] == "edit_window_closed"
+    slack.plan_fault(Fault("auth.test", FaultKind.SERVER_ERROR))
+    assert (await http.post(f"{slack.origin}/api/auth.test")).status == 500
+
+
+async def test_the_request_log_has_the_arguments_but_no_token(slack, http):
+    form = {"channel": ADMIN, "text": "x", "token": slack.bot_token}
+    await http.post(f"{slack.origin}/api/chat.postMessage", data=form)
+    (request,) = slack.requests
+    assert (request.method, request.error) == ("chat.postMessage", None)
+    assert request.arguments == {"channel": ADMIN, "text": "x"}
+
+
+async def test_a_sixth_use_of_a_response_url_is_refused(slack, http):
+    url = new_response_url(slack)
+    uses = [(await http.post(url, json={"text": "x"})).status for _ in range(5)]
+    sixth = await http.post(url, json={"text": "x"})
+    assert uses == [200] * 5
+    assert (sixth.status, (await sixth.json())["error"]) == (404, "used_url")
+    assert len(slack.sees("U0ALICE", ADMIN)) == 5
+
+
+async def test_a_response_url_expires_after_thirty_minutes_of_the_clock(slack, http):
+    url = new_response_url(slack)
+    slack.clock.advance(timedelta(minutes=31))
+    late = await http.post(url, json={"text": "x"})
+    assert (late.status, (await late.json())["error"]) == (404, "expired_url")
+
+
+async def test_a_response_url_checks_blocks_and_text(slack, http):
+    url = new_response_url(slack)
+    knob = await http.post(url, json={"text": "x", "blocks": [{"type": "knob"}]})
+    empty = await http.post(url, json={"text": ""})
+    assert (knob.status, (await knob.json())["error"]) == (400, "invalid_blocks")
+    assert (await empty.json())["error"] == "no_text"
+
+
+async def test_answers_to_a_command_are_private_unless_they_say_otherwise(slack, http):
+    url = new_response_url(slack)
+    await http.post(url, json={"text": "private"})
+    await http.post(url, json={"text": "public", "response_type": "in_channel"})
+    assert [m.text for m in slack.sees("U0ALICE", ADMIN)] == ["private", "public"]
+    assert [m.text for m in slack.sees("U0BOB", ADMIN)] == ["public"]
+
+
+async def test_an_answer_to_a_click_that_forgets_to_say_replaces_the_card(slack, client, http):
+    posted = await client.chat_postMessage(channel=ADMIN, text="card")
+    card = slack.sees("U0BOB", ADMIN)[0]
+    url = new_response_url(slack, card)
+    await http.post(url, json={"text": "whisper", "response_type": "ephemeral"})
+    await http.post(url, json={"text": "loud", "replace_original": False})
+    assert [m.text for m in slack.sees("U0BOB", ADMIN)] == ["card", "loud"]
+    await http.post(url, json={"text": "overwritten"})
+    assert slack.sees("U0BOB", ADMIN)[0].text == "overwritten"
+    await http.post(url, json={"delete_original": True})
+    assert posted["ts"] not in [m.ts for m in slack.sees("U0BOB", ADMIN)]
+
+
+async def test_the_front_page_says_that_this_is_not_slack(slack, http):
+    page = await (await http.get(slack.origin)).text()
+    assert "This is not Slack." in page
+
+
+async def test_a_workspace_survives_being_written_to_disk(slack, client):
+    await client.chat_postMessage(channel=ADMIN, text="card", blocks=[{"type": "divider"}])
+    await client.views_open(trigger_id=new_trigger(slack), view=MODAL)
+    dumped = json.loads(json.dumps(slack.dump()))
+    other = SlackWorkspace(clock=slack.clock)
+    other.load(dumped)
+    assert other.sees("U0BOB", ADMIN) == slack.sees("U0BOB", ADMIN)
+    assert other.open_view("U0ALICE") == slack.open_view("U0ALICE")
+    assert other.bot_token == slack.bot_token
+    assert other.dump() == slack.dump()
