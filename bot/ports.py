@@ -16,7 +16,7 @@ from bot.domain.policy import Actor, Facts
 
 
 class Clock(Protocol):
-    """Time, so that tests and the sandbox can move it."""
+    """Time, so that it can be moved."""
 
     def now(self) -> datetime:
         """Wall time, UTC and aware."""

@@ -67,6 +67,7 @@ NEW_KEY = (
     "Zoho makes a new DKIM key: mail from {} is not DKIM-verified until the new TXT record is "
     "published."
 )
+USUAL_SIZE = "Zoho chooses the key's size, usually 1024 bits; `dkim=2048` asks for more."
 KEPT = "If Cliq keeps the old address, nothing is deleted on its own: mailcfg stops and says so."
 
 
@@ -75,7 +76,14 @@ KEPT = "If Cliq keeps the old address, nothing is deleted on its own: mailcfg st
     [
         (setting(name="IT"), ()),
         (setting(email_id="it@acme.example"), (KEPT,)),
-        (setting(email_id="it@other.example"), (KEPT, NEW_KEY.format("other.example"))),
+        (
+            setting(email_id="it@other.example"),
+            (KEPT, NEW_KEY.format("other.example"), USUAL_SIZE),
+        ),
+        (
+            setting(email_id="it@other.example", dkim_key_size=2048),
+            (KEPT, NEW_KEY.format("other.example")),
+        ),
         (setting(dkim_key_size=2048), (NEW_KEY.format("acme.example"),)),
         (
             ResetPlan(BASE),

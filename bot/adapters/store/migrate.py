@@ -1,0 +1,58 @@
+"""Brings a database to this version's tables, with Alembic. Safe to repeat."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from bot.adapters.store.sql import begin_immediately
+from bot.errors import DatabaseError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def migrate(url: str, revision: str = "head") -> None:
+    """Upgrade the database at `url` to `revision`, wholly or not at all. Raises DatabaseError."""
+    try:
+        engine = _open(url)
+    except (SQLAlchemyError, ImportError) as error:
+        raise DatabaseError(
+            f"MAILCFG_DATABASE_URL is no database that mailcfg can use: {error}. Write it as "
+            "`sqlite+aiosqlite:///mailcfg.db`."
+        ) from error
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    try:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+    except CommandError as error:
+        raise DatabaseError(
+            f"The database at {_shown(engine)} was made by another version of mailcfg: {error}. "
+            "Run the newer version, or point MAILCFG_DATABASE_URL at another file."
+        ) from error
+    except (SQLAlchemyError, OSError) as error:
+        reason = getattr(error, "orig", None) or error
+        raise DatabaseError(
+            f"The database at {_shown(engine)} cannot be opened or upgraded: {reason}. "
+            "Check MAILCFG_DATABASE_URL and the folder's permissions."
+        ) from error
+    finally:
+        engine.dispose()
+
+
+def _open(url: str) -> Engine:
+    """A plain engine: Alembic is not asynchronous."""
+    parsed = make_url(url)
+    engine = create_engine(parsed.set(drivername=parsed.drivername.removesuffix("+aiosqlite")))
+    begin_immediately(engine)
+    return engine
+
+
+def _shown(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=True)

@@ -1,0 +1,277 @@
+"""Values to rows and back: the one place that knows how a domain value is spelt in the database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from bot.domain.change import (
+    DIGEST_VERSION,
+    Attempt,
+    ChangeRequest,
+    Decision,
+    State,
+    VoteKind,
+    canonical,
+    from_milliseconds,
+    milliseconds,
+)
+from bot.domain.dkim import Publication
+from bot.domain.incident import Incident, Kind
+from bot.domain.mail_config import MailConfig
+from bot.domain.plan import restore
+from bot.domain.policy import Actor, Policy
+from bot.errors import Tampered
+from bot.ports import AuditEntry, Card, Message, WatchState
+
+
+def stamp(at: datetime | None) -> int | None:
+    return None if at is None else milliseconds(at)
+
+
+def time(value: int | None) -> datetime | None:
+    return None if value is None else from_milliseconds(value)
+
+
+def _config_json(config: MailConfig | None) -> str:
+    return canonical(config and config.as_dict())
+
+
+def request_row(request: ChangeRequest) -> dict[str, Any]:
+    return {
+        "id": request.id,
+        "org": request.org,
+        "no": request.number,
+        "op": request.plan.operation.value,
+        "base_json": _config_json(request.plan.base),
+        "target_json": canonical(request.plan.target_json()),
+        "policy_json": canonical(request.policy.as_dict()),
+        "quorum": request.quorum,
+        "digest": request.digest,
+        "digest_version": DIGEST_VERSION,
+        "intent_key": request.intent(),
+        "requester_json": canonical(request.requester.as_dict()),
+        "requester_evidence_json": canonical(request.requester_evidence),
+        "reason": request.reason,
+        "created_at": stamp(request.created_at),
+        "expires_at": stamp(request.expires_at),
+    } | moving_row(request)
+
+
+def moving_row(request: ChangeRequest) -> dict[str, Any]:
+    """The columns that a move may change; all others are written once."""
+    return {
+        "state": request.state.value,
+        "rev": request.rev,
+        "not_before": stamp(request.not_before),
+        "approved_at": stamp(request.approved_at),
+        "apply_by": stamp(request.apply_by),
+        "uncertain_since": stamp(request.uncertain_since),
+        "sent": request.sent,
+        "waits_for": request.waits_for,
+        "effect": request.effect,
+        "end_reason": request.end_reason,
+        "observed_json": _config_json(request.observed),
+        "ended_at": stamp(request.ended_at),
+    }
+
+
+def request_from(row: RowMapping, decisions: Sequence[RowMapping]) -> ChangeRequest:
+    """Raises Tampered if the row makes no sense, or is another version's whose digest is unknown."""
+    if row["digest_version"] != DIGEST_VERSION:
+        raise Tampered(
+            f"Request #{row['no']} was stored by a version of mailcfg unknown to this one."
+        )
+    try:
+        return _request_from(row, decisions)
+    except (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise Tampered(
+            f"Request #{row['no']} cannot be read: its row in the database is damaged."
+        ) from error
+
+
+def _request_from(row: RowMapping, decisions: Sequence[RowMapping]) -> ChangeRequest:
+    return ChangeRequest(
+        id=row["id"],
+        org=row["org"],
+        number=row["no"],
+        plan=restore(row["op"], json.loads(row["base_json"]), json.loads(row["target_json"])),
+        policy=Policy.from_dict(json.loads(row["policy_json"])),
+        quorum=row["quorum"],
+        requester=Actor(**json.loads(row["requester_json"])),
+        requester_evidence=json.loads(row["requester_evidence_json"]),
+        reason=row["reason"],
+        created_at=from_milliseconds(row["created_at"]),
+        expires_at=from_milliseconds(row["expires_at"]),
+        digest=row["digest"],
+        state=State(row["state"]),
+        rev=row["rev"],
+        decisions=tuple(decision_from(vote) for vote in decisions),
+        not_before=time(row["not_before"]),
+        approved_at=time(row["approved_at"]),
+        apply_by=time(row["apply_by"]),
+        uncertain_since=time(row["uncertain_since"]),
+        sent=row["sent"],
+        waits_for=row["waits_for"],
+        effect=row["effect"],
+        end_reason=row["end_reason"],
+        observed=MailConfig.from_dict(json.loads(row["observed_json"])),
+        ended_at=time(row["ended_at"]),
+    )
+
+
+def decision_row(request_id: str, decision: Decision) -> dict[str, Any]:
+    return {
+        "request_id": request_id,
+        "principal": decision.voter.principal,
+        "voter_json": canonical(decision.voter.as_dict()),
+        "verdict": decision.kind.value,
+        "reason": decision.reason,
+        "evidence_json": canonical(decision.evidence),
+        "at": stamp(decision.at),
+        "mac": decision.mac,
+    }
+
+
+def decision_from(row: RowMapping) -> Decision:
+    return Decision(
+        voter=Actor(**json.loads(row["voter_json"])),
+        kind=VoteKind(row["verdict"]),
+        at=from_milliseconds(row["at"]),
+        reason=row["reason"],
+        evidence=json.loads(row["evidence_json"]),
+        mac=row["mac"],
+    )
+
+
+def attempt_row(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "request_id": attempt.request_id,
+        "n": attempt.n,
+        "method": attempt.method,
+        "intent_at": stamp(attempt.intent_at),
+        "outcome": attempt.outcome,
+        "http_status": attempt.status,
+        "api_code": attempt.code,
+        "finished_at": stamp(attempt.finished_at),
+    }
+
+
+def attempt_from(row: RowMapping) -> Attempt:
+    return Attempt(
+        request_id=row["request_id"],
+        n=row["n"],
+        method=row["method"],
+        intent_at=from_milliseconds(row["intent_at"]),
+        outcome=row["outcome"],
+        status=row["http_status"],
+        code=row["api_code"],
+        finished_at=time(row["finished_at"]),
+    )
+
+
+def incident_row(incident: Incident) -> dict[str, Any]:
+    return {
+        "id": incident.id,
+        "org": incident.org,
+        "kind": incident.kind.value,
+        "key": incident.key,
+        "facts_json": canonical(incident.facts),
+        "opened_at": stamp(incident.opened_at),
+        "resolved_at": stamp(incident.resolved_at),
+        "rev": incident.rev,
+    }
+
+
+def incident_from(row: RowMapping) -> Incident:
+    return Incident(
+        id=row["id"],
+        org=row["org"],
+        kind=Kind(row["kind"]),
+        key=row["key"],
+        opened_at=from_milliseconds(row["opened_at"]),
+        facts=json.loads(row["facts_json"]),
+        resolved_at=time(row["resolved_at"]),
+        rev=row["rev"],
+    )
+
+
+def card_row(card: Card, after: datetime | None) -> dict[str, Any]:
+    return {
+        "subject": card.subject,
+        "channel": card.channel,
+        "ts": card.ts,
+        "shown_rev": card.shown_rev,
+        "after": stamp(after) or 0,
+        "tries": card.tries,
+    }
+
+
+def card_from(row: RowMapping) -> Card:
+    return Card(row["subject"], row["channel"], row["ts"], row["shown_rev"], row["tries"])
+
+
+def message_row(message: Message, n: int) -> dict[str, Any]:
+    return {
+        "key": message.key,
+        "n": n,
+        "kind": message.kind,
+        "subject": message.subject,
+        "facts_json": canonical(message.facts),
+        "after": 0,
+        "tries": 0,
+        "last_error": "",
+    }
+
+
+def message_from(row: RowMapping) -> Message:
+    return Message(row["key"], row["kind"], json.loads(row["facts_json"]), row["subject"])
+
+
+def watch_row(state: WatchState) -> dict[str, Any]:
+    return {
+        "org": state.org,
+        "has_reading": state.has_reading,
+        "reading_json": _config_json(state.reading),
+        "read_at": stamp(state.read_at),
+        "publication": state.publication.value,
+        "checked_at": stamp(state.checked_at),
+        "last_error": state.last_error,
+    }
+
+
+def watch_from(row: RowMapping) -> WatchState:
+    return WatchState(
+        org=row["org"],
+        has_reading=row["has_reading"],
+        reading=MailConfig.from_dict(json.loads(row["reading_json"])),
+        read_at=time(row["read_at"]),
+        publication=Publication(row["publication"]),
+        checked_at=time(row["checked_at"]),
+        last_error=row["last_error"],
+    )
+
+
+def audit_row(entry: AuditEntry, seq: int, previous: str, sealed: str) -> dict[str, Any]:
+    return {
+        "org": entry.org,
+        "seq": seq,
+        "at": stamp(entry.at),
+        "actor": entry.actor,
+        "kind": entry.kind,
+        "request_id": entry.request_id,
+        "body": canonical(entry.body),
+        "prev": previous,
+        "hash": sealed,
+    }

@@ -1,0 +1,293 @@
+"""The store on SQLAlchemy Core: every statement, and the transaction that carries them.
+
+A move is one UPDATE that names the revision it was decided on, so the loser of a race changes
+nothing and is told by LostRace. One connection serves everything on SQLite: its write transactions
+start with `BEGIN IMMEDIATE` and survive power loss (WAL with `synchronous=FULL`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Engine,
+    Select,
+    and_,
+    bindparam,
+    event,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from bot.adapters.store import rows, schema
+from bot.domain.change import Attempt, ChangeRequest, State
+from bot.domain.incident import Incident, Kind
+from bot.errors import AlreadyOpen, DatabaseError
+from bot.ports import AuditEntry, Card, LostRace, Message, Transaction, WatchState
+from bot.services.audit import GENESIS, canonical_body, chain_hash
+
+
+def open_engine(url: str) -> AsyncEngine:
+    """The engine for `sqlite+aiosqlite:///…`, with its pragmas; nothing is connected yet."""
+    engine = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=10)
+    begin_immediately(engine.sync_engine)
+    return engine
+
+
+def begin_immediately(engine: Engine) -> None:
+    """Set SQLite's pragmas, and have each transaction take the right to write from the start."""
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # or sqlite3 would open deferred transactions by itself
+        for pragma in ("busy_timeout=5000", "journal_mode=WAL", "synchronous=FULL"):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+class SqlStore:
+    """`ports.Store` on one database. `on_commit` is called after each commit."""
+
+    def __init__(self, engine: AsyncEngine, on_commit: Callable[[], None] = lambda: None) -> None:
+        self._engine = engine
+        self.on_commit = on_commit
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[Transaction]:
+        try:
+            async with self._engine.begin() as connection:
+                yield SqlTransaction(connection)
+        except SQLAlchemyError as error:
+            raise _translated(error) from error
+        self.on_commit()
+
+    async def request(self, request_id: str) -> ChangeRequest | None:
+        return await self._one_request(_requests.where(schema.request.c.id == request_id))
+
+    async def open_request(self, org: str) -> ChangeRequest | None:
+        return await self._one_request(_requests.where(schema.request.c.org == org, schema.IS_OPEN))
+
+    async def last_applied(self, org: str) -> ChangeRequest | None:
+        table = schema.request.c
+        newest = _requests.where(table.org == org, table.state == State.APPLIED.value)
+        return await self._one_request(newest.order_by(table.ended_at.desc(), table.no.desc()))
+
+    async def attempts(self, request_id: str) -> list[Attempt]:
+        table = schema.attempt.c
+        found = await self._all(
+            select(schema.attempt).where(table.request_id == request_id).order_by(table.n)
+        )
+        return [rows.attempt_from(row) for row in found]
+
+    async def watch(self, org: str) -> WatchState:
+        found = await self._all(select(schema.watch).where(schema.watch.c.org == org))
+        return rows.watch_from(found[0]) if found else WatchState(org)
+
+    async def open_incident(self, org: str, kind: Kind) -> Incident | None:
+        table = schema.incident.c
+        found = await self._all(
+            select(schema.incident).where(
+                table.org == org, table.kind == kind.value, table.resolved_at.is_(None)
+            )
+        )
+        return rows.incident_from(found[0]) if found else None
+
+    async def due_cards(self, now: datetime) -> list[tuple[Card, ChangeRequest | Incident]]:
+        found = await self._all(_due_cards, now=rows.stamp(now))
+        due = [(rows.card_from(row), await self.subject(row["subject"])) for row in found]
+        return [(card, subject) for card, subject in due if subject is not None]
+
+    async def due_messages(self, now: datetime) -> list[tuple[Message, int]]:
+        found = await self._all(_due_messages, now=rows.stamp(now))
+        return [(rows.message_from(row), row["tries"]) for row in found]
+
+    async def card(self, subject: str) -> Card | None:
+        found = await self._all(select(schema.card).where(schema.card.c.subject == subject))
+        return rows.card_from(found[0]) if found else None
+
+    async def subject(self, subject: str) -> ChangeRequest | Incident | None:
+        found = await self._all(select(schema.incident).where(schema.incident.c.id == subject))
+        return rows.incident_from(found[0]) if found else await self.request(subject)
+
+    async def is_writable(self) -> bool:
+        """Whether a write transaction can be opened; nothing is stored."""
+        try:
+            async with self._engine.begin() as connection:
+                await connection.execute(text("UPDATE slot SET job = job WHERE 1 = 0"))
+        except (SQLAlchemyError, OSError):
+            return False
+        return True
+
+    async def _one_request(self, query: Select[Any]) -> ChangeRequest | None:
+        try:
+            async with self._engine.begin() as connection:
+                row = (await connection.execute(query.limit(1))).mappings().first()
+                if row is None:
+                    return None
+                votes = await connection.execute(_votes, {"request_id": row["id"]})
+                return rows.request_from(row, votes.mappings().all())
+        except SQLAlchemyError as error:
+            raise _translated(error) from error
+
+    async def _all(self, query: Select[Any], **values: Any) -> Sequence[Any]:
+        try:
+            async with self._engine.begin() as connection:
+                found: Sequence[Any] = (await connection.execute(query, values)).mappings().all()
+                return found
+        except SQLAlchemyError as error:
+            raise _translated(error) from error
+
+
+class SqlTransaction:
+    """`ports.Transaction` on one connection that is inside a transaction."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def add_request(self, new: ChangeRequest) -> ChangeRequest:
+        table = schema.request.c
+        highest = select(func.max(table.no)).where(table.org == new.org)
+        number = ((await self._connection.execute(highest)).scalar() or 0) + 1
+        numbered = replace(new, number=number)
+        try:
+            await self._connection.execute(insert(schema.request), rows.request_row(numbered))
+        except IntegrityError as error:
+            raise AlreadyOpen(await self._open_number(new.org)) from error
+        return numbered
+
+    async def _open_number(self, org: str) -> int:
+        table = schema.request.c
+        found = select(table.no).where(table.org == org, schema.IS_OPEN)
+        number: int = (await self._connection.execute(found)).scalar_one()
+        return number
+
+    async def replace(self, old: ChangeRequest, new: ChangeRequest) -> None:
+        table = schema.request.c
+        move = (
+            update(schema.request)
+            .where(table.id == old.id, table.rev == old.rev, table.state == old.state.value)
+            .values(rows.moving_row(new))
+        )
+        if (await self._connection.execute(move)).rowcount != 1:
+            raise LostRace
+        for decision in new.decisions[len(old.decisions) :]:
+            await self._connection.execute(
+                insert(schema.decision), rows.decision_row(new.id, decision)
+            )
+
+    async def add_attempt(self, attempt: Attempt) -> None:
+        await self._connection.execute(insert(schema.attempt), rows.attempt_row(attempt))
+
+    async def finish_attempt(self, attempt: Attempt) -> None:
+        table = schema.attempt.c
+        same = and_(table.request_id == attempt.request_id, table.n == attempt.n)
+        await self._connection.execute(
+            update(schema.attempt).where(same).values(rows.attempt_row(attempt))
+        )
+
+    async def record(self, entry: AuditEntry) -> None:
+        head = (await self._connection.execute(_audit_head, {"org": entry.org})).first()
+        seq, previous = (head.seq + 1, head.hash) if head else (1, GENESIS)
+        sealed = chain_hash(previous, entry.org, seq, canonical_body(entry))
+        await self._connection.execute(
+            insert(schema.audit), rows.audit_row(entry, seq, previous, sealed)
+        )
+
+    async def tell(self, message: Message) -> None:
+        n = ((await self._connection.execute(_last_message)).scalar() or 0) + 1
+        await self._connection.execute(
+            upsert(schema.outbox).on_conflict_do_nothing(), rows.message_row(message, n)
+        )
+
+    async def save_incident(self, incident: Incident) -> None:
+        await self._upsert(schema.incident, rows.incident_row(incident), "id")
+
+    async def save_watch(self, state: WatchState) -> None:
+        await self._upsert(schema.watch, rows.watch_row(state), "org")
+
+    async def save_card(self, card: Card, *, after: datetime | None = None) -> None:
+        await self._upsert(schema.card, rows.card_row(card, after), "subject")
+
+    async def take_slot(self, job: str, slot: datetime) -> bool:
+        taken = await self._connection.execute(
+            upsert(schema.slot).on_conflict_do_nothing(),
+            {"job": job, "slot_utc": rows.stamp(slot)},
+        )
+        return taken.rowcount == 1
+
+    async def finish_message(self, key: str, now: datetime) -> None:
+        await self._change_message(key, done_at=rows.stamp(now), last_error="")
+
+    async def put_off_message(self, key: str, after: datetime, error: str) -> None:
+        table = schema.outbox.c
+        await self._change_message(
+            key, after=rows.stamp(after), tries=table.tries + 1, last_error=error
+        )
+
+    async def _change_message(self, key: str, **values: Any) -> None:
+        await self._connection.execute(
+            update(schema.outbox).where(schema.outbox.c.key == key).values(values)
+        )
+
+    async def _upsert(self, table: Any, row: dict[str, Any], key: str) -> None:
+        statement = upsert(table).values(row)
+        rest = {name: value for name, value in row.items() if name != key}
+        await self._connection.execute(
+            statement.on_conflict_do_update(index_elements=[key], set_=rest)
+        )
+
+
+def _translated(error: SQLAlchemyError) -> DatabaseError:
+    reason = getattr(error, "orig", None) or error
+    return DatabaseError(f"The database does not work: {reason}.")
+
+
+_requests = select(schema.request)
+_votes = (
+    select(schema.decision)
+    .where(schema.decision.c.request_id == bindparam("request_id"))
+    .order_by(schema.decision.c.at, schema.decision.c.principal)
+)
+_audit_head = (
+    select(schema.audit.c.seq, schema.audit.c.hash)
+    .where(schema.audit.c.org == bindparam("org"))
+    .order_by(schema.audit.c.seq.desc())
+    .limit(1)
+)
+_last_message = select(func.max(schema.outbox.c.n))
+_due_messages = (
+    select(schema.outbox)
+    .where(schema.outbox.c.done_at.is_(None), schema.outbox.c.after <= bindparam("now"))
+    .order_by(schema.outbox.c.n)
+)
+_due_cards = (
+    select(schema.card)
+    .outerjoin(schema.request, schema.request.c.id == schema.card.c.subject)
+    .outerjoin(schema.incident, schema.incident.c.id == schema.card.c.subject)
+    .where(
+        schema.card.c.after <= bindparam("now"),
+        or_(
+            schema.request.c.rev > schema.card.c.shown_rev,
+            schema.incident.c.rev > schema.card.c.shown_rev,
+        ),
+    )
+    .order_by(schema.card.c.ts, schema.card.c.subject)
+)

@@ -1,0 +1,371 @@
+"""Applies the approved request: claim, read, write, read back; and settles what is unclear by reading.
+
+`settle` is the whole of it, and recovery too: it looks at the row, never at what happened before.
+A write is stored before it is sent; it is never sent again unless a read after the quiet time shows
+the base still in place. Nothing here writes to Cliq for a request that is not approved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from bot.domain.change import (
+    SENDS_MAX,
+    Attempt,
+    ChangeRequest,
+    Seal,
+    State,
+    is_untouched,
+    milliseconds,
+    people_still_for,
+)
+from bot.domain.mail_config import MailConfig, is_in_place
+from bot.domain.plan import SetPlan
+from bot.domain.policy import Actor, Facts, Policy, may_propose
+from bot.errors import (
+    Ambiguous,
+    AuthError,
+    BudgetSpent,
+    CliqError,
+    CouldNotCheck,
+    MalformedAnswer,
+    NotAllowed,
+    NotApplied,
+    NotSent,
+    OAuthError,
+    RateLimited,
+    ServerError,
+)
+from bot.ports import (
+    AuditEntry,
+    Clock,
+    Directory,
+    LostRace,
+    MailConfigApi,
+    Message,
+    Purpose,
+    Store,
+    Transaction,
+    WatchState,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long to wait for what. The relations between them are what makes a write safe."""
+
+    call_timeout: timedelta = timedelta(seconds=10)
+    quiet: timedelta = timedelta(seconds=20)
+    """How long after its time-out a write may still take effect."""
+    retry: timedelta = timedelta(seconds=30)
+    retry_max: timedelta = timedelta(minutes=5)
+    give_up: timedelta = timedelta(hours=24)
+    """How long an unknown outcome may stay unknown before a person must look."""
+
+
+NO_EFFECT = (NotSent, RateLimited, BudgetSpent, AuthError, OAuthError)
+UNKNOWN = (Ambiguous, ServerError, MalformedAnswer)
+UNREADABLE = (*NO_EFFECT, *UNKNOWN)
+"""Why a read may fail and be tried again; what else a read raises is a definite refusal."""
+
+
+class Applier:
+    """Takes one organisation's open request to its end, one step at each call."""
+
+    def __init__(
+        self,
+        *,
+        org: str,
+        policy: Policy,
+        store: Store,
+        api: MailConfigApi,
+        directory: Directory,
+        clock: Clock,
+        seal: Seal,
+        timing: Timing = Timing(),
+    ) -> None:
+        self.org = org
+        self._policy = policy
+        self._store = store
+        self._api = api
+        self._directory = directory
+        self._clock = clock
+        self._seal = seal
+        self._timing = timing
+        self._one_at_a_time = asyncio.Lock()
+
+    async def settle(self, *, may_begin: bool = True) -> None:
+        """Look at the open request and take it as far as it goes now; nothing to do is the rule.
+
+        Without `may_begin` only what was sent already is settled: for as long as nobody can be asked
+        who may approve, nothing new is written.
+        """
+        async with self._one_at_a_time:
+            request = await self._store.open_request(self.org)
+            now = self._clock.now()
+            try:
+                if request is not None and request.state is State.APPLYING:
+                    await self._take_over(request)
+                elif request is not None and self._is_due(request, now, may_begin):
+                    await self._work(await self._move(request, request.claim(), "claimed"))
+            except LostRace:
+                return
+
+    def _is_due(self, request: ChangeRequest, now: datetime, may_begin: bool) -> bool:
+        begins = request.state is State.APPROVED
+        return request.is_due(now) and not request.is_overdue(now) and (may_begin or not begins)
+
+    async def _take_over(self, request: ChangeRequest) -> None:
+        """Whoever was applying it has died: what it may have sent is settled by reading."""
+        unfinished = [a for a in await self._store.attempts(request.id) if not a.outcome]
+        if unfinished or request.sent or request.uncertain_since:
+            since = unfinished[-1].intent_at if unfinished else self._clock.now()
+            why = "mailcfg was stopped while the change was being written"
+            moved = request.become_uncertain(self._clock.now(), self._quiet_after(since), why)
+        else:
+            moved = request.park(self._clock.now(), "")
+        await self._move(request, moved, "taken_over")
+
+    async def _work(self, request: ChangeRequest) -> None:
+        if not is_untouched(request, self._seal):
+            await self._refuse_tampered(request)
+        elif request.uncertain_since is not None:
+            await self._resolve(request)
+        else:
+            await self._begin(request)
+
+    async def _refuse_tampered(self, request: ChangeRequest) -> None:
+        """What the base and the target were is not known any more, so reading settles nothing."""
+        now, why = self._clock.now(), "the stored request is not the one that was approved"
+        if request.uncertain_since is not None:
+            await self._end(request, request.conflict(now, why, None), "tampered")
+        else:
+            await self._end(request, request.fail(now, why), "tampered")
+
+    async def _is_still_approved(self, request: ChangeRequest) -> bool:
+        """Whether enough people still stand behind it; asked before every write.
+
+        Raises CouldNotCheck. Without the requester nobody's approval counts.
+        """
+        requester = await self._facts(request.requester)
+        if requester is None or not may_propose(requester, self._policy).is_allowed:
+            return False
+        voters = [await self._facts(decision.voter) for decision in request.approvals]
+        known = [facts for facts in voters if facts is not None]
+        return len(people_still_for(request, known, self._policy)) >= self._quorum(request)
+
+    async def _facts(self, actor: Actor) -> Facts | None:
+        """A person's standing now; None if Slack knows of no such person any more."""
+        try:
+            return await self._directory.look_up(actor)
+        except NotAllowed:
+            return None
+
+    def _quorum(self, request: ChangeRequest) -> int:
+        is_sensitive = request.plan.sensitive_because is not None
+        return max(request.quorum, self._policy.quorum(is_sensitive=is_sensitive))
+
+    async def _begin(self, request: ChangeRequest) -> None:
+        """The read right before the first write decides: done already, moved, or send."""
+        try:
+            if not await self._is_still_approved(request):
+                cancelled = request.cancel_ineligible(self._clock.now())
+                return await self._end(request, cancelled, "ineligible")
+            live = await self._api.read(Purpose.APPLY)
+        except (*UNREADABLE, CouldNotCheck) as error:
+            return await self._park(request, error)
+        except CliqError as error:
+            failed = request.fail(self._clock.now(), str(error))
+            return await self._end(request, failed, "failed")
+        now = self._clock.now()
+        if not request.plan.would_change(live):
+            return await self._end(request, request.apply(now, live, "none"), "applied")
+        if not request.plan.writes or not is_in_place(request.plan.base, live):
+            return await self._end(request, request.go_stale(now, live), "stale")
+        return await self._send(request)
+
+    async def _send(self, request: ChangeRequest) -> None:
+        """One write: stored, sent, its outcome stored."""
+        earlier = await self._store.attempts(request.id)
+        method = "PUT" if isinstance(request.plan, SetPlan) else "DELETE"
+        attempt = Attempt(request.id, len(earlier) + 1, method, self._clock.now())
+        async with self._store.begin() as tx:
+            await tx.add_attempt(attempt)
+            await tx.record(self._entry(request, "intent", {"method": method, "n": attempt.n}))
+        try:
+            await self._write(request)
+        except NO_EFFECT as error:
+            await self._park(request, error, self._finished(attempt, "not_sent", error))
+        except UNKNOWN as error:
+            finished = self._finished(attempt, "ambiguous", error)
+            await self._wait_and_see(request, attempt.intent_at, error, finished)
+        except CliqError as error:
+            finished = self._finished(attempt, "refused", error)
+            failed = request.fail(self._clock.now(), str(error))
+            await self._end(request, failed, "failed", finished)
+        else:
+            sent = await self._accepted(request, self._finished(attempt, "accepted"))
+            await self._confirm(sent, attempt.intent_at)
+
+    async def _write(self, request: ChangeRequest) -> None:
+        if isinstance(request.plan, SetPlan):
+            await self._api.write(request.plan.wanted.put_arguments())
+        else:
+            await self._api.remove()
+
+    async def _accepted(self, request: ChangeRequest, attempt: Attempt) -> ChangeRequest:
+        moved = request.mark_sent()
+        async with self._store.begin() as tx:
+            await tx.replace(request, moved)
+            await tx.finish_attempt(attempt)
+            await tx.record(self._entry(moved, "accepted", {"n": attempt.n}))
+        return moved
+
+    async def _confirm(self, request: ChangeRequest, intent_at: datetime) -> None:
+        """Only a read that shows the target makes it "In force"."""
+        try:
+            live = await self._api.read(Purpose.CONFIRM)
+            unmet = request.plan.unmet(live)
+            if unmet:
+                raise NotApplied("GET", unmet)
+        except (CliqError, OAuthError) as error:
+            await self._wait_and_see(request, intent_at, error)
+        else:
+            done = request.apply(self._clock.now(), live, "written")
+            await self._end(request, done, "applied")
+
+    async def _resolve(self, request: ChangeRequest) -> None:
+        """Find out by reading what an unclear write did."""
+        now, since = self._clock.now(), request.uncertain_since
+        assert since is not None
+        try:
+            live = await self._api.read(Purpose.CONFIRM)
+        except (CliqError, OAuthError) as error:
+            return await self._still_unknown(request, now - since, error)
+        if request.plan.is_reached_by(live):
+            done = request.apply(now, live, "written")
+            return await self._end(request, done, "applied")
+        if not is_in_place(request.plan.base, live):
+            why = "Cliq shows neither the old nor the wanted configuration"
+            return await self._end(request, request.conflict(now, why, live), "conflict")
+        return await self._send_again(request, live)
+
+    async def _send_again(self, request: ChangeRequest, live: MailConfig | None) -> None:
+        """The base is still in place: what was sent had no effect, so sending again is safe."""
+        try:
+            why = await self._why_not_again(request)
+        except CouldNotCheck as error:
+            return await self._park(request, error)
+        if why is None:
+            return await self._send(request)
+        return await self._end(request, request.fail(self._clock.now(), why, live), "failed")
+
+    async def _why_not_again(self, request: ChangeRequest) -> str | None:
+        sends = [a for a in await self._store.attempts(request.id) if a.may_have_effect]
+        if len(sends) >= SENDS_MAX:
+            return f"Cliq did not apply the change, though it was sent {len(sends)} times"
+        if request.apply_by is None or self._clock.now() >= request.apply_by:
+            return "Cliq did not apply the change, and the time for applying it has run out"
+        if not await self._is_still_approved(request):
+            return "Cliq did not apply the change, and an approver is no longer eligible"
+        return None
+
+    async def _still_unknown(
+        self, request: ChangeRequest, age: timedelta, error: Exception
+    ) -> None:
+        now = self._clock.now()
+        if age >= self._timing.give_up:
+            why = "what the write did could not be found out for a day"
+            await self._end(request, request.conflict(now, why, None), "conflict")
+            return
+        pause = min(max(age, self._timing.retry), self._timing.retry_max)
+        until = max(now + pause, getattr(error, "retry_at", now))
+        moved = request.become_uncertain(now, until, str(error))
+        await self._move(request, moved, "uncertain")
+
+    async def _wait_and_see(
+        self,
+        request: ChangeRequest,
+        intent_at: datetime,
+        error: Exception,
+        attempt: Attempt | None = None,
+    ) -> None:
+        until = max(self._quiet_after(intent_at), getattr(error, "retry_at", intent_at))
+        moved = request.become_uncertain(self._clock.now(), until, str(error))
+        await self._move(request, moved, "uncertain", attempt)
+
+    async def _park(
+        self, request: ChangeRequest, error: Exception, attempt: Attempt | None = None
+    ) -> None:
+        """Nothing happened, and nothing will until the cause is gone: the approval is kept."""
+        now = self._clock.now()
+        until = max(now + self._timing.retry, getattr(error, "retry_at", now))
+        await self._move(request, request.park(until, str(error)), "parked", attempt)
+
+    def _quiet_after(self, intent_at: datetime) -> datetime:
+        return intent_at + self._timing.call_timeout + self._timing.quiet
+
+    def _finished(
+        self, attempt: Attempt, outcome: str, error: CliqError | OAuthError | None = None
+    ) -> Attempt:
+        return replace(
+            attempt,
+            outcome=outcome,
+            status=getattr(error, "status", None),
+            code=getattr(error, "code", None),
+            finished_at=self._clock.now(),
+        )
+
+    async def _move(
+        self,
+        old: ChangeRequest,
+        new: ChangeRequest,
+        kind: str,
+        attempt: Attempt | None = None,
+    ) -> ChangeRequest:
+        body = {"why": new.waits_for, "state": new.state}
+        async with self._store.begin() as tx:
+            await tx.replace(old, new)
+            await _finish(tx, attempt)
+            await tx.record(self._entry(new, kind, body))
+        return new
+
+    async def _end(
+        self,
+        old: ChangeRequest,
+        new: ChangeRequest,
+        kind: str,
+        attempt: Attempt | None = None,
+    ) -> None:
+        """The last move: with it the result for the thread, and what the watch is to expect."""
+        facts = {"state": new.state, "at": milliseconds(self._clock.now())}
+        expected = self._expected(await self._store.watch(self.org), new)
+        async with self._store.begin() as tx:
+            await tx.replace(old, new)
+            await _finish(tx, attempt)
+            await tx.save_watch(expected)
+            await tx.tell(Message(f"result:{new.id}", "result", facts, subject=new.id))
+            await tx.record(self._entry(new, kind, {"why": new.end_reason, "effect": new.effect}))
+
+    def _expected(self, seen: WatchState, request: ChangeRequest) -> WatchState:
+        """What the next check is to compare with: what we changed ourselves is no news to it.
+
+        The status of a key that we left alone is Zoho's doing, so that stays to be told.
+        """
+        if request.effect != "written":
+            return seen
+        left, old = request.observed, seen.reading
+        if left is not None and old is not None and left.dkim_host == old.dkim_host:
+            left = replace(left, dkim_status=old.dkim_status)
+        return replace(seen, has_reading=True, reading=left, read_at=self._clock.now())
+
+    def _entry(self, request: ChangeRequest, kind: str, body: dict[str, Any]) -> AuditEntry:
+        return AuditEntry(self.org, self._clock.now(), "mailcfg", kind, request.id, body)
+
+
+async def _finish(tx: Transaction, attempt: Attempt | None) -> None:
+    if attempt is not None:
+        await tx.finish_attempt(attempt)

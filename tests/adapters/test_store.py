@@ -1,0 +1,543 @@
+"""The contract of a store, held by each store there is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, text, update
+
+from bot.adapters.store import schema
+from bot.adapters.store.migrate import migrate
+from bot.adapters.store.sql import SqlStore, open_engine
+from bot.domain.change import Attempt, ChangeRequest, Decision, State, VoteKind, from_milliseconds
+from bot.domain.dkim import Publication
+from bot.domain.incident import Incident, Kind
+from bot.domain.mail_config import MailConfig, Patch
+from bot.domain.plan import AcceptPlan, Plan, ResetPlan, plan_set
+from bot.domain.policy import Actor, Facts
+from bot.errors import AlreadyOpen, DatabaseError, Tampered
+from bot.ports import AuditEntry, Card, LostRace, Message, WatchState
+from bot.services.audit import GENESIS, canonical_body, chain_hash
+from tests.conftest import database_url
+from tests.fakes import MORNING, TEAM, config
+from tests.office import ALICE, BOB, CAROL, NEW_ADDRESS, ORG, POLICY, SEAL, Office
+
+BASE = config()
+SOON = MORNING + timedelta(minutes=1)
+LATER = MORNING + timedelta(hours=1)
+
+
+def request(request_id: str = "opaque", plan: Plan | None = None, org: str = ORG) -> ChangeRequest:
+    bare = ChangeRequest(
+        id=request_id,
+        org=org,
+        number=0,
+        plan=plan or plan_set(Patch.of(email_id="it@acme.example", dkim_key_size=2048), BASE),
+        policy=POLICY,
+        quorum=2,
+        requester=Actor(TEAM, ALICE.user, "W0ALICE"),
+        requester_evidence=Facts(ALICE).as_dict(),
+        reason="Scott has left “for good”\nsince Monday",
+        created_at=MORNING,
+        expires_at=MORNING + POLICY.approval_deadline,
+    )
+    return replace(bare, digest=bare.compute_digest())
+
+
+def vote(on: ChangeRequest, voter: Actor, at: datetime = SOON) -> Decision:
+    mac = SEAL.sign(on, voter, VoteKind.APPROVE, at)
+    return Decision(voter, VoteKind.APPROVE, at, "", Facts(voter).as_dict(), mac)
+
+
+async def add(store: SqlStore, new: ChangeRequest) -> ChangeRequest:
+    async with store.begin() as tx:
+        return await tx.add_request(new)
+
+
+async def move(store: SqlStore, old: ChangeRequest, new: ChangeRequest) -> ChangeRequest:
+    async with store.begin() as tx:
+        await tx.replace(old, new)
+    return new
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        plan_set(Patch.of(name="IT", email_id="it@acme.example"), None),
+        plan_set(Patch.of(dkim_key_size=2048), BASE),
+        ResetPlan(BASE),
+        AcceptPlan(None, BASE),
+        AcceptPlan(BASE, None),
+    ],
+)
+async def test_a_request_comes_back_as_it_was(store: SqlStore, plan: Plan):
+    stored = await add(store, request(plan=plan))
+
+    assert stored == replace(request(plan=plan), number=1)
+    assert await store.request("opaque") == await store.open_request(ORG) == stored
+
+
+async def test_every_step_of_a_life_comes_back_as_it_was(store: SqlStore):
+    current = await add(store, request())
+
+    for step in (
+        lambda r: r.approve(vote(r, BOB), SOON, 2),
+        lambda r: r.approve(vote(r, CAROL, LATER), LATER, 2),
+        lambda r: r.claim(),
+        lambda r: r.park(LATER, "Zoho has locked its API"),
+        lambda r: r.claim(),
+        lambda r: r.mark_sent(),
+        lambda r: r.become_uncertain(SOON, LATER, "no answer"),
+        lambda r: r.claim(),
+        lambda r: r.apply(LATER, config("it@acme.example"), "written"),
+    ):
+        current = await move(store, current, step(current))
+        assert await store.request("opaque") == current
+
+
+async def test_unknown_ids_are_nothing(store: SqlStore):
+    assert await store.request("made up") is None
+    assert await store.subject("made up") is None
+    assert await store.card("made up") is None
+    assert await store.open_request(ORG) is None
+    assert await store.last_applied(ORG) is None
+    assert await store.attempts("made up") == []
+    assert await store.watch(ORG) == WatchState(ORG)
+
+
+async def test_an_organisation_has_one_open_request(store: SqlStore):
+    await add(store, request("first"))
+
+    with pytest.raises(AlreadyOpen) as caught:
+        await add(store, request("second"))
+
+    assert caught.value.number == 1
+    assert await store.request("second") is None
+
+
+@pytest.mark.parametrize("state", ["PENDING", "APPROVED", "APPLYING", "UNCERTAIN"])
+async def test_each_open_state_is_open(store: SqlStore, office: Office, state: str):
+    await add(store, request("first"))
+    await office.tamper(update(schema.request).values(state=state))
+
+    with pytest.raises(AlreadyOpen):
+        await add(store, request("second"))
+
+
+async def test_numbers_go_on_within_an_organisation(store: SqlStore):
+    first = await add(store, request("first"))
+    await move(store, first, first.withdraw(SOON))
+
+    assert (await add(store, request("second"))).number == 2
+    assert (await add(store, request("third", org="other"))).number == 1
+
+
+async def test_who_moves_an_outdated_request_loses(store: SqlStore):
+    seen = await add(store, request())
+    await move(store, seen, seen.approve(vote(seen, BOB), SOON, 2))
+
+    with pytest.raises(LostRace):
+        await move(store, seen, seen.approve(vote(seen, CAROL), SOON, 2))
+
+    current = await store.request("opaque")
+    assert current is not None
+    assert [d.voter for d in current.decisions] == [BOB]
+
+
+async def test_who_moves_a_request_that_has_ended_loses(store: SqlStore):
+    seen = await add(store, request())
+    await move(store, seen, seen.withdraw(SOON))
+
+    with pytest.raises(LostRace):
+        await move(store, seen, seen.expire(LATER))
+
+
+async def test_the_loser_of_a_race_leaves_no_trace(store: SqlStore, office: Office):
+    seen = await add(store, request())
+    await move(store, seen, seen.approve(vote(seen, BOB), SOON, 2))
+
+    async def come_second() -> None:
+        async with store.begin() as tx:
+            await tx.record(AuditEntry(ORG, SOON, "bob", "approved"))
+            await tx.tell(Message("key", "approved", {}))
+            await tx.replace(seen, seen.withdraw(SOON))
+
+    with pytest.raises(LostRace):
+        await come_second()
+
+    assert await office.audit() == []
+    assert await store.due_messages(LATER) == []
+
+
+async def test_the_baseline_is_what_was_applied_last(store: SqlStore):
+    for request_id, at in (("first", SOON), ("second", LATER)):
+        current = await add(store, request(request_id))
+        for step in (vote(current, BOB), vote(current, CAROL)):
+            current = await move(store, current, current.approve(step, SOON, 2))
+        current = await move(store, current, current.claim())
+        await move(store, current, current.apply(at, BASE, "written"))
+    withdrawn = await add(store, request("third"))
+    await move(store, withdrawn, withdrawn.withdraw(LATER))
+
+    last = await store.last_applied(ORG)
+    assert last is not None
+    assert (last.id, last.observed) == ("second", BASE)
+
+
+async def test_attempts_come_back_in_order_with_their_outcome(store: SqlStore):
+    await add(store, request())
+    first = Attempt("opaque", 1, "PUT", MORNING)
+    second = Attempt("opaque", 2, "PUT", SOON)
+    done = replace(first, outcome="refused", status=403, code="no", finished_at=SOON)
+
+    async with store.begin() as tx:
+        await tx.add_attempt(first)
+        await tx.add_attempt(second)
+        await tx.finish_attempt(done)
+
+    assert await store.attempts("opaque") == [done, second]
+
+
+async def test_an_attempt_belongs_to_a_request(store: SqlStore):
+    with pytest.raises(DatabaseError):
+        async with store.begin() as tx:
+            await tx.add_attempt(Attempt("made up", 1, "PUT", MORNING))
+
+
+async def test_an_incident_is_open_until_it_is_resolved(store: SqlStore):
+    opened = Incident("i-1", ORG, Kind.RECORD, "missing", MORNING, {"host": "ä"})
+    async with store.begin() as tx:
+        await tx.save_incident(opened)
+    assert await store.open_incident(ORG, Kind.RECORD) == await store.subject("i-1") == opened
+    assert await store.open_incident(ORG, Kind.OUTSIDE) is None
+
+    resolved = replace(opened, resolved_at=LATER, rev=2)
+    async with store.begin() as tx:
+        await tx.save_incident(resolved)
+    assert await store.open_incident(ORG, Kind.RECORD) is None
+    assert await store.subject("i-1") == resolved
+
+
+async def test_a_kind_has_one_open_incident(store: SqlStore):
+    async def open_incident(incident_id: str) -> None:
+        async with store.begin() as tx:
+            await tx.save_incident(Incident(incident_id, ORG, Kind.RECORD, "a", MORNING))
+
+    await open_incident("i-1")
+    with pytest.raises(DatabaseError):
+        await open_incident("i-2")
+
+
+@pytest.mark.parametrize("reading", [BASE, None])
+async def test_what_the_watch_knows_comes_back(store: SqlStore, reading: MailConfig | None):
+    known = WatchState(ORG, True, reading, MORNING, Publication.RIGHT, SOON, "no answer")
+
+    async with store.begin() as tx:
+        await tx.save_watch(WatchState(ORG))
+        await tx.save_watch(known)
+
+    assert await store.watch(ORG) == known
+
+
+async def test_a_card_is_due_while_it_shows_less_than_its_row_has(store: SqlStore):
+    current = await add(store, request())
+    incident = Incident("i-1", ORG, Kind.WATCH, "watch", MORNING)
+    async with store.begin() as tx:
+        await tx.save_card(Card("opaque", "C1"))
+        await tx.save_card(Card("i-1", "C2"))
+        await tx.save_incident(incident)
+    assert await store.due_cards(MORNING) == [
+        (Card("i-1", "C2"), incident),
+        (Card("opaque", "C1"), current),
+    ]
+
+    shown = Card("opaque", "C1", ts="1.0", shown_rev=1)
+    async with store.begin() as tx:
+        await tx.save_card(shown)
+        await tx.save_card(Card("i-1", "C2", ts="2.0", shown_rev=1))
+    assert await store.due_cards(MORNING) == []
+
+    moved = await move(store, current, current.approve(vote(current, BOB), SOON, 2))
+    assert await store.due_cards(MORNING) == [(shown, moved)]
+    assert await store.card("opaque") == shown
+
+
+async def test_a_card_that_was_put_off_waits(store: SqlStore):
+    await add(store, request())
+    async with store.begin() as tx:
+        await tx.save_card(Card("opaque", "C1", tries=1), after=SOON)
+
+    assert await store.due_cards(MORNING) == []
+    assert len(await store.due_cards(SOON)) == 1
+
+
+async def test_a_message_is_stored_once_and_sent_in_order(store: SqlStore):
+    first, second = Message("b", "x", {"n": 1}, "opaque"), Message("a", "y", {})
+    async with store.begin() as tx:
+        await tx.tell(first)
+        await tx.tell(second)
+        await tx.tell(replace(first, facts={"n": 2}))
+    assert await store.due_messages(MORNING) == [(first, 0), (second, 0)]
+
+    async with store.begin() as tx:
+        await tx.put_off_message("b", SOON, "Slack is out of reach")
+        await tx.finish_message("a", MORNING)
+    assert await store.due_messages(MORNING) == []
+    assert await store.due_messages(SOON) == [(first, 1)]
+
+
+async def test_a_slot_is_taken_once(store: SqlStore):
+    async with store.begin() as tx:
+        assert await tx.take_slot("drift", MORNING)
+        assert not await tx.take_slot("drift", MORNING)
+        assert await tx.take_slot("drift", LATER)
+        assert await tx.take_slot("other", MORNING)
+
+
+async def test_a_commit_is_told_and_a_rollback_is_not(store: SqlStore):
+    commits: list[str] = []
+    store.on_commit = lambda: commits.append("commit")
+
+    async with store.begin() as tx:
+        await tx.save_watch(WatchState(ORG))
+    with pytest.raises(LostRace):
+        async with store.begin():
+            raise LostRace
+
+    assert commits == ["commit"]
+
+
+async def test_a_failed_step_is_rolled_back_whole(store: SqlStore):
+    async def fail_half_way() -> None:
+        async with store.begin() as tx:
+            await tx.add_request(request())
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail_half_way()
+
+    assert await store.request("opaque") is None
+
+
+async def test_a_restart_keeps_everything(database: Path):
+    before = SqlStore(open_engine(database_url(database)))
+    office = Office(before)
+    office.dns.publish_key_of(office.cliq.live)
+    done = await office.applied()
+    await office.watch.check()
+    pending = await office.changes.propose(ALICE, replace(NEW_ADDRESS, patch=Patch(name="X")))
+    messages = await before.due_messages(office.clock.now())
+    await before.close()
+
+    after = SqlStore(open_engine(database_url(database)))
+    assert await after.request(done.id) == await after.last_applied(ORG) == done
+    assert await after.open_request(ORG) == pending
+    assert (await after.watch(ORG)).reading == office.cliq.live
+    assert await after.due_messages(office.clock.now()) == messages
+    assert await after.open_incident(ORG, Kind.WATCH) is not None
+    await after.close()
+
+
+async def test_the_audit_is_a_chain_without_a_gap(office: Office):
+    await office.applied()
+
+    previous, rows = GENESIS, await office.audit()
+    for seq, row in enumerate(rows, start=1):
+        assert (row.seq, row.prev, row.hash) == (seq, previous, sealed(previous, row))
+        previous = row.hash
+    assert len(rows) == 7
+
+
+async def test_a_changed_audit_entry_breaks_the_chain(office: Office):
+    await office.applied()
+    await office.tamper(update(schema.audit).where(schema.audit.c.seq == 2).values(actor="nobody"))
+
+    row = (await office.audit())[1]
+    assert row.hash != sealed(row.prev, row)
+
+
+def sealed(previous: str, row: object) -> str:
+    at = from_milliseconds(row.at)  # type: ignore[attr-defined]
+    body = json.loads(row.body)  # type: ignore[attr-defined]
+    entry = AuditEntry(row.org, at, row.actor, row.kind, row.request_id, body)  # type: ignore[attr-defined]
+    return chain_hash(previous, entry.org, row.seq, canonical_body(entry))  # type: ignore[attr-defined]
+
+
+async def test_each_organisation_has_a_chain_of_its_own(store: SqlStore, office: Office):
+    async with store.begin() as tx:
+        await tx.record(AuditEntry("one", MORNING, "a", "x"))
+        await tx.record(AuditEntry("two", MORNING, "a", "x"))
+
+    assert [(row.org, row.seq, row.prev) for row in await office.audit()] == [
+        ("one", 1, GENESIS),
+        ("two", 1, GENESIS),
+    ]
+
+
+async def test_a_request_of_another_version_is_refused(store: SqlStore, office: Office):
+    await add(store, request())
+    await office.tamper(update(schema.request).values(digest_version=2))
+
+    with pytest.raises(Tampered) as caught:
+        await store.open_request(ORG)
+
+    assert str(caught.value) == (
+        "Request #1 was stored by a version of mailcfg unknown to this one."
+    )
+
+
+async def test_a_working_database_can_be_written(store: SqlStore, office: Office):
+    assert await store.is_writable()
+    await office.tamper(text("DROP TABLE slot"))
+    assert not await store.is_writable()
+
+
+async def test_a_database_that_breaks_says_so(store: SqlStore, office: Office):
+    await office.tamper(text("DROP TABLE watch"))
+
+    with pytest.raises(DatabaseError) as caught:
+        await store.watch(ORG)
+
+    assert str(caught.value) == "The database does not work: no such table: watch."
+
+
+async def test_writes_survive_a_power_cut(store: SqlStore):
+    async with store._engine.begin() as connection:
+        modes = [
+            (await connection.execute(text(f"PRAGMA {name}"))).scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        ]
+
+    assert modes == ["wal", 2, 1, 5000]
+
+
+def test_the_migrations_make_the_tables_of_the_schema(migrated: Path):
+    engine = create_engine(f"sqlite:///{migrated}")
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, schema.metadata) == []
+    engine.dispose()
+
+
+def test_the_migrated_checks_and_filters_are_those_of_the_schema(migrated: Path, tmp_path: Path):
+    fresh = create_engine(f"sqlite:///{tmp_path / 'fresh.db'}")
+    schema.metadata.create_all(fresh)
+
+    assert rules(f"sqlite:///{migrated}") == rules(f"sqlite:///{tmp_path / 'fresh.db'}")
+
+
+def rules(url: str) -> set[str]:
+    """The CHECK clauses and the filtered indexes, as the database keeps them."""
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        made = connection.execute(text("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"))
+        lines = [line.strip(" ,\t") for (sql,) in made for line in sql.splitlines()]
+    engine.dispose()
+    return {line for line in lines if "CHECK" in line or " WHERE " in line}
+
+
+async def test_migrating_twice_is_harmless(database: Path):
+    store = SqlStore(open_engine(database_url(database)))
+    stored = await add(store, request())
+    await store.close()
+
+    migrate(database_url(database))
+
+    again = SqlStore(open_engine(database_url(database)))
+    assert await again.request("opaque") == stored
+    await again.close()
+
+
+def test_a_database_that_cannot_be_opened_is_named_with_the_cure(tmp_path: Path):
+    nowhere = tmp_path / "missing" / "mailcfg.db"
+
+    with pytest.raises(DatabaseError) as caught:
+        migrate(database_url(nowhere))
+
+    assert str(caught.value) == (
+        f"The database at sqlite:///{nowhere} cannot be opened or upgraded: unable to open "
+        "database file. Check MAILCFG_DATABASE_URL and the folder's permissions."
+    )
+
+
+def test_a_file_that_is_no_database_is_said(tmp_path: Path):
+    (tmp_path / "letter.db").write_text("Dear Sir or Madam, " * 100)
+
+    with pytest.raises(DatabaseError, match="file is not a database"):
+        migrate(database_url(tmp_path / "letter.db"))
+
+
+@pytest.mark.parametrize("url", ["nonsense", "nodb://host/x"])
+def test_an_address_that_is_no_database_is_said_without_a_trace(url: str):
+    with pytest.raises(DatabaseError) as caught:
+        migrate(url)
+
+    assert str(caught.value).startswith("MAILCFG_DATABASE_URL is no database that mailcfg can use")
+    assert str(caught.value).endswith("Write it as `sqlite+aiosqlite:///mailcfg.db`.")
+
+
+async def test_a_database_of_a_newer_version_is_left_alone(database: Path):
+    store = SqlStore(open_engine(database_url(database)))
+    await Office(store).tamper(text("UPDATE alembic_version SET version_num = '9999'"))
+    await store.close()
+
+    with pytest.raises(DatabaseError, match="was made by another version of mailcfg"):
+        migrate(database_url(database))
+
+
+VOTER = """
+import asyncio, sys
+from bot.adapters.store.sql import SqlStore, open_engine
+from bot.domain.policy import Actor
+from tests.office import Office
+
+async def main(url, user, request_id):
+    store = SqlStore(open_engine(url))
+    office = Office(store)
+    request = await store.request(request_id)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    await office.approve(Actor("T0ACME", user), request)
+    await store.close()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def start_voter(database: Path, voter: Actor, request_id: str) -> asyncio.subprocess.Process:
+    arguments = (database_url(database), voter.user, request_id)
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        VOTER,
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
+
+
+async def test_two_processes_that_vote_at_once_both_count(
+    database: Path, store: SqlStore, office: Office
+):
+    request = await office.changes.propose(ALICE, NEW_ADDRESS)
+    voters = [await start_voter(database, who, request.id) for who in (BOB, CAROL)]
+    for voter in voters:
+        assert voter.stdout is not None
+        assert await voter.stdout.readline() == b"ready\n"
+
+    ended = await asyncio.gather(*(voter.communicate(b"go\n") for voter in voters))
+
+    assert [errors for _, errors in ended] == [b"", b""]
+    done = await office.now(request)
+    assert {d.voter for d in done.decisions} == {BOB, CAROL}
+    assert (done.state, done.rev) == (State.APPROVED, 3)

@@ -1,0 +1,48 @@
+"""A migrated store and an office on it, fresh for each test."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.adapters.store.migrate import migrate
+from bot.adapters.store.sql import SqlStore, open_engine
+from tests.fakes import FakeClock
+from tests.office import Office
+
+
+def database_url(path: Path) -> str:
+    return f"sqlite+aiosqlite:///{path}"
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database with this version's tables, to be copied."""
+    path = tmp_path_factory.mktemp("database") / "mailcfg.db"
+    migrate(database_url(path))
+    return path
+
+
+@pytest.fixture
+def database(migrated: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(migrated, tmp_path / "mailcfg.db"))
+
+
+@pytest.fixture
+async def store(database: Path) -> AsyncIterator[SqlStore]:
+    opened = SqlStore(open_engine(database_url(database)))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def office(store: SqlStore, clock: FakeClock) -> Office:
+    return Office(store, clock=clock)

@@ -1,0 +1,233 @@
+"""The far ends, in memory: they behave like the real ones and can be asked what they saw.
+
+`FakeCliq` keeps a configuration, `FakeDirectory` knows people, `FakeDns` serves records, `FakeClock`
+moves when told. Faults are ordered beforehand and used up one by one. None of them knows a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+
+from bot.domain.dkim import TxtAnswer
+from bot.domain.mail_config import NOT_VERIFIED, MailConfig
+from bot.domain.policy import Actor, Facts
+from bot.errors import CouldNotCheck, NotAllowed
+from bot.ports import Purpose
+
+KEYS: dict[str, list[str]] = json.loads(
+    (Path(__file__).parent / "samples" / "dkim_keys.json").read_text()
+)
+"""Real RSA public keys, six of each size, as base64 of their SubjectPublicKeyInfo."""
+
+TEAM = "T0ACME"
+MORNING = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+def dkim_value(bits: int, which: int = 0) -> str:
+    """A key record as Zoho writes it."""
+    return f"k=rsa; p={KEYS[str(bits)][which]}"
+
+
+def config(
+    email_id: str = "scott@acme.example",
+    name: str = "Scott Fisher",
+    *,
+    bits: int = 1024,
+    which: int = 0,
+    selector: str = "1700000000000",
+    cname_status: str = "verified",
+    dkim_status: str = "verified",
+) -> MailConfig:
+    """A configured sender; `which` picks one of the keys."""
+    return MailConfig(
+        email_id=email_id,
+        name=name,
+        cname_status=cname_status,
+        dkim_status=dkim_status,
+        dkim_host=f"{selector}._domainkey.{email_id.rpartition('@')[2]}",
+        dkim_value=dkim_value(bits, which),
+    )
+
+
+class Killed(BaseException):
+    """The process died here; nothing that is written for errors may see it."""
+
+
+class FakeClock:
+    """Stands still until it is moved."""
+
+    def __init__(self, start: datetime = MORNING) -> None:
+        self._now = start
+        self._elapsed = 0.0
+
+    def now(self) -> datetime:
+        return self._now
+
+    def elapsed(self) -> float:
+        return self._elapsed
+
+    def advance(self, **span: float) -> None:
+        """By a timedelta's arguments: `advance(minutes=5)`."""
+        step = timedelta(**span)
+        self._now += step
+        self._elapsed += step.total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A write that took effect, and what the newest read before it had shown."""
+
+    method: str
+    arguments: dict[str, str | int]
+    before: MailConfig | None
+    last_read: MailConfig | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    error: BaseException
+    after_effect: bool = False
+
+
+class FakeCliq:
+    """`ports.MailConfigApi`: a new domain or key size makes a new key, as at Zoho.
+
+    `writes` are those that took effect; `sent` counts all that came in. `keeps_address` is the
+    observed quirk that a PUT of another address is accepted and ignored, `makes_bits` that a new key
+    has another size than was asked for.
+    """
+
+    def __init__(self, live: MailConfig | None = None) -> None:
+        self.live = live
+        self.writes: list[Write] = []
+        self.sent = 0
+        self.reads: list[Purpose] = []
+        self.keeps_address = False
+        self.makes_bits: int | None = None
+        self.while_reading: Callable[[], Awaitable[object]] | None = None
+        self._last_read: MailConfig | None = None
+        self._read_faults: deque[BaseException] = deque()
+        self._write_faults: deque[Fault] = deque()
+        self._serial = count(1)
+
+    def edit(self, **changes: str) -> None:
+        """Somebody changes the live configuration in the admin panel."""
+        assert self.live is not None
+        self.live = replace(self.live, **changes)
+
+    def fail_next_reads(self, *errors: BaseException) -> None:
+        self._read_faults.extend(errors)
+
+    def fail_next_write(self, error: BaseException, *, after_effect: bool = False) -> None:
+        self._write_faults.append(Fault(error, after_effect))
+
+    async def read(self, purpose: Purpose) -> MailConfig | None:
+        self.reads.append(purpose)
+        if self._read_faults:
+            raise self._read_faults.popleft()
+        shown = self._last_read = self.live
+        if self.while_reading is not None:
+            meanwhile, self.while_reading = self.while_reading, None
+            await meanwhile()
+        await asyncio.sleep(0)
+        return shown
+
+    async def write(self, arguments: dict[str, str | int]) -> None:
+        await self._take("PUT", arguments, self._after_put(arguments))
+
+    async def remove(self) -> None:
+        await self._take("DELETE", {}, None)
+
+    async def _take(
+        self, method: str, arguments: dict[str, str | int], left: MailConfig | None
+    ) -> None:
+        self.sent += 1
+        await asyncio.sleep(0)
+        fault = self._write_faults.popleft() if self._write_faults else None
+        if fault is None or fault.after_effect:
+            self.writes.append(Write(method, arguments, self.live, self._last_read))
+            self.live = left
+        if fault is not None:
+            raise fault.error
+
+    def _after_put(self, arguments: dict[str, str | int]) -> MailConfig | None:
+        email_id, name = str(arguments["email_id"]), str(arguments["name"])
+        old = self.live
+        if self.keeps_address and old is not None and old.email_id != email_id:
+            return old
+        size = arguments.get("dkim_key_size")
+        cname_status = str(arguments["cname_status"])
+        same_domain = old is not None and old.domain == email_id.rpartition("@")[2]
+        if old is not None and same_domain and size in (None, old.dkim_bits):
+            return replace(old, email_id=email_id, name=name, cname_status=cname_status)
+        which = next(self._serial)
+        return config(
+            email_id,
+            name,
+            bits=self.makes_bits or int(size or 1024),
+            which=which % 6,
+            selector=f"{1800000000000 + which}",
+            cname_status=cname_status,
+            dkim_status=NOT_VERIFIED,
+        )
+
+
+class FakeDirectory:
+    """`ports.Directory`: people with flags; nobody can be looked up while it is out of reach."""
+
+    def __init__(self, *people: Facts) -> None:
+        self._people = {facts.actor.user: facts for facts in people}
+        self.is_reachable = True
+        self.asked: list[str] = []
+
+    def change(self, actor: Actor, **flags: bool) -> None:
+        """From now on Slack says something else about this person."""
+        self._people[actor.user] = replace(self._people[actor.user], **flags)
+
+    def forget(self, actor: Actor) -> None:
+        del self._people[actor.user]
+
+    async def look_up(self, actor: Actor) -> Facts:
+        self.asked.append(actor.user)
+        await asyncio.sleep(0)
+        if not self.is_reachable:
+            raise CouldNotCheck("Could not check your membership; try again.")
+        if actor.user not in self._people:
+            raise NotAllowed("unknown", "Slack does not know you.")
+        return self._people[actor.user]
+
+
+class FakeDns:
+    """`ports.Resolver`: one authoritative server; `problem` makes it give no definite answer."""
+
+    SERVER = "ns1.acme.example"
+
+    def __init__(self, zone: str | None = "acme.example") -> None:
+        self.records: dict[str, tuple[str, ...]] = {}
+        self.zone = zone
+        self.problem = ""
+
+    def publish(self, host: str, *values: str) -> None:
+        self.records[host] = values
+
+    def publish_key_of(self, live: MailConfig | None) -> None:
+        assert live is not None
+        self.publish(live.dkim_host, live.dkim_value)
+
+    def withdraw(self, host: str) -> None:
+        self.records.pop(host, None)
+
+    async def txt(self, host: str) -> tuple[TxtAnswer, ...]:
+        await asyncio.sleep(0)
+        values = None if self.problem else self.records.get(host, ())
+        return (TxtAnswer(self.SERVER, values, self.problem, is_authoritative=True),)
+
+    async def zone_of(self, host: str) -> str | None:
+        return self.zone

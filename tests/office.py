@@ -1,0 +1,141 @@
+"""An office to play in: the real services on a real store, everything outside of them fake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+from sqlalchemy import Table, select
+
+from bot.adapters.store import schema
+from bot.adapters.store.sql import SqlStore
+from bot.domain.change import ChangeRequest, Seal, VoteKind
+from bot.domain.command import Set
+from bot.domain.incident import Incident, Kind
+from bot.domain.mail_config import Patch
+from bot.domain.policy import Actor, Facts, Policy
+from bot.services.apply import Applier
+from bot.services.changes import Changes
+from bot.services.look import Look
+from bot.services.watch import Watch
+from tests.fakes import TEAM, FakeCliq, FakeClock, FakeDirectory, FakeDns, config
+
+ORG = "default"
+ALICE = Actor(TEAM, "U0ALICE")
+BOB = Actor(TEAM, "U0BOB")
+CAROL = Actor(TEAM, "U0CAROL")
+ERIN = Actor(TEAM, "U0ERIN")
+MALLORY = Actor(TEAM, "U0MALLORY")
+ROBOT = Actor(TEAM, "U0ROBOT")
+GONE = Actor(TEAM, "U0GONE")
+OUTSIDER = Actor("T0OTHER", "U0OUTSIDER")
+
+PEOPLE = (
+    Facts(ALICE),
+    Facts(BOB),
+    Facts(CAROL),
+    Facts(ERIN),
+    Facts(MALLORY, is_guest=True),
+    Facts(ROBOT, is_bot=True),
+    Facts(GONE, is_deleted=True),
+    Facts(OUTSIDER, is_stranger=True),
+)
+"""Alice may ask, Bob and Carol approve, Erin is a member; the others are nobody here."""
+
+POLICY = Policy(approvers=(BOB.user, CAROL.user), requesters=(ALICE.user,))
+SEAL = Seal((b"a key of thirty-two bytes or more",))
+RENAME = Set(Patch(name="Acme Support"), "the old name confuses people")
+NEW_ADDRESS = Set(Patch(email_id="it@acme.example"), "Scott has left")
+"""An ordinary change, and a sensitive one, which needs two approvals."""
+
+
+@dataclass
+class Office:
+    """The services of one organisation, and a few short ways to work with them."""
+
+    store: SqlStore
+    policy: Policy = POLICY
+    seal: Seal = SEAL
+    clock: FakeClock = field(default_factory=FakeClock)
+    cliq: FakeCliq = field(default_factory=lambda: FakeCliq(config()))
+    directory: FakeDirectory = field(default_factory=lambda: FakeDirectory(*PEOPLE))
+    dns: FakeDns = field(default_factory=FakeDns)
+
+    def __post_init__(self) -> None:
+        serial = count(1)
+        self._ids = lambda: f"id-{next(serial):04d}"
+        self.start()
+
+    def start(self) -> None:
+        """Put the bot together; again, as after a restart, with what the policy then says."""
+        far: dict[str, Any] = {"org": ORG, "store": self.store, "api": self.cliq}
+        people: dict[str, Any] = {"policy": self.policy, "directory": self.directory}
+        sealed: dict[str, Any] = {"clock": self.clock, "seal": self.seal}
+        self.changes = Changes(
+            **far, **people, **sealed, approval_channel="C0ADMIN", new_id=self._ids
+        )
+        self.applier = Applier(**far, **people, **sealed)
+        self.look = Look(**far, **people, resolver=self.dns)
+        self.watch = Watch(
+            **far,
+            resolver=self.dns,
+            clock=self.clock,
+            every=timedelta(minutes=15),
+            alert_channel="C0ALERTS",
+            new_id=self._ids,
+        )
+
+    def restart(self, **policy: Any) -> None:
+        """A new process on the same database, with changed settings if there are any."""
+        self.policy = replace(self.policy, **policy)
+        self.start()
+
+    async def approve(self, actor: Actor, request: ChangeRequest) -> ChangeRequest:
+        return await self.changes.decide(actor, request.id, VoteKind.APPROVE)
+
+    async def reject(
+        self, actor: Actor, request: ChangeRequest, reason: str = "not now"
+    ) -> ChangeRequest:
+        return await self.changes.decide(actor, request.id, VoteKind.REJECT, reason)
+
+    async def approved(self, wish: Any = NEW_ADDRESS) -> ChangeRequest:
+        """A request of Alice's that Bob and, where it takes two, Carol have approved."""
+        request = await self.changes.propose(ALICE, wish)
+        request = await self.approve(BOB, request)
+        return request if request.quorum == 1 else await self.approve(CAROL, request)
+
+    async def applied(self, wish: Any = NEW_ADDRESS) -> ChangeRequest:
+        request = await self.approved(wish)
+        await self.applier.settle()
+        return await self.now(request)
+
+    async def now(self, request: ChangeRequest) -> ChangeRequest:
+        """The request as it is stored now."""
+        current = await self.store.request(request.id)
+        assert current is not None
+        return current
+
+    async def incident(self, kind: Kind) -> Incident | None:
+        return await self.store.open_incident(ORG, kind)
+
+    async def messages(self) -> list[str]:
+        """The kinds of the one-time messages that wait to be sent, in order."""
+        return [message.kind for message, _ in await self.store.due_messages(self.clock.now())]
+
+    async def audit(self) -> list[Any]:
+        return await self.rows(schema.audit)
+
+    async def audited(self) -> list[str]:
+        """The kinds of the audit entries, in order."""
+        return [row.kind for row in await self.audit()]
+
+    async def rows(self, table: Table) -> list[Any]:
+        async with self.store._engine.begin() as connection:
+            return list((await connection.execute(select(table))).all())
+
+    async def tamper(self, statement: Any) -> None:
+        """Change the database behind the bot's back."""
+        async with self.store._engine.begin() as connection:
+            await connection.execute(statement)

@@ -1,0 +1,226 @@
+"""The real services, played at random: people, the clock, the API, deaths; judged from outside.
+
+Hypothesis picks the steps, each step runs to its end on one event loop. What is checked is worked
+out here from what people did, never asked of the code under test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from bot.adapters.store import schema
+from bot.adapters.store.migrate import migrate
+from bot.adapters.store.sql import SqlStore, open_engine
+from bot.domain.change import ChangeRequest, State, VoteKind
+from bot.domain.command import Accept, Reset, Set
+from bot.domain.mail_config import MailConfig, Patch
+from bot.domain.policy import Actor
+from bot.errors import (
+    Ambiguous,
+    MailcfgError,
+    NotSent,
+    PermissionDenied,
+    ServerError,
+)
+from tests.fakes import Killed, Write
+from tests.office import ALICE, BOB, CAROL, ERIN, MALLORY, NEW_ADDRESS, POLICY, RENAME, Office
+
+ACTORS = st.sampled_from([ALICE, BOB, BOB, CAROL, CAROL, ERIN, MALLORY])
+VOTES = st.sampled_from([VoteKind.APPROVE, VoteKind.APPROVE, VoteKind.APPROVE, VoteKind.REJECT])
+WISHES = st.sampled_from(
+    [NEW_ADDRESS, RENAME, Set(Patch(dkim_key_size=2048), "x"), Reset("x"), Accept("x")]
+)
+WRITE_FAULTS = st.sampled_from(
+    [Ambiguous("PUT"), ServerError("PUT"), NotSent("PUT"), PermissionDenied("PUT"), Killed()]
+)
+READ_FAULTS = st.sampled_from([NotSent("GET"), Ambiguous("GET"), Killed()])
+SECONDS = st.sampled_from([1, 30, 30, 60, 600, 3600, 86400])
+OPEN = ["PENDING", "APPROVED", "APPLYING", "UNCERTAIN"]
+
+
+@cache
+def template() -> tuple[tempfile.TemporaryDirectory[str], Path]:
+    folder = tempfile.TemporaryDirectory()
+    path = Path(folder.name) / "mailcfg.db"
+    migrate(f"sqlite+aiosqlite:///{path}")
+    return folder, path
+
+
+class OfficeModel(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        path = shutil.copy(template()[1], self.folder.name)
+        self.runner = asyncio.Runner()
+        self.office = Office(SqlStore(open_engine(f"sqlite+aiosqlite:///{path}")))
+        self.yes: dict[str, set[str]] = {}
+        self.no: set[str] = set()
+        self.unfit: set[str] = set()
+        self.ended: dict[str, ChangeRequest] = {}
+
+    def run(self, step: Coroutine[Any, Any, Any]) -> Any:
+        """To its end, or to where it is refused or dies."""
+        with suppress(MailcfgError, Killed):
+            return self.runner.run(step)
+
+    @initialize(start=st.sampled_from([None, NEW_ADDRESS, RENAME]))
+    def begin_from_an_approval(self, start: Set | None) -> None:
+        if start is None:
+            return
+        self.propose(ALICE, start)
+        for approver in (BOB, CAROL):
+            self.decide(approver, VoteKind.APPROVE)
+
+    @rule(actor=ACTORS, wish=WISHES)
+    def propose(self, actor: Actor, wish: Set | Reset | Accept) -> None:
+        self.run(self.office.changes.propose(actor, wish))
+
+    @rule(actor=ACTORS, kind=VOTES)
+    def decide(self, actor: Actor, kind: VoteKind) -> None:
+        request = self.open_request()
+        if request is None:
+            return
+        done = self.run(self.office.changes.decide(actor, request.id, kind, "because"))
+        if done is not None and kind is VoteKind.APPROVE:
+            self.yes.setdefault(request.id, set()).add(actor.user)
+        elif done is not None:
+            self.no.add(request.id)
+
+    @rule(first=ACTORS, second=ACTORS)
+    def decide_at_once(self, first: Actor, second: Actor) -> None:
+        request = self.open_request()
+        if request is not None:
+            self.run(self.both(request.id, first, second))
+
+    async def both(self, request_id: str, first: Actor, second: Actor) -> None:
+        decide = self.office.changes.decide
+        clicks = [decide(who, request_id, VoteKind.APPROVE) for who in (first, second)]
+        done = await asyncio.gather(*clicks, return_exceptions=True)
+        for who, result in zip((first, second), done, strict=True):
+            if isinstance(result, ChangeRequest):
+                self.yes.setdefault(request_id, set()).add(who.user)
+
+    @rule(actor=ACTORS)
+    def withdraw(self, actor: Actor) -> None:
+        self.run(self.office.changes.withdraw(actor))
+
+    @rule()
+    def settle(self) -> None:
+        request, before = self.open_request(), len(self.office.cliq.writes)
+        self.run(self.office.applier.settle())
+        for write in self.office.cliq.writes[before:]:
+            assert request is not None
+            self.check_write(request, write)
+
+    @rule(seconds=SECONDS)
+    def wait_and_settle(self, seconds: int) -> None:
+        self.office.clock.advance(seconds=seconds)
+        self.settle()
+        self.run(self.office.changes.expire())
+
+    @rule()
+    def check_for_drift(self) -> None:
+        self.run(self.office.watch.check())
+
+    @rule(error=WRITE_FAULTS, after_effect=st.booleans())
+    def break_the_next_write(self, error: BaseException, after_effect: bool) -> None:
+        has_effect = after_effect and not isinstance(error, NotSent | PermissionDenied)
+        self.office.cliq.fail_next_write(error, after_effect=has_effect)
+
+    @rule(error=READ_FAULTS)
+    def break_the_next_read(self, error: BaseException) -> None:
+        self.office.cliq.fail_next_reads(error)
+
+    @rule(name=st.sampled_from(["Scott Fisher", "Acme Support", "Evil"]))
+    def edit_in_the_admin_panel(self, name: str) -> None:
+        if self.office.cliq.live is not None:
+            self.office.cliq.edit(name=name)
+
+    @rule(who=st.sampled_from([ALICE, BOB, CAROL]), is_guest=st.booleans())
+    def change_a_standing(self, who: Actor, is_guest: bool) -> None:
+        self.office.directory.change(who, is_guest=is_guest)
+        self.unfit = self.unfit | {who.user} if is_guest else self.unfit - {who.user}
+
+    @rule(is_reachable=st.booleans())
+    def lose_or_find_slack(self, is_reachable: bool) -> None:
+        self.office.directory.is_reachable = is_reachable
+
+    @rule()
+    def restart(self) -> None:
+        self.office.restart()
+
+    @invariant()
+    def at_most_one_request_is_open(self) -> None:
+        rows = self.rows()
+        assert [row.state in OPEN for row in rows].count(True) <= 1
+        assert sorted(row.no for row in rows) == list(range(1, len(rows) + 1))
+
+    @invariant()
+    def what_has_ended_stays_as_it_ended(self) -> None:
+        for row in self.rows():
+            if row.state not in OPEN:
+                assert self.ended.setdefault(row.id, row) == row
+
+    @invariant()
+    def each_person_is_counted_once(self) -> None:
+        votes = self.runner.run(self.office.rows(schema.decision))
+        assert len({(vote.request_id, vote.voter_json) for vote in votes}) == len(votes)
+
+    def check_write(self, request: ChangeRequest, write: Write) -> None:
+        """A write is backed by enough people, and by a read that showed what it was approved for."""
+        assert self.office.directory.is_reachable
+        backers = (self.yes[request.id] & {BOB.user, CAROL.user}) - self.unfit
+        backers -= {request.requester.user}
+        assert len(backers) >= self.needed(request, write)
+        assert request.id not in self.no
+        assert request.requester.user not in self.unfit
+        assert write.last_read == write.before
+        assert without_status(write.before) == without_status(request.plan.base)
+
+    def needed(self, request: ChangeRequest, write: Write) -> int:
+        before = request.plan.base and request.plan.base.email_id
+        is_sensitive = write.arguments.get("email_id") != before
+        return POLICY.approvals_sensitive if is_sensitive else POLICY.approvals
+
+    def open_request(self) -> ChangeRequest | None:
+        found: ChangeRequest | None = self.runner.run(self.office.changes.pending())
+        return found
+
+    def rows(self) -> list[Any]:
+        found: list[Any] = self.runner.run(self.office.rows(schema.request))
+        return found
+
+    def teardown(self) -> None:
+        self.check_that_what_is_in_force_was_read()
+        self.runner.run(self.office.store.close())
+        self.runner.close()
+        self.folder.cleanup()
+
+    def check_that_what_is_in_force_was_read(self) -> None:
+        written = [r for r in self.rows() if (r.state, r.effect) == (State.APPLIED, "written")]
+        assert len(written) <= len(self.office.cliq.writes)
+
+
+def without_status(config: MailConfig | None) -> MailConfig | None:
+    return config and replace(config, dkim_status="")
+
+
+OfficeModel.TestCase.settings = settings(
+    max_examples=60,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+TestOffice = OfficeModel.TestCase
