@@ -6,12 +6,13 @@ import asyncio
 import signal
 import sys
 from collections.abc import Coroutine
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from bot import __version__
-from bot.errors import MailcfgError
+from bot.errors import MailcfgError, SettingsError
 
 cli = typer.Typer(
     name="mailcfg",
@@ -30,6 +31,93 @@ WRONG_USAGE = 2
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 picks a free one.")]
+EnvFile = Annotated[Path, typer.Option(help="File with settings; the environment wins over it.")]
+
+
+@cli.command()
+def run(env_file: EnvFile = Path(".env")) -> None:
+    """Run the bot: Socket Mode when SLACK_APP_TOKEN is set, else signed HTTP."""
+    from bot import logs, settings
+
+    found = settings.load(env_file)
+    logs.configure(found.log_level, found.log_format, settings.secrets_of(found))
+    _run(_serve_bot(found))
+
+
+async def _serve_bot(found: Any) -> None:
+    from bot.app import build
+
+    async with await build(found) as app:
+        await app.wait()
+
+
+@cli.command()
+def init(
+    file: Annotated[Path, typer.Argument(help="The file to write.")] = Path(".env"),
+) -> None:
+    """Write a commented .env with a fresh secret key; an existing file is left alone."""
+    from bot import settings
+
+    try:
+        with file.open("x", encoding="utf-8") as out:
+            out.write(settings.template())
+    except FileExistsError:
+        _fail(f"{file} exists already and is left as it is. Name another file, or move it away.")
+    file.chmod(0o600)
+    typer.echo(f"Wrote {file}. Fill in the Slack and Zoho values, then start `mailcfg run`.")
+
+
+@cli.command()
+def migrate(env_file: EnvFile = Path(".env")) -> None:
+    """Create or upgrade the database's tables. `mailcfg run` does it by itself on SQLite."""
+    from bot import settings
+    from bot.adapters.store.migrate import migrate as upgrade
+
+    upgrade(settings.load(env_file).database_url)
+    typer.echo("The database is up to date.")
+
+
+@cli.command()
+def manifest(
+    http: Annotated[
+        str | None, typer.Option(help="Public https address of this bot, for signed HTTP.")
+    ] = None,
+) -> None:
+    """Print the Slack app's manifest: Socket Mode, or with --http signed HTTP."""
+    from bot.adapters.slack.manifest import for_http, for_socket_mode
+
+    typer.echo(for_http(http) if http else for_socket_mode(), nl=False)
+
+
+@cli.command()
+def sandbox(
+    host: Host = "127.0.0.1",
+    port: Port = 8025,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder that keeps the world; without it nothing is kept.")
+    ] = None,
+    transport: Annotated[str, typer.Option(help="How Slack reaches the bot: socket or http.")] = (
+        "socket"
+    ),
+    tour: Annotated[bool, typer.Option("--tour", help="Play the story by itself.")] = False,
+    skip: Annotated[
+        str | None,
+        typer.Option(help="With --tour: leave this step's action out, to see the tour notice."),
+    ] = None,
+    svg: Annotated[
+        Path | None, typer.Option(help="With --tour: also draw it to this file.")
+    ] = None,
+) -> None:
+    """The whole product on this machine, with emulated Slack, Zoho and DNS; nothing to sign up for."""
+    from bot import logs
+    from bot.sandbox import run as world
+
+    if transport not in {"socket", "http"}:
+        _fail(f"`{transport}` is no transport: it is socket or http.")
+    logs.configure("WARNING", "console")
+    if tour:
+        raise typer.Exit(asyncio.run(world.play_tour(transport=transport, skip=skip, svg=svg)))
+    _run(world.serve(host=host, port=port, data=data, transport=transport, say=typer.echo))
 
 
 @emulate.command("cliq")
@@ -41,9 +129,15 @@ def emulate_cliq(
     ),
 ) -> None:
     """Zoho's accounts server and the Cliq mail configuration API."""
-    from bot.sandbox import cliq
+    import secrets
 
-    _run(_serve_emulator(cliq.start(host, port, profile=profile)))
+    from bot.sandbox import cliq
+    from bot.sandbox.cliq_profile import PROFILES
+
+    if profile not in PROFILES:
+        _fail(f"`{profile}` is no profile: it is {' or '.join(PROFILES)}.")
+    token = secrets.token_urlsafe(24)
+    _run(_serve_emulator(cliq.start(host, port, profile=profile, control_token=token)))
 
 
 @emulate.command("slack")
@@ -107,10 +201,20 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(until_stopped())
 
 
+def _fail(sentence: str) -> NoReturn:
+    typer.echo(sentence, err=True)
+    raise typer.Exit(WRONG_USAGE)
+
+
 def main() -> None:
     """The entry point: what mailcfg raises on purpose is one sentence, and exit code 2."""
     try:
         cli()
+    except SettingsError as error:
+        typer.echo("mailcfg cannot start:", err=True)
+        for fault in error.faults:
+            typer.echo(f"  {fault}", err=True)
+        sys.exit(WRONG_USAGE)
     except MailcfgError as error:
         typer.echo(str(error), err=True)
         sys.exit(WRONG_USAGE)

@@ -1,0 +1,166 @@
+"""Private answers to commands: what one person asked, seen by that person only."""
+
+from __future__ import annotations
+
+from slack_sdk.models.blocks import Block
+
+from bot.adapters.slack.cards import parts
+from bot.adapters.slack.cards.parts import Deployment, Rendered, code, escape, user, when
+from bot.adapters.slack.cards.request import STATE_WORDS
+from bot.domain.change import ChangeRequest
+from bot.domain.command import SUBCOMMANDS
+from bot.domain.mail_config import VERIFIED, MailConfig, key_summary
+from bot.domain.policy import ANYONE, Policy
+from bot.errors import AlreadyOpen
+from bot.ports import WatchState
+from bot.services.look import Overview, Publishing, Standing
+
+
+def sentence(mrkdwn: str) -> Rendered:
+    """An answer of words only; what is quoted in it is escaped already."""
+    return parts.rendered(mrkdwn, [parts.section(mrkdwn)])
+
+
+def refusal(text: str) -> Rendered:
+    """Why something was not done, in plain words."""
+    return sentence(escape(text))
+
+
+def already_open(error: AlreadyOpen, link: str | None) -> Rendered:
+    """The refusal of a second request, with a link to the first."""
+    return sentence(escape(str(error)) + (f" <{link}|Go to #{error.number}>" if link else ""))
+
+
+def help_text(standing: Standing, policy: Policy, deployment: Deployment) -> Rendered:
+    """Usage with examples, what this person may do, and who can ask and approve."""
+    rows = [f"`{deployment.command} {row.usage}`\n{row.summary}" for row in SUBCOMMANDS]
+    blocks: list[Block] = [
+        parts.section(
+            "*mailcfg* changes the sender of your organisation's Cliq notification mail, once "
+            "other people have approved it."
+        ),
+        parts.section("\n".join(rows)),
+        parts.section(_you(standing)),
+        parts.section(_who(policy)),
+        parts.context(
+            "Emergency? Change it in the Cliq admin panel; mailcfg will report it and ask for "
+            "acceptance.",
+            escape(deployment.label),
+        ),
+    ]
+    return parts.rendered("This is what you can type after /mailcfg, and what you may do.", blocks)
+
+
+def _you(standing: Standing) -> str:
+    may = [
+        word
+        for word, allowed in (
+            ("look", standing.may_show),
+            ("ask for changes", standing.may_propose),
+            ("approve what others ask for", standing.may_approve),
+        )
+        if allowed
+    ]
+    words = ", ".join(may) if may else "do nothing here"
+    return f"*You* may {words}. Your Slack id is {code(standing.facts.actor.user)}."
+
+
+def _who(policy: Policy) -> str:
+    if policy.watch_only:
+        return "This deployment only watches: nobody can ask for changes."
+    if ANYONE in policy.requesters:
+        asks = "every full member, and the approvers"
+    else:
+        asks = _people((*policy.requesters, *policy.approvers))
+    return f"*Can ask:* {asks}\n*Can approve:* {_people(policy.approvers)}, never their own request"
+
+
+def _people(users: tuple[str, ...]) -> str:
+    return ", ".join(user(u) for u in dict.fromkeys(users))
+
+
+def show(overview: Overview) -> Rendered:
+    """The live configuration, what was approved last, and when it was last checked."""
+    live = overview.live
+    blocks: list[Block] = [
+        parts.section(_sender(live)),
+        parts.context(_approved(overview), _checked(overview.watch)),
+    ]
+    if overview.is_drifted:
+        blocks.insert(
+            1, parts.section("*Changed outside approval:* this is not what was approved.")
+        )
+    what = parts.sender(live) if live else "Cliq's system sender"
+    return parts.rendered(f"The live sender is {what}.", blocks)
+
+
+def _sender(live: MailConfig | None) -> str:
+    if live is None:
+        return "*Cliq's system sender* is in use: no custom sender is set."
+    return "\n".join(
+        [
+            f"*Display name:* {code(live.name)}",
+            f"*Address:* {code(live.email_id)}",
+            f"*DKIM status:* {_status(live.dkim_status)}",
+            f"*CNAME status:* {_status(live.cname_status)}",
+            f"*DKIM host:* {code(live.dkim_host)}",
+            f"*DKIM key:* {escape(key_summary(live) or 'none')}",
+        ]
+    )
+
+
+def _status(status: str) -> str:
+    return {VERIFIED: "verified", "not_verified": "not verified"}.get(status, code(status))
+
+
+def _approved(overview: Overview) -> str:
+    last = overview.approved
+    if last is None:
+        return "Nothing approved yet"
+    by = ", ".join(user(decision.voter.user) for decision in last.approvals)
+    return f"Approved last as #{last.number} by {by}, {when(last.ended_at)}"
+
+
+def _checked(watch: WatchState) -> str:
+    if watch.last_error:
+        return f"The last check could not be made: {escape(watch.last_error)}"
+    if watch.checked_at is None:
+        return "Not checked yet"
+    return f"Last checked {when(watch.checked_at)}"
+
+
+def record(publishing: Publishing, *, shared_by: str | None = None) -> Rendered:
+    """The DNS record in copyable form; shared, it is for the channel and says by whom."""
+    found = publishing.record
+    blocks: list[Block] = [parts.section(f"*DKIM record* for {code(found.name)}")]
+    if shared_by is not None:
+        blocks.append(parts.context(f"Shared by {user(shared_by)}"))
+    if not publishing.is_approved:
+        blocks.append(
+            parts.section("*Do not publish until accepted:* what is live was not approved.")
+        )
+    blocks += parts.record_blocks(found)
+    if shared_by is None:
+        blocks.append(parts.actions("record", [parts.button("share", "Share here", "record")]))
+    return parts.rendered(f"This is the DKIM record for {escape(found.name)}.", blocks)
+
+
+def proposed(request: ChangeRequest, link: str | None) -> Rendered:
+    where = f"<{link}|#{request.number}>" if link else f"#{request.number}"
+    needs = "1 approval" if request.quorum == 1 else f"{request.quorum} approvals"
+    return sentence(
+        f"Request {where} to {request.plan.title} is posted. It needs {needs} from "
+        f"{_people(request.policy.approvers_for(request.requester))} before anything changes."
+    )
+
+
+def pending(request: ChangeRequest | None, link: str | None) -> Rendered:
+    if request is None:
+        return sentence("No request is open.")
+    where = f"<{link}|#{request.number}>" if link else f"#{request.number}"
+    word = STATE_WORDS[request.state]
+    return sentence(
+        f"Request {where} to {request.plan.title}, asked by {user(request.requester.user)}: "
+        f"{word[0].lower()}{word[1:]}, {len(request.approvals)} of {request.quorum} approvals, "
+        f"until {when(request.expires_at)}."
+    )

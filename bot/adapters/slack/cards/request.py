@@ -1,0 +1,390 @@
+"""The card of a request, its thread, and its details: all from the row, whatever its state.
+
+The word "verified" is Zoho's, for DKIM and CNAME; a change that was read back is "In force".
+"""
+
+from __future__ import annotations
+
+from slack_sdk.models.blocks import Block, ButtonElement, PlainTextObject
+from slack_sdk.models.views import View
+
+from bot.adapters.slack.cards import parts
+from bot.adapters.slack.cards.parts import Deployment, Rendered, code, escape, user, when
+from bot.domain.change import ChangeRequest, Decision, State, VoteKind
+from bot.domain.dkim import Record
+from bot.domain.mail_config import VERIFIED, FieldChange, MailConfig, diff_configs
+from bot.domain.plan import AcceptPlan, SetPlan
+from bot.ports import Message
+
+STATE_WORDS = {
+    State.PENDING: "Waiting for approval",
+    State.APPROVED: "Approved",
+    State.APPLYING: "Being applied",
+    State.UNCERTAIN: "Outcome unknown",
+    State.APPLIED: "In force",
+    State.REJECTED: "Rejected",
+    State.CANCELLED: "Withdrawn",
+    State.EXPIRED: "Expired",
+    State.STALE: "Out of date",
+    State.FAILED: "Failed",
+    State.CONFLICT: "Needs a person",
+}
+REPEATABLE = frozenset({State.REJECTED, State.CANCELLED, State.EXPIRED, State.STALE, State.FAILED})
+
+
+def title(request: ChangeRequest) -> str:
+    """ "Waiting for approval: change sender address"."""
+    word = STATE_WORDS[request.state]
+    if request.state is State.APPLYING and request.sent:
+        word = "Sent, checking"
+    return f"{word}: {request.plan.title}"
+
+
+def card(request: ChangeRequest, deployment: Deployment) -> Rendered:
+    """The one card of a request."""
+    blocks: list[Block] = [
+        parts.header(title(request)),
+        parts.section(_opening(request, deployment)),
+        *parts.lines(_diff(request)),
+        *_consequences(request),
+        parts.section(status(request)),
+        *_why_rejected(request),
+        *_observed(request),
+        parts.section("*Reason for asking*"),
+        parts.quote(request.reason),
+        parts.actions(f"request-{request.number}", _buttons(request)),
+        parts.context(_footer(request, deployment)),
+    ]
+    return parts.rendered(sentence(request), blocks)
+
+
+def _opening(request: ChangeRequest, deployment: Deployment) -> str:
+    where = f"{escape(deployment.org)} · Zoho {deployment.data_center.upper()}"
+    asks = f"{user(request.requester.user)} asks to *{request.plan.title}* · {where}"
+    if request.state is not State.PENDING:
+        return asks
+    names = ", ".join(user(u) for u in request.policy.approvers_for(request.requester))
+    return f"{asks}\nApprovers: {names}"
+
+
+def _diff(request: ChangeRequest) -> list[str]:
+    changes = request.plan.diff()
+    lines = parts.diff_lines(changes) or ["Nothing differs; it is approved as it is."]
+    lines += [_note(change, request) for change in changes if change.note]
+    unchanged = _unchanged(request, changes)
+    return [*lines, *([unchanged] if unchanged else [])]
+
+
+def _note(change: FieldChange, request: ChangeRequest) -> str:
+    if change.note == "stated":
+        return (
+            f"_{user(request.requester.user)} states that the CNAME is in place; mailcfg cannot "
+            "check it._"
+        )
+    return "_The CNAME status starts anew because the domain changes._"
+
+
+def _unchanged(request: ChangeRequest, changes: tuple[FieldChange, ...]) -> str:
+    if not isinstance(request.plan, SetPlan) or request.plan.base is None:
+        return ""
+    touched = {change.label for change in changes}
+    same = [n for n in ("Address", "Display name", "CNAME status") if n not in touched]
+    return f"_Unchanged: {', '.join(name.lower() for name in same)}_" if same else ""
+
+
+def _consequences(request: ChangeRequest) -> list[Block]:
+    said = [*request.plan.consequences(), *_warn_idn(request)]
+    if not request.is_open or not said:
+        return []
+    return [parts.section("*What follows*\n" + "\n".join(f"• {line}" for line in said))]
+
+
+def _warn_idn(request: ChangeRequest) -> list[str]:
+    plan = request.plan
+    if isinstance(plan, SetPlan) and "xn--" in plan.wanted.email_id:
+        return ["The domain has letters beyond a to z: compare it character by character."]
+    return []
+
+
+def status(request: ChangeRequest) -> str:
+    """Where the request stands, as the card says it."""
+    match request.state:
+        case State.PENDING:
+            given, needed = len(request.approvals), request.quorum
+            lines = [
+                f"*{given} of {needed} approvals* · {_why_so_many(request)}",
+                *_votes(request),
+                f"Waiting until {when(request.expires_at)}",
+            ]
+            return "\n".join(lines)
+        case State.APPROVED:
+            wait = (
+                f"Waits until {when(request.not_before)}: {escape(request.waits_for)}"
+                if request.waits_for
+                else "It will be applied now."
+            )
+            return "\n".join([*_votes(request), wait])
+        case State.APPLYING:
+            return "\n".join([*_votes(request), _applying(request)])
+        case State.UNCERTAIN:
+            why = f"\n{escape(request.waits_for)}" if request.waits_for else ""
+            return (
+                "Not known yet whether the write took effect; next look "
+                f"{when(request.not_before)}.{why}"
+            )
+        case State.APPLIED:
+            return "\n".join([*_votes(request), _in_force(request)])
+        case State.REJECTED:
+            return "\n".join(_votes(request))
+        case State.CANCELLED:
+            return f"{_sentence(request.end_reason)} Nothing was changed."
+        case State.EXPIRED:
+            return f"{_sentence(request.end_reason)} Nothing was changed."
+        case State.STALE:
+            return f"{_sentence(request.end_reason)} Nothing was written."
+        case State.FAILED:
+            return f"{_sentence(request.end_reason)} The configuration is unchanged."
+        case State.CONFLICT:
+            return f"{_sentence(request.end_reason)} Please look in the Cliq admin panel."
+
+
+def _applying(request: ChangeRequest) -> str:
+    if request.sent:
+        return "Accepted by Cliq, being checked."
+    return "Writing to Cliq." if request.plan.writes else "Comparing with what is live."
+
+
+def _in_force(request: ChangeRequest) -> str:
+    at = when(request.ended_at)
+    if isinstance(request.plan, AcceptPlan):
+        done = f"Live configuration accepted {at}."
+    elif request.effect == "none":
+        done = f"Already in place, confirmed {at}; nothing had to be written."
+    else:
+        done = f"Confirmed by reading it back {at}."
+    return " ".join([done, *map(escape, request.plan.warnings(request.observed))])
+
+
+def _why_so_many(request: ChangeRequest) -> str:
+    because = request.plan.sensitive_because
+    if request.quorum == 1:
+        return "somebody other than the requester must agree"
+    return because or "this deployment asks for that many"
+
+
+def _votes(request: ChangeRequest) -> list[str]:
+    return [_vote(decision) for decision in request.decisions]
+
+
+def _vote(decision: Decision) -> str:
+    done = "Approved" if decision.kind is VoteKind.APPROVE else "Rejected"
+    return f"{done} by {user(decision.voter.user)} {when(decision.at)}"
+
+
+def _why_rejected(request: ChangeRequest) -> list[Block]:
+    rejection = request.rejection
+    return [parts.quote(rejection.reason)] if rejection and rejection.reason else []
+
+
+def _observed(request: ChangeRequest) -> list[Block]:
+    """Where it ended differently from what was wanted: what Cliq shows now."""
+    if request.state not in {State.STALE, State.CONFLICT}:
+        return []
+    if request.state is State.CONFLICT and request.observed is None:
+        return [parts.section("*Now:* no custom sender is set, or nothing could be read.")]
+    plan = request.plan
+    then = plan.live if isinstance(plan, AcceptPlan) else plan.base
+    moved = parts.diff_lines(diff_configs(then, request.observed))
+    return parts.lines(["*When it was asked → now*", *(moved or ["Nothing differs any more."])])
+
+
+def _buttons(request: ChangeRequest) -> list[ButtonElement]:
+    details = parts.button(
+        "details", "Details", request.id, label=f"Details of request #{request.number}"
+    )
+    what = f"request #{request.number}: {request.plan.title}"
+    reject = parts.button("reject", "Reject…", request.id, style="danger", label=f"Reject {what}")
+    withdraw = parts.button("withdraw", "Withdraw", request.id, label=f"Withdraw {what}")
+    if request.state is State.PENDING:
+        return [_approve_button(request, f"Approve {what}"), reject, details, withdraw]
+    if request.state is State.APPROVED:
+        return [reject, details, withdraw]
+    if request.state in REPEATABLE:
+        again = parts.button("again", "Ask again", request.id, label=f"Ask again for {what}")
+        return [details, again]
+    return [details]
+
+
+def _approve_button(request: ChangeRequest, label: str) -> ButtonElement:
+    return parts.button(
+        "approve",
+        "Approve",
+        request.id,
+        style="primary",
+        label=label,
+        confirm=parts.confirmation(
+            f"Approve #{request.number}?", _confirm_text(request), "Approve"
+        ),
+    )
+
+
+def _confirm_text(request: ChangeRequest) -> str:
+    """The address is never shortened: of at most 254 characters it fits, the name gives way."""
+    plan = request.plan
+    if isinstance(plan, SetPlan):
+        address = f"Send as {plan.wanted.email_id}"
+        left = max(parts.CONFIRM_MAX - len(address) - len(" ()"), 1)
+        return f"{address} ({parts.clamp(plan.wanted.name, left)})"
+    if isinstance(plan, AcceptPlan):
+        live = plan.live.email_id if plan.live else "Cliq's system sender"
+        return f"Accept {live} as approved; nothing is written."
+    return f"Remove {plan.base.email_id}? Its DKIM key is lost."
+
+
+def _footer(request: ChangeRequest, deployment: Deployment) -> str:
+    words = [f"#{request.number}", *([escape(deployment.label)] if deployment.label else [])]
+    if request.is_open:
+        words.append(
+            "Emergency? Change it in the Cliq admin panel; mailcfg will report it and ask for "
+            "acceptance."
+        )
+    return " · ".join(words)
+
+
+def sentence(request: ChangeRequest) -> str:
+    """The card in one sentence, for screen readers and notifications: no dates, no mentions."""
+    return f"Request #{request.number} to {request.plan.title} {_verb(request)}."
+
+
+def _verb(request: ChangeRequest) -> str:
+    why = escape(request.end_reason.removesuffix("."))
+    match request.state:
+        case State.PENDING:
+            return f"waits for approval: {len(request.approvals)} of {request.quorum} so far"
+        case State.APPROVED:
+            return "is approved and will be applied"
+        case State.APPLYING:
+            doing = _applying(request)
+            return f"is being applied: {doing[0].lower()}{doing[1:].removesuffix('.')}"
+        case State.UNCERTAIN:
+            return "has an unknown outcome; mailcfg keeps looking"
+        case State.APPLIED:
+            return "is in force"
+        case State.REJECTED:
+            return "is rejected; nothing was changed"
+        case State.CANCELLED:
+            return f"is withdrawn: {why}; nothing was changed"
+        case State.EXPIRED:
+            return f"has expired: {why}; nothing was changed"
+        case State.STALE:
+            return f"is out of date: {why}; nothing was written"
+        case State.FAILED:
+            return f"failed: {why}; the configuration is unchanged"
+        case State.CONFLICT:
+            return f"needs a person: {why}"
+
+
+def _sentence(words: str) -> str:
+    """ "the base moved" → "The base moved."."""
+    text = escape(words.strip())
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
+
+
+def thread_line(request: ChangeRequest, message: Message) -> Rendered:
+    """What is added to the thread when a request moves; said once."""
+    facts = message.facts
+    match message.kind:
+        case "approved":
+            given, needed = facts["given"], facts["needed"]
+            who = user(str(facts["user"]))
+            return parts.rendered(*_line(f"{who} approved #{request.number}: {given} of {needed}."))
+        case "rejected":
+            who, reason = user(str(facts["user"])), str(facts["reason"])
+            text, blocks = _line(f"{who} rejected #{request.number}. Nothing was changed.")
+            return parts.rendered(text, [*blocks, parts.quote(reason)])
+        case "withdrawn":
+            who = user(str(facts["user"]))
+            return parts.rendered(*_line(f"{who} withdrew #{request.number}. Nothing was changed."))
+        case "expired":
+            why = _sentence(str(facts["why"]))
+            return parts.rendered(*_line(f"#{request.number} expired. {why} Nothing was changed."))
+        case _:
+            return result_line(request)
+
+
+def _line(text: str) -> tuple[str, list[Block]]:
+    return text, [parts.section(text)]
+
+
+def result_line(request: ChangeRequest) -> Rendered:
+    """The end of a request, told once in its thread, with the record to publish where one is due."""
+    text = f"#{request.number} {title(request)}. {status(request).splitlines()[-1]}"
+    blocks: list[Block] = [parts.section(text)]
+    record = new_record(request)
+    if record is not None:
+        blocks.append(
+            parts.section(
+                "*Publish this record now:* until DNS has it, receivers cannot check the DKIM "
+                "signature of this mail. `/mailcfg dns` shows it again."
+            )
+        )
+        blocks += parts.record_blocks(record)
+    return parts.rendered(text, blocks)
+
+
+def new_record(request: ChangeRequest) -> Record | None:
+    """The record that this change made necessary, if it brought another key."""
+    plan, live = request.plan, request.observed
+    if request.state is not State.APPLIED or not isinstance(plan, SetPlan) or live is None:
+        return None
+    before = plan.base and (plan.base.dkim_host, plan.base.dkim_value)
+    return (
+        None
+        if before == (live.dkim_host, live.dkim_value)
+        else Record(live.dkim_host, live.dkim_value)
+    )
+
+
+def details(request: ChangeRequest, deployment: Deployment) -> View:
+    """Everything about a request, nothing shortened; for whoever may `show`."""
+    blocks: list[Block] = [
+        parts.section(f"*{title(request)}*\n{status(request)}"),
+        *[block for change in request.plan.diff() for block in parts.whole_diff(change)],
+        parts.section("*Reason for asking*"),
+        parts.quote(request.reason),
+        *_whole_votes(request),
+        *_key_before(request.plan.base),
+        parts.context(
+            f"Asked by {user(request.requester.user)} {when(request.created_at)}",
+            f"Approvals until {when(request.expires_at)}",
+            f"Digest {code(request.digest[:16])}",
+            escape(deployment.label),
+        ),
+    ]
+    return View(
+        type="modal",
+        title=PlainTextObject(text=f"Request #{request.number}"),
+        close=PlainTextObject(text="Close"),
+        blocks=[block.to_dict() for block in blocks],
+    )
+
+
+def _whole_votes(request: ChangeRequest) -> list[Block]:
+    return [
+        block
+        for decision in request.decisions
+        for block in (
+            parts.section(_vote(decision)),
+            *([parts.quote(decision.reason)] if decision.reason else []),
+        )
+    ]
+
+
+def _key_before(base: MailConfig | None) -> list[Block]:
+    if base is None or not base.dkim_host:
+        return []
+    zoho = "verified by Zoho" if base.dkim_status == VERIFIED else "not verified by Zoho"
+    return [
+        parts.section(f"*DKIM record before* ({zoho})\n{code(base.dkim_host)}"),
+        parts.preformatted(base.dkim_value),
+    ]

@@ -1,0 +1,394 @@
+"""What comes in from Slack: each listener parses, calls a service, answers.
+
+A vote or a withdrawal is committed before it is acknowledged. What has to wait for the API is
+acknowledged first and goes on in a task that is kept and awaited at shutdown. Every answer is
+private to the person, and no click is swallowed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import structlog
+from slack_bolt.async_app import AsyncApp
+from slack_sdk.models.views import View
+
+from bot.adapters.slack.cards import answers, forms
+from bot.adapters.slack.cards import request as request_cards
+from bot.adapters.slack.cards.parts import Deployment, Rendered
+from bot.adapters.slack.notifier import Notifier
+from bot.adapters.slack.workspace import SlackFault, Workspace
+from bot.domain.change import ChangeRequest, VoteKind
+from bot.domain.command import (
+    Accept,
+    Command,
+    Dns,
+    Help,
+    Pending,
+    Reset,
+    Set,
+    SetForm,
+    Show,
+    Withdraw,
+    parse,
+)
+from bot.domain.mail_config import Patch, clean_reason
+from bot.domain.policy import Actor
+from bot.errors import (
+    AlreadyOpen,
+    BadValue,
+    CliqError,
+    InputError,
+    MailcfgError,
+    OAuthError,
+    OperatorError,
+    UnknownRequest,
+)
+from bot.services.changes import Changes
+from bot.services.look import Look
+
+log = structlog.get_logger(__name__)
+
+ACK_BUDGET_SECONDS = 2.5
+"""Slack shows a failure after three seconds; before that we say something ourselves."""
+
+Respond = Callable[..., Awaitable[Any]]
+Ack = Callable[..., Awaitable[Any]]
+Body = dict[str, Any]
+
+
+class Listeners:
+    """Everything that people can do, wired to the services."""
+
+    def __init__(
+        self,
+        *,
+        workspace: Workspace,
+        changes: Changes,
+        look: Look,
+        notifier: Notifier,
+        deployment: Deployment,
+    ) -> None:
+        self._workspace = workspace
+        self._changes = changes
+        self._look = look
+        self._notifier = notifier
+        self._deployment = deployment
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def register(self, app: AsyncApp) -> None:
+        """One listener of each kind: Bolt tries them in order, and each miss costs time."""
+        anything = re.compile(".*", re.DOTALL)
+        app.command(anything)(self.on_command)
+        app.action(anything)(self.on_action)
+        app.view(anything)(self.on_submission)
+
+    async def finish(self, seconds: float) -> None:
+        """Wait for what was acknowledged and is still being answered."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+
+    async def on_command(self, ack: Ack, body: Body, respond: Respond) -> None:
+        actor = actor_of(body)
+        try:
+            command = parse(body.get("text") or "")
+        except InputError as error:
+            await ack(**_private(answers.refusal(str(error))))
+            return
+        if isinstance(command, Withdraw):
+            await ack(**_private(await self._in_time(self._withdraw(actor))))
+        elif isinstance(command, SetForm):
+            await ack()
+            self._start(self._open_set_form(actor, body["trigger_id"]))
+        else:
+            await self._acknowledge(ack, command)
+            self._answer(respond, self._carry_out(actor, command))
+
+    async def _acknowledge(self, ack: Ack, command: Command) -> None:
+        if isinstance(command, Show | Dns):
+            await ack(text="Reading the live configuration…", response_type="ephemeral")
+        elif isinstance(command, Set | Reset | Accept):
+            await ack(text="Checking…", response_type="ephemeral")
+        else:
+            await ack()
+
+    async def _carry_out(self, actor: Actor, command: Command) -> Rendered:
+        match command:
+            case Show():
+                return answers.show(await self._look.show(actor))
+            case Dns():
+                return answers.record(await self._look.record(actor))
+            case Help():
+                standing = await self._look.standing(actor)
+                return answers.help_text(standing, self._look.policy, self._deployment)
+            case Pending():
+                request = await self._look.pending(actor)
+                link = await self._notifier.link(request.id) if request else None
+                return answers.pending(request, link)
+            case Set() | Reset() | Accept():
+                return await self._proposed(await self._changes.propose(actor, command))
+            case SetForm() | Withdraw():
+                raise AssertionError("answered before")
+
+    async def _proposed(self, request: ChangeRequest) -> Rendered:
+        await self._notifier.send_due()
+        return answers.proposed(request, await self._notifier.link(request.id))
+
+    async def _withdraw(self, actor: Actor, request_id: str | None = None) -> Rendered:
+        request = await self._changes.withdraw(actor, request_id)
+        return answers.sentence(f"Request #{request.number} is withdrawn; nothing was changed.")
+
+    async def on_action(self, ack: Ack, body: Body, respond: Respond) -> None:
+        action = body["actions"][0]
+        kind, value, actor = action["action_id"], action.get("value") or "", actor_of(body)
+        match kind:
+            case "approve":
+                done = await self._in_time(self._approve(actor, value))
+                await ack()
+                self._answer(respond, _as_is(done))
+            case "withdraw":
+                done = await self._in_time(self._withdraw(actor, value))
+                await ack()
+                self._answer(respond, _as_is(done))
+            case "again":
+                await ack()
+                self._answer(respond, self._ask_again(actor, value))
+            case "share":
+                await ack()
+                self._answer(respond, self._share(actor), response_type="in_channel")
+            case "reject" | "details" | "accept" | "restore":
+                await ack()
+                self._answer(respond, self._open(kind, actor, body, value))
+            case _:
+                await ack()
+
+    async def _approve(self, actor: Actor, request_id: str) -> Rendered | None:
+        request = await self._changes.decide(actor, request_id, VoteKind.APPROVE)
+        given, needed = len(request.approvals), request.quorum
+        return answers.sentence(
+            f"Your approval of #{request.number} is recorded: {given} of {needed}."
+        )
+
+    async def _ask_again(self, actor: Actor, request_id: str) -> Rendered:
+        return await self._proposed(await self._changes.propose_again(actor, request_id))
+
+    async def _share(self, actor: Actor) -> Rendered:
+        return answers.record(await self._look.record(actor), shared_by=actor.user)
+
+    async def _open(self, kind: str, actor: Actor, body: Body, value: str) -> None:
+        """Open the modal that a button asks for; who may not go on is told so instead."""
+        channel = (body.get("channel") or {}).get("id", "")
+        match kind:
+            case "reject":
+                await self._changes.check_may_decide(actor, value, VoteKind.REJECT)
+                request = await self._found(actor, value)
+                view = forms.reject_note(request.number, request.plan.title, value)
+            case "details":
+                view = request_cards.details(await self._found(actor, value), self._deployment)
+            case "accept":
+                view = forms.accept_note(channel)
+            case _:
+                approved = await self._changes.baseline()
+                config = approved.config if approved else None
+                view = forms.restore_note(
+                    channel, config.email_id if config else "Cliq's system sender"
+                )
+        await self._open_view(body["trigger_id"], view)
+
+    async def _found(self, actor: Actor, request_id: str) -> ChangeRequest:
+        request = await self._look.request(actor, request_id)
+        if request is None:
+            raise UnknownRequest
+        return request
+
+    async def _open_view(self, trigger_id: str, view: View) -> Any:
+        return await self._workspace.call("views.open", trigger_id=trigger_id, view=view.to_dict())
+
+    async def _open_set_form(self, actor: Actor, trigger_id: str) -> None:
+        title = "Change the sender"
+        opened = (await self._open_view(trigger_id, forms.loading(title)))["view"]
+        try:
+            live, sealed = await self._changes.sealed_base(actor)
+            view = forms.set_form(live, sealed)
+        except Exception as error:
+            view = forms.closing(title, self._report(error))
+        await self._workspace.call(
+            "views.update", view_id=opened["id"], hash=opened["hash"], view=view.to_dict()
+        )
+
+    async def on_submission(self, ack: Ack, body: Body) -> None:
+        view, actor = body["view"], actor_of(body)
+        typed = forms.values(view)
+        match view["callback_id"]:
+            case "set":
+                await self._submit_set(ack, actor, typed, view["private_metadata"])
+            case "reject":
+                await self._submit_reject(ack, actor, typed, view["private_metadata"])
+            case kind:
+                await self._submit_wish(ack, actor, typed, kind, view["private_metadata"])
+
+    async def _submit_set(self, ack: Ack, actor: Actor, typed: dict[str, str], base: str) -> None:
+        async def ask() -> View:
+            reason = clean_reason(typed.pop("reason", ""))
+            wish = Set(Patch.of(**typed), reason)
+            request = await self._changes.propose_over(actor, wish, base)
+            text = f"Request #{request.number} is posted for approval."
+            return forms.closing("Change the sender", text)
+
+        await self._submit(ack, ask())
+
+    async def _submit_reject(
+        self, ack: Ack, actor: Actor, typed: dict[str, str], metadata: str
+    ) -> None:
+        async def reject() -> None:
+            request_id = str(json.loads(metadata)["request"])
+            await self._changes.decide(actor, request_id, VoteKind.REJECT, typed.get("reason", ""))
+
+        await self._submit(ack, reject())
+
+    async def _submit(self, ack: Ack, work: Coroutine[Any, Any, View | None]) -> None:
+        """Commit, then close the form; what is wrong is said beside its field."""
+        task = self._start(work)
+        try:
+            view = await asyncio.wait_for(asyncio.shield(task), ACK_BUDGET_SECONDS)
+        except TimeoutError:
+            await ack(response_action="errors", errors={"reason": _TOO_SLOW})
+        except Exception as error:
+            field = error.field if isinstance(error, BadValue) else "reason"
+            await ack(response_action="errors", errors={field: self._report(error)[:2000]})
+        else:
+            if view is None:
+                await ack(response_action="clear")
+            else:
+                await ack(response_action="update", view=view.to_dict())
+
+    async def _submit_wish(
+        self, ack: Ack, actor: Actor, typed: dict[str, str], kind: str, metadata: str
+    ) -> None:
+        try:
+            reason = clean_reason(typed.get("reason"))
+        except BadValue as error:
+            await ack(response_action="errors", errors={"reason": str(error)})
+            return
+        await ack(response_action="clear")
+        channel = str(json.loads(metadata)["channel"])
+
+        async def respond(**content: Any) -> None:
+            content = {key: content[key] for key in ("text", "blocks")}
+            await self._workspace.call(
+                "chat.postEphemeral", channel=channel, user=actor.user, **content
+            )
+
+        self._answer(respond, self._wish(actor, kind, reason))
+
+    async def _wish(self, actor: Actor, kind: str, reason: str) -> Rendered:
+        if kind == "restore":
+            return await self._proposed(await self._changes.propose_restore(actor, reason))
+        return await self._proposed(await self._changes.propose(actor, Accept(reason)))
+
+    def _answer(
+        self,
+        respond: Respond,
+        work: Coroutine[Any, Any, Rendered | None],
+        response_type: str = "ephemeral",
+    ) -> None:
+        """Do `work` in a kept task and answer with what it gives; None is no answer."""
+
+        async def answer() -> None:
+            rendered, kind = None, response_type
+            try:
+                rendered = await work
+            except Exception as error:
+                rendered, kind = await self._excuse(error), "ephemeral"
+            if rendered is not None:
+                sent = await respond(**_private(rendered) | {"response_type": kind})
+                if getattr(sent, "status_code", 200) != 200:
+                    log.warning("answer not delivered", status=sent.status_code)
+
+        self._start(answer())
+
+    async def _in_time(self, work: Coroutine[Any, Any, Rendered | None]) -> Rendered | None:
+        """The answer of `work`, or what to say if it is not done before Slack gives up.
+
+        It goes on behind that answer: what it commits will be on the card.
+        """
+        task = self._start(work)
+        done, _ = await asyncio.wait({task}, timeout=ACK_BUDGET_SECONDS)
+        if not done:
+            return answers.refusal(_TOO_SLOW)
+        error = task.exception()
+        return task.result() if error is None else await self._excuse(error)
+
+    async def _excuse(self, error: BaseException) -> Rendered:
+        """The sentence for a person; what an operator should know goes to the log with its id."""
+        if isinstance(error, AlreadyOpen):
+            open_request = await self._changes.pending()
+            link = await self._notifier.link(open_request.id) if open_request else None
+            return answers.already_open(error, link)
+        return answers.refusal(self._report(error))
+
+    def _report(self, error: BaseException) -> str:
+        """What to say of an error in plain words; trouble is logged under the reference it ends in."""
+        if isinstance(error, MailcfgError) and not isinstance(error, _TROUBLE):
+            return str(error)
+        reference = secrets.token_hex(3)
+        log.error("could not be done", ref=reference, exc_info=_unless_expected(error))
+        return f"{_words(error)} (ref `{reference}`)"
+
+    def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, MailcfgError):
+            log.error("task failed", exc_info=error)
+
+
+_TROUBLE = (CliqError, OAuthError, OperatorError, SlackFault)
+_TOO_SLOW = "This takes longer than usual and is not recorded for sure; look at the card."
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, MailcfgError) and not isinstance(error, SlackFault | OperatorError):
+        return str(error)
+    return "mailcfg could not do this because of a fault of its own. Try again, or ask whoever runs it."
+
+
+def _unless_expected(error: BaseException) -> BaseException | None:
+    return None if isinstance(error, CliqError | OAuthError) else error
+
+
+def _private(content: Rendered | None) -> dict[str, Any]:
+    """An answer that only its addressee sees and that leaves the card alone."""
+    if content is None:
+        return {}
+    return {
+        "text": content.text,
+        "blocks": list(content.blocks),
+        "response_type": "ephemeral",
+        "replace_original": False,
+        "unfurl_links": False,
+        "unfurl_media": False,
+    }
+
+
+async def _as_is(content: Rendered | None) -> Rendered | None:
+    return content
+
+
+def actor_of(body: Body) -> Actor:
+    """Who acts, from a command's or an interaction's payload."""
+    if "user_id" in body:
+        return Actor(team=body["team_id"], user=body["user_id"])
+    person = body["user"]
+    team = person.get("team_id") or (body.get("team") or {}).get("id") or ""
+    return Actor(team=team, user=person["id"])

@@ -1,0 +1,113 @@
+"""The two ways in which Slack reaches us, for one Bolt app: Socket Mode and signed HTTP."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from pydantic import SecretStr
+from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+
+from bot.adapters.slack.workspace import SILENT, Workspace, call, web_client
+
+# Bolt logs bodies that it cannot read at INFO, and warns of choices that are meant.
+BOLT = logging.getLogger("bot.adapters.slack.bolt")
+BOLT.setLevel(logging.ERROR)
+
+BODY_MAX = 1 << 20
+_TIMESTAMP = re.compile(r"[0-9]{1,12}")
+_SIGNATURE = re.compile(r"v0=[0-9a-f]{64}")
+
+
+def bolt_app(
+    workspace: Workspace, bot_token: SecretStr, signing_secret: SecretStr | None
+) -> AsyncApp:
+    """The Bolt app, with no listener yet.
+
+    `process_before_response` makes the answer leave when the listener returns, without Bolt's
+    polling; `authorize` answers from what Slack said at start, without a call for each request.
+    """
+
+    async def authorize(**_: Any) -> AuthorizeResult:
+        us = workspace.identity
+        assert us is not None
+        return AuthorizeResult(
+            enterprise_id=us.enterprise,
+            team_id=us.team,
+            bot_user_id=us.bot_user,
+            bot_id=us.bot,
+            bot_token=bot_token.get_secret_value(),
+        )
+
+    return AsyncApp(
+        client=workspace.client,
+        authorize=authorize,
+        process_before_response=True,
+        signing_secret=signing_secret.get_secret_value() if signing_secret else None,
+        request_verification_enabled=signing_secret is not None,
+        logger=BOLT,
+    )
+
+
+class SocketMode:
+    """A Socket Mode connection that reconnects by itself.
+
+    It has a client of its own with the app-level token, so that no bot token opens connections.
+    """
+
+    def __init__(
+        self, app: AsyncApp, app_token: SecretStr, base_url: str, session: aiohttp.ClientSession
+    ) -> None:
+        self._web_client = web_client(app_token, base_url, session)
+        self._handler = AsyncSocketModeHandler(
+            app, app_token.get_secret_value(), logger=SILENT, web_client=self._web_client
+        )
+
+    async def connect(self) -> None:
+        """Raises SlackFault."""
+        # The SDK's client would ask for the address itself, and repeat even a refused token for ever.
+        answer = await call(self._web_client, "apps.connections.open")
+        self._handler.client.wss_uri = answer["url"]
+        await self._handler.client.connect()  # type: ignore[no-untyped-call]
+
+    async def is_connected(self) -> bool:
+        return bool(await self._handler.client.is_connected())
+
+    async def close(self) -> None:
+        await self._handler.client.close()  # type: ignore[no-untyped-call]
+
+
+def http_endpoint(
+    app: AsyncApp, is_ready: Callable[[], bool]
+) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """Slack's signed requests; what is malformed is refused quietly before Bolt sees it."""
+
+    async def answer(request: web.Request) -> web.Response:
+        if not is_ready():
+            return web.Response(status=503, text="mailcfg is not connected to Slack yet")
+        problem = await _problem(request)
+        if problem is not None:
+            return problem
+        return await to_aiohttp_response(await app.async_dispatch(await to_bolt_request(request)))
+
+    return answer
+
+
+async def _problem(request: web.Request) -> web.Response | None:
+    """Bolt raises on these instead of refusing them."""
+    timestamp = request.headers.get("X-Slack-Request-Timestamp", "")
+    signature = request.headers.get("X-Slack-Signature", "")
+    if not _TIMESTAMP.fullmatch(timestamp) or not _SIGNATURE.fullmatch(signature):
+        return web.Response(status=401, text="not signed by Slack")
+    try:
+        (await request.read()).decode("utf-8")
+    except UnicodeDecodeError:
+        return web.Response(status=400, text="the body is not UTF-8")
+    return None

@@ -1,0 +1,127 @@
+"""The connection to one Slack workspace: who we are there, and calls that fail in our own words.
+
+One client over one HTTP session serves everything. The SDK's own retries are off: re-sending after a
+lost answer is decided by whoever owns the message.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from pydantic import SecretStr
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.errors import MailcfgError
+
+# The SDK logs bodies and response_urls at DEBUG; these keep them out of our log.
+SILENT = logging.getLogger("bot.adapters.slack.sdk")
+SILENT.setLevel(logging.WARNING)
+logging.getLogger("slack_sdk").setLevel(logging.WARNING)
+
+TOKEN_TROUBLE = frozenset(
+    {
+        "invalid_auth",
+        "not_authed",
+        "not_allowed_token_type",
+        "token_expired",
+        "token_revoked",
+        "account_inactive",
+    }
+)
+"""What Slack says of a token that will not work by trying again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who we are in Slack, as `auth.test` says."""
+
+    team: str
+    enterprise: str | None
+    bot_user: str
+    bot: str | None
+
+
+class SlackFault(MailcfgError):
+    """A Slack call that did not succeed; `error` is Slack's word, `retry_after` seconds if it said."""
+
+    def __init__(self, method: str, error: str, retry_after: int | None = None) -> None:
+        super().__init__(f"Slack's {method} failed: {error}.")
+        self.method = method
+        self.error = error
+        self.retry_after = retry_after
+
+    @property
+    def is_token_trouble(self) -> bool:
+        return self.error in TOKEN_TROUBLE
+
+
+def web_client(token: SecretStr, base_url: str, session: aiohttp.ClientSession) -> AsyncWebClient:
+    return AsyncWebClient(
+        token=token.get_secret_value(),
+        base_url=base_url if base_url.endswith("/") else f"{base_url}/",
+        session=session,
+        timeout=10,
+        retry_handlers=[],
+        logger=SILENT,
+    )
+
+
+class Workspace:
+    """Calls of Slack's Web API with the bot token. All raise SlackFault."""
+
+    def __init__(self, client: AsyncWebClient) -> None:
+        self.client = client
+        self.identity: Identity | None = None
+
+    async def introduce(self) -> Identity:
+        """Ask Slack who we are, and remember it."""
+        answer = await self.call("auth.test")
+        self.identity = Identity(
+            team=answer["team_id"],
+            enterprise=answer.get("enterprise_id"),
+            bot_user=answer["user_id"],
+            bot=answer.get("bot_id"),
+        )
+        return self.identity
+
+    async def call(self, method: str, **arguments: Any) -> Any:
+        return await call(self.client, method, json=arguments)
+
+    async def permalink(self, channel: str, ts: str) -> str | None:
+        """A link to a message, or None if Slack gives none."""
+        try:
+            answer = await self._form("chat.getPermalink", channel=channel, message_ts=ts)
+        except SlackFault:
+            return None
+        return str(answer["permalink"])
+
+    async def user(self, user: str) -> Any:
+        return (await self._form("users.info", user=user))["user"]
+
+    async def _form(self, method: str, **arguments: str) -> Any:
+        """For the methods that take no JSON body."""
+        return await call(self.client, method, params=arguments, http_verb="GET")
+
+
+async def call(client: AsyncWebClient, method: str, **how: Any) -> Any:
+    """One call; its answer as Slack gave it. Raises SlackFault."""
+    try:
+        answer = await client.api_call(method, **how)
+    except SlackApiError as error:
+        raise _fault(method, error) from error
+    except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        raise SlackFault(method, type(error).__name__) from error
+    return answer.data
+
+
+def _fault(method: str, error: SlackApiError) -> SlackFault:
+    response = error.response
+    headers = {str(k).lower(): v for k, v in (response.headers or {}).items()}
+    after = headers.get("retry-after")
+    data = response.data if isinstance(response.data, dict) else {}
+    word = str(data.get("error") or f"HTTP {response.status_code}")
+    return SlackFault(method, word, int(after) if after and str(after).isdigit() else None)

@@ -1,0 +1,385 @@
+"""Every knob: its environment variable, default and meaning. Read once, by whoever builds the app.
+
+Values come from the environment, then `.env`, then a directory of secret files (one file a
+variable). Faults are collected, one line each: which variable, what is wrong, how to mend it.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from bot.errors import SettingsError
+
+SECRETS_DIR = Path("/run/secrets")
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def read_span(value: Any) -> Any:
+    """`90s`, `15m`, `24h` or `2d` as a timedelta; raises ValueError."""
+    if isinstance(value, timedelta):
+        return value
+    match = re.fullmatch(r"(\d+)\s*([smhd])", str(value).strip().lower())
+    if match is None or int(match[1]) == 0:
+        raise ValueError(f"`{value}` is no duration; write it like 90s, 15m or 24h")
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+def read_list(value: Any) -> Any:
+    """Comma-separated words."""
+    if isinstance(value, str):
+        return tuple(word.strip() for word in value.split(",") if word.strip())
+    return value
+
+
+def read_servers(value: Any) -> Any:
+    """Comma-separated `ip` or `ip:port` (`[ipv6]:port`), as (ip, port) pairs; raises ValueError."""
+    if not isinstance(value, str):
+        return value
+    return tuple(read_server(word) for word in read_list(value))
+
+
+def read_server(word: str) -> tuple[str, int]:
+    match = re.fullmatch(r"(?:\[([0-9a-fA-F:]+)\]|([0-9.]+))(?::(\d{1,5}))?", word)
+    if match is None:
+        raise ValueError(f"`{word}` is no server; write it like 192.0.2.53 or 192.0.2.53:5353")
+    return match[1] or match[2], int(match[3] or 53)
+
+
+def read_listen(value: Any) -> Any:
+    """`host:port` as a pair; raises ValueError."""
+    if not isinstance(value, str):
+        return value
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"`{value}` is no host:port; write it like 127.0.0.1:3000")
+    return host.strip("[]"), int(port)
+
+
+Span = Annotated[timedelta, BeforeValidator(read_span)]
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(read_list)]
+Servers = Annotated[tuple[tuple[str, int], ...], NoDecode, BeforeValidator(read_servers)]
+Address = Annotated[tuple[str, int], NoDecode, BeforeValidator(read_listen)]
+Keys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(read_list)]
+
+
+def knob(variable: str, description: str, default: Any = ...) -> Any:
+    return Field(default, validation_alias=variable, description=description)
+
+
+class Settings(BaseSettings):
+    """All settings of `mailcfg run`."""
+
+    model_config = SettingsConfigDict(
+        extra="ignore", populate_by_name=True, env_ignore_empty=True, hide_input_in_errors=True
+    )
+
+    slack_bot_token: SecretStr = knob(
+        "SLACK_BOT_TOKEN", "The Bot User OAuth Token of your Slack app; it starts with xoxb-."
+    )
+    slack_app_token: SecretStr | None = knob(
+        "SLACK_APP_TOKEN",
+        "An app-level token with connections:write (xapp-…). Set: Socket Mode; unset: signed HTTP.",
+        None,
+    )
+    slack_signing_secret: SecretStr | None = knob(
+        "SLACK_SIGNING_SECRET",
+        "The Signing Secret of your Slack app; needed for signed HTTP.",
+        None,
+    )
+    slack_api_url: str = knob(
+        "SLACK_API_URL", "Base address of Slack's Web API.", "https://slack.com/api/"
+    )
+    zoho_data_center: Literal["us", "eu", "in", "au", "jp", "cn", "ca", "sa", "uk"] = knob(
+        "ZOHO_DATA_CENTER",
+        "Where your Zoho account lives: us, eu, in, au, jp, cn, ca, sa or uk.",
+        "us",
+    )
+    zoho_client_id: str = knob("ZOHO_CLIENT_ID", "Client ID of the Zoho self client.")
+    zoho_client_secret: SecretStr = knob(
+        "ZOHO_CLIENT_SECRET", "Client Secret of the Zoho self client."
+    )
+    zoho_refresh_token: SecretStr = knob(
+        "ZOHO_REFRESH_TOKEN", "Refresh token of a full Admin of the organisation (1000.…)."
+    )
+    zoho_accounts_url: str | None = knob(
+        "ZOHO_ACCOUNTS_URL", "Overrides the accounts address of the data centre.", None
+    )
+    cliq_api_url: str | None = knob(
+        "CLIQ_API_URL", "Overrides the Cliq address of the data centre.", None
+    )
+    listen: Address = knob(
+        "MAILCFG_LISTEN",
+        "host:port for health checks and for Slack over HTTP.",
+        ("127.0.0.1", 3000),
+    )
+    database_url: str = knob(
+        "MAILCFG_DATABASE_URL", "Where requests are kept.", "sqlite+aiosqlite:///mailcfg.db"
+    )
+    secret_key: Keys = knob(
+        "MAILCFG_SECRET_KEY",
+        "Seals approvals; 32 characters or more. A comma-separated list rotates: the first signs, "
+        "all verify.",
+    )
+    approvers: Words = knob(
+        "MAILCFG_APPROVERS", "Slack user ids that may approve and reject, comma-separated.", ()
+    )
+    requesters: Words = knob(
+        "MAILCFG_REQUESTERS",
+        "Slack user ids that may ask, comma-separated. Empty: approvers only; *: every full member.",
+        (),
+    )
+    watch_only: bool = knob(
+        "MAILCFG_WATCH_ONLY", "true: nobody can ask, mailcfg only watches.", False
+    )
+    approval_channel: str = knob("MAILCFG_APPROVAL_CHANNEL", "Channel id for request cards (C…).")
+    alert_channel: str = knob("MAILCFG_ALERT_CHANNEL", "Channel id for alerts (C…).")
+    approvals: int = knob("MAILCFG_APPROVALS", "Approvals that an ordinary change needs.", 1)
+    approvals_sensitive: int = knob(
+        "MAILCFG_APPROVALS_SENSITIVE",
+        "Approvals that a new address, a reset or accepting a changed address needs.",
+        2,
+    )
+    approval_deadline: Span = knob(
+        "MAILCFG_APPROVAL_DEADLINE", "How long a request waits for approvals.", timedelta(hours=24)
+    )
+    apply_within: Span = knob(
+        "MAILCFG_APPLY_WITHIN",
+        "How long after approval it may still be applied.",
+        timedelta(hours=1),
+    )
+    check_every: Span = knob(
+        "MAILCFG_CHECK_EVERY", "Time between two checks.", timedelta(minutes=15)
+    )
+    dns_servers: Servers = knob(
+        "MAILCFG_DNS_SERVERS", "Resolvers, ip:port, comma-separated. Empty: the system's.", ()
+    )
+    dns_authoritative: Servers = knob(
+        "MAILCFG_DNS_AUTHORITATIVE",
+        "The zone's own servers, ip:port, comma-separated. Empty: they are found out.",
+        (),
+    )
+    org: str = knob("MAILCFG_ORG", "Name of the organisation in the database.", "default")
+    label: str = knob("MAILCFG_LABEL", "Name of this deployment, shown at the foot of cards.", "")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = knob(
+        "MAILCFG_LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR.", "INFO"
+    )
+    log_format: Literal["console", "json"] = knob(
+        "MAILCFG_LOG_FORMAT", "console for people, json for machines.", "console"
+    )
+
+    @property
+    def highest_quorum(self) -> int:
+        return max(self.approvals, self.approvals_sensitive)
+
+    def faults(self) -> list[str]:
+        """What is impossible though each value is well formed; one line each."""
+        return [
+            *self._slack_faults(),
+            *self._address_faults(),
+            *self._people_faults(),
+            *self._storage_faults(),
+        ]
+
+    def _slack_faults(self) -> Iterator[str]:
+        if not self.slack_bot_token.get_secret_value().startswith("xoxb-"):
+            yield "SLACK_BOT_TOKEN is no bot token: it must start with xoxb-."
+        app_token = self.slack_app_token
+        if app_token and not app_token.get_secret_value().startswith("xapp-"):
+            yield (
+                "SLACK_APP_TOKEN is no app-level token: it must start with xapp-. Leave it out for "
+                "signed HTTP."
+            )
+        if app_token is None and self.slack_signing_secret is None:
+            yield (
+                "SLACK_APP_TOKEN or SLACK_SIGNING_SECRET is missing: set the first for Socket Mode, "
+                "the second for signed HTTP."
+            )
+        channels = {"APPROVAL": self.approval_channel, "ALERT": self.alert_channel}
+        for name, channel in channels.items():
+            if not re.fullmatch(r"[CG][A-Z0-9]{2,}", channel):
+                yield (
+                    f"MAILCFG_{name}_CHANNEL is `{channel}`: give the channel's id (C…), not its "
+                    "name. Slack shows it at the foot of the channel's details."
+                )
+
+    def _address_faults(self) -> Iterator[str]:
+        addresses = {
+            "SLACK_API_URL": self.slack_api_url,
+            "ZOHO_ACCOUNTS_URL": self.zoho_accounts_url,
+            "CLIQ_API_URL": self.cliq_api_url,
+        }
+        for name, address in addresses.items():
+            if address and not _is_safe(address):
+                yield (
+                    f"{name} is `{address}`: it must start with https:// (http:// is for this "
+                    "machine only), or tokens would travel in the open."
+                )
+
+    def _people_faults(self) -> Iterator[str]:
+        people = {"MAILCFG_APPROVERS": self.approvers, "MAILCFG_REQUESTERS": self.requesters}
+        for name, users in people.items():
+            for user in users:
+                is_anyone = name == "MAILCFG_REQUESTERS" and user == "*"
+                if not is_anyone and not re.fullmatch(r"[UW][A-Z0-9]{2,}", user):
+                    yield (
+                        f"{name} has `{user}`, which is no Slack user id (U…). Everybody sees "
+                        "their own id in `/mailcfg help`."
+                    )
+        if not self.watch_only:
+            yield from self._quorum_faults()
+
+    def _quorum_faults(self) -> Iterator[str]:
+        quorums = {"APPROVALS": self.approvals, "APPROVALS_SENSITIVE": self.approvals_sensitive}
+        for name, quorum in quorums.items():
+            if quorum < 1:
+                yield (
+                    f"MAILCFG_{name} must be 1 or more: nothing is changed without a second person."
+                )
+        known = len(set(self.approvers))
+        if known == 0:
+            yield (
+                "MAILCFG_APPROVERS is missing: list the Slack user ids of those who may approve, "
+                "or set MAILCFG_WATCH_ONLY=true."
+            )
+        elif known < self.highest_quorum:
+            yield (
+                f"MAILCFG_APPROVERS has {known}, but a change can need {self.highest_quorum} "
+                "approvals: add approvers, or lower MAILCFG_APPROVALS_SENSITIVE."
+            )
+
+    def _storage_faults(self) -> Iterator[str]:
+        if not self.secret_key or any(len(k.get_secret_value()) < 32 for k in self.secret_key):
+            yield (
+                "MAILCFG_SECRET_KEY is too short: it needs 32 characters or more. `mailcfg init` "
+                "makes one."
+            )
+        if not self.database_url.startswith("sqlite+aiosqlite:///"):
+            yield (
+                "MAILCFG_DATABASE_URL must start with sqlite+aiosqlite:///, followed by a file name."
+            )
+
+
+def _is_safe(address: str) -> bool:
+    url = urlsplit(address)
+    here = url.hostname in {"localhost", "::1"} or (url.hostname or "").startswith("127.")
+    return url.scheme == "https" or (url.scheme == "http" and here)
+
+
+class GivenSettings(Settings):
+    """Settings from given values alone: neither the environment nor a file is read."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *_: PydanticBaseSettingsSource,
+        **__: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+def load(env_file: Path | None = Path(".env"), secrets_dir: Path = SECRETS_DIR) -> Settings:
+    """The settings of this process. Raises SettingsError with every fault at once."""
+    folder = secrets_dir if secrets_dir.is_dir() else None
+    return _checked(lambda: Settings(_env_file=env_file, _secrets_dir=folder))
+
+
+def from_values(values: Mapping[str, str]) -> Settings:
+    """The settings that these variables give, and nothing else. Raises SettingsError."""
+    return _checked(lambda: GivenSettings.model_validate(dict(values)))
+
+
+def _checked(make: Callable[[], Settings]) -> Settings:
+    try:
+        settings = make()
+    except ValidationError as error:
+        raise SettingsError([_sentence(fault) for fault in error.errors()]) from error
+    faults = settings.faults()
+    if faults:
+        raise SettingsError(faults)
+    return settings
+
+
+def variables() -> dict[str, tuple[str, str]]:
+    """Every variable with its default as people write it, and its sentence."""
+    return {
+        str(field.validation_alias): (_written(field.get_default()), field.description or "")
+        for field in Settings.model_fields.values()
+    }
+
+
+def _sentence(fault: Any) -> str:
+    variable = str(fault["loc"][0])
+    meaning = variables()[variable][1]
+    if fault["type"] == "missing":
+        return f"{variable} is missing. {meaning}"
+    problem = str(fault["msg"]).removeprefix("Value error, ")
+    return f"{variable} is wrong: {problem[0].lower()}{problem[1:]}. {meaning}"
+
+
+def _written(default: Any) -> str:
+    if isinstance(default, timedelta):
+        seconds = int(default.total_seconds())
+        unit = next(u for u, size in reversed(_UNITS.items()) if seconds % size == 0 and u != "d")
+        return f"{seconds // _UNITS[unit]}{unit}"
+    if isinstance(default, bool):
+        return str(default).lower()
+    if default == ("127.0.0.1", 3000):
+        return "127.0.0.1:3000"
+    return "" if default in ((), None) or "Undefined" in repr(default) else str(default)
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """Every secret value, so that the log can blot them out."""
+    values = (getattr(settings, name) for name in Settings.model_fields)
+    listed = (value if isinstance(value, tuple) else (value,) for value in values)
+    return [s.get_secret_value() for group in listed for s in group if isinstance(s, SecretStr)]
+
+
+def template() -> str:
+    """A commented `.env` with every variable and a fresh secret key."""
+    lines = ["# Settings of mailcfg. Lines that start with # show defaults.", ""]
+    for variable, (default, description) in variables().items():
+        lines.append(f"# {description}")
+        lines += [_template_line(variable, default), ""]
+    return "\n".join(lines)
+
+
+def _template_line(variable: str, default: str) -> str:
+    if variable == "MAILCFG_SECRET_KEY":
+        return f"{variable}={secrets.token_urlsafe(36)}"
+    is_needed = variable in REQUIRED
+    return f"{variable}={default}" if is_needed else f"# {variable}={default}"
+
+
+REQUIRED = frozenset(
+    {
+        "SLACK_BOT_TOKEN",
+        "SLACK_APP_TOKEN",
+        "ZOHO_DATA_CENTER",
+        "ZOHO_CLIENT_ID",
+        "ZOHO_CLIENT_SECRET",
+        "ZOHO_REFRESH_TOKEN",
+        "MAILCFG_SECRET_KEY",
+        "MAILCFG_APPROVERS",
+        "MAILCFG_APPROVAL_CHANNEL",
+        "MAILCFG_ALERT_CHANNEL",
+    }
+)
+"""What `mailcfg init` leaves for the operator to fill in; the others have a default that works."""

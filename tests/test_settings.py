@@ -1,0 +1,177 @@
+"""Settings: what is missing or impossible is said in one line each, with the cure."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bot import settings
+from bot.errors import SettingsError
+
+GOOD = {
+    "SLACK_BOT_TOKEN": "xoxb-1",
+    "SLACK_APP_TOKEN": "xapp-1",
+    "ZOHO_CLIENT_ID": "1000.A",
+    "ZOHO_CLIENT_SECRET": "s",
+    "ZOHO_REFRESH_TOKEN": "1000.b.c",
+    "MAILCFG_SECRET_KEY": "k" * 32,
+    "MAILCFG_APPROVERS": "U0BOB, U0CAROL",
+    "MAILCFG_APPROVAL_CHANNEL": "C0ADMIN",
+    "MAILCFG_ALERT_CHANNEL": "C0ALERTS",
+}
+
+
+def faults(**changes: str) -> list[str]:
+    with pytest.raises(SettingsError) as refused:
+        settings.from_values(GOOD | changes)
+    return list(refused.value.faults)
+
+
+def test_the_least_that_is_needed_is_enough():
+    found = settings.from_values(GOOD)
+    assert found.approvers == ("U0BOB", "U0CAROL")
+    assert found.check_every == timedelta(minutes=15)
+    assert found.listen == ("127.0.0.1", 3000)
+
+
+def test_every_missing_setting_has_its_line():
+    with pytest.raises(SettingsError) as refused:
+        settings.from_values({})
+    assert [line.split()[0] for line in refused.value.faults] == [
+        "SLACK_BOT_TOKEN",
+        "ZOHO_CLIENT_ID",
+        "ZOHO_CLIENT_SECRET",
+        "ZOHO_REFRESH_TOKEN",
+        "MAILCFG_SECRET_KEY",
+        "MAILCFG_APPROVAL_CHANNEL",
+        "MAILCFG_ALERT_CHANNEL",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        (
+            "SLACK_BOT_TOKEN",
+            "xapp-1",
+            "SLACK_BOT_TOKEN is no bot token: it must start with xoxb-.",
+        ),
+        (
+            "SLACK_APP_TOKEN",
+            "xoxb-1",
+            "SLACK_APP_TOKEN is no app-level token: it must start with xapp-. Leave it out for "
+            "signed HTTP.",
+        ),
+        (
+            "MAILCFG_APPROVAL_CHANNEL",
+            "#mail-admin",
+            "MAILCFG_APPROVAL_CHANNEL is `#mail-admin`: give the channel's id (C…), not its name. "
+            "Slack shows it at the foot of the channel's details.",
+        ),
+        (
+            "CLIQ_API_URL",
+            "http://cliq.example.com",
+            "CLIQ_API_URL is `http://cliq.example.com`: it must start with https:// (http:// is "
+            "for this machine only), or tokens would travel in the open.",
+        ),
+        (
+            "MAILCFG_APPROVERS",
+            "bob,U0CAROL",
+            "MAILCFG_APPROVERS has `bob`, which is no Slack user id (U…). Everybody sees their own "
+            "id in `/mailcfg help`.",
+        ),
+        (
+            "MAILCFG_APPROVERS",
+            "U0BOB",
+            "MAILCFG_APPROVERS has 1, but a change can need 2 approvals: add approvers, or lower "
+            "MAILCFG_APPROVALS_SENSITIVE.",
+        ),
+        (
+            "MAILCFG_APPROVERS",
+            "",
+            "MAILCFG_APPROVERS is missing: list the Slack user ids of those who may approve, or "
+            "set MAILCFG_WATCH_ONLY=true.",
+        ),
+        (
+            "MAILCFG_APPROVALS",
+            "0",
+            "MAILCFG_APPROVALS must be 1 or more: nothing is changed without a second person.",
+        ),
+        (
+            "MAILCFG_SECRET_KEY",
+            "short",
+            "MAILCFG_SECRET_KEY is too short: it needs 32 characters or more. `mailcfg init` makes "
+            "one.",
+        ),
+        (
+            "MAILCFG_DATABASE_URL",
+            "mysql://x",
+            "MAILCFG_DATABASE_URL must start with sqlite+aiosqlite:///, followed by a file name.",
+        ),
+        (
+            "MAILCFG_CHECK_EVERY",
+            "15 x",
+            "MAILCFG_CHECK_EVERY is wrong: `15 x` is no duration; write it like 90s, 15m or 24h. "
+            "Time between two checks.",
+        ),
+        (
+            "MAILCFG_DNS_SERVERS",
+            "ns1.acme.example",
+            "MAILCFG_DNS_SERVERS is wrong: `ns1.acme.example` is no server; write it like "
+            "192.0.2.53 or 192.0.2.53:5353. Resolvers, ip:port, comma-separated. Empty: the "
+            "system's.",
+        ),
+        (
+            "MAILCFG_LISTEN",
+            "3000",
+            "MAILCFG_LISTEN is wrong: `3000` is no host:port; write it like 127.0.0.1:3000. "
+            "host:port for health checks and for Slack over HTTP.",
+        ),
+    ],
+)
+def test_an_impossible_value_is_named_with_its_cure(variable: str, value: str, sentence: str):
+    assert faults(**{variable: value}) == [sentence]
+
+
+def test_without_a_way_for_slack_to_reach_the_bot_it_does_not_start():
+    values = {name: value for name, value in GOOD.items() if name != "SLACK_APP_TOKEN"}
+    with pytest.raises(SettingsError, match="SLACK_APP_TOKEN or SLACK_SIGNING_SECRET is missing"):
+        settings.from_values(values)
+
+
+def test_watching_only_needs_no_approvers():
+    found = settings.from_values(GOOD | {"MAILCFG_APPROVERS": "", "MAILCFG_WATCH_ONLY": "true"})
+    assert found.watch_only
+
+
+def test_values_come_from_the_environment_then_a_file_then_a_directory_of_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name, value in GOOD.items():
+        monkeypatch.delenv(name, raising=False)
+        (tmp_path / name.lower()).write_text(value)
+    dotenv = tmp_path / "env"
+    dotenv.write_text("MAILCFG_LABEL=from the file\nMAILCFG_ORG=file\n")
+    monkeypatch.setenv("MAILCFG_ORG", "environment")
+
+    found = settings.load(dotenv, tmp_path)
+
+    assert (found.org, found.label) == ("environment", "from the file")
+    assert found.slack_bot_token.get_secret_value() == "xoxb-1"
+
+
+def test_no_secret_is_in_a_fault_or_in_the_printed_settings():
+    canary = "canary-4711"
+    shown = repr(settings.from_values(GOOD | {"ZOHO_CLIENT_SECRET": canary}))
+    told = "\n".join(faults(SLACK_BOT_TOKEN=canary, MAILCFG_SECRET_KEY=canary))
+    assert canary not in shown + told
+
+
+def test_the_template_is_a_file_that_starts_once_it_is_filled_in(tmp_path: Path):
+    text = settings.template()
+    for name, value in GOOD.items():
+        if name != "MAILCFG_SECRET_KEY":
+            text = text.replace(f"\n{name}=\n", f"\n{name}={value}\n")
+    file = tmp_path / ".env"
+    file.write_text(text)
+    assert settings.load(file, tmp_path / "none").approvers == ("U0BOB", "U0CAROL")
