@@ -38,6 +38,7 @@ from bot.sandbox.cliq_state import (
 )
 from bot.sandbox.clock import AdjustableClock
 from bot.sandbox.wire import CONTROL_PREFIX, Listening, listen
+from bot.sandbox.wire_log import WireLog
 
 SEED_SENDER = {
     "email_id": "scott@acme.example",
@@ -68,9 +69,11 @@ class CliqEmulator:
         keys: KeyPool | None = None,
         configured: bool = True,
         profile: str = "documented",
+        wire_log: WireLog | None = None,
     ) -> None:
         pool = keys or KeyPool()
         self.clock = clock
+        self._wire_log = wire_log or WireLog(clock)
         self.control_token = control_token
         self.has_own_zone = lookup_txt is None
         self.faults = Faults()
@@ -210,6 +213,7 @@ class CliqEmulator:
     ) -> web.StreamResponse:
         body = await _body(request)
         number = self._arrived(request, target, body)
+        exchange = self._began(target, number)
         fault = self.faults.take(request.method, target)
         response: web.StreamResponse | None
         if fault is None:
@@ -219,7 +223,15 @@ class CliqEmulator:
             act = partial(answer, request, body)
             response = await spoiled(fault, request, act, self.state.switches)
         self.log.learnt(number, status=response and response.status)
+        self._wire_log.ended(exchange, str(response.status) if response else "no answer")
         return response or web.Response()
+
+    def _began(self, target: Target, number: int) -> int:
+        callee = "Cliq" if target is Target.API else "Zoho accounts"
+        seen = self.log.entry(number)
+        return self._wire_log.began(
+            "bot", callee, f"{seen.method} {seen.path}", detail=seen.body or ""
+        )
 
     def _arrived(self, request: web.Request, target: Target, body: bytes | None) -> int:
         """Note a request; of a body only what the API gets, since tokens travel in the other."""

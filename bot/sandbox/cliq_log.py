@@ -70,6 +70,10 @@ class RequestLog:
         if number in self._entries:
             self._entries[number] = replace(self._entries[number], **facts)
 
+    def entry(self, number: int) -> LoggedRequest:
+        """Raises KeyError for one that is no longer kept."""
+        return self._entries[number]
+
     def clear(self) -> None:
         self._entries.clear()
 

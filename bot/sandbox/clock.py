@@ -41,3 +41,7 @@ class AdjustableClock:
 
     def on_move(self, listener: Callable[[], None]) -> None:
         self._listeners.append(listener)
+
+    def forget(self, listener: Callable[[], None]) -> None:
+        """Tell this listener no more; it must have been given to `on_move`."""
+        self._listeners.remove(listener)

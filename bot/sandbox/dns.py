@@ -26,7 +26,9 @@ from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
 from bot.errors import InputError, PortInUse
+from bot.sandbox.clock import AdjustableClock
 from bot.sandbox.dns_zone import DEFAULT_TTL, Value, Zone
+from bot.sandbox.wire_log import WireLog
 
 EDNS_PAYLOAD = 1232
 """Bytes of the largest UDP answer (DNS flag day 2020)."""
@@ -57,8 +59,9 @@ class Query:
 class DnsEmulator:
     """The server and its zone. Whoever shows the zone can ask to be told of changes."""
 
-    def __init__(self, zone: str = "acme.example") -> None:
+    def __init__(self, zone: str = "acme.example", *, wire_log: WireLog | None = None) -> None:
         self._zone = Zone(zone)
+        self._wire_log = wire_log or WireLog(AdjustableClock())
         self._fault: str | None = None
         self._listeners: list[Callable[[], None]] = []
         self._server: asyncio.Server | None = None
@@ -234,14 +237,16 @@ class DnsEmulator:
 
     def _note(self, query: Message, transport: str, rcode: Rcode | None) -> None:
         for question in query.question[:1]:
-            self.queries.append(
-                Query(
-                    transport,
-                    question.name.to_text(omit_final_dot=True),
-                    dns.rdatatype.to_text(question.rdtype),
-                    bool(query.flags & dns.flags.RD),
-                    None if rcode is None else rcode.name,
-                )
+            seen = Query(
+                transport,
+                question.name.to_text(omit_final_dot=True),
+                dns.rdatatype.to_text(question.rdtype),
+                bool(query.flags & dns.flags.RD),
+                None if rcode is None else rcode.name,
+            )
+            self.queries.append(seen)
+            self._wire_log.began(
+                "bot", "DNS", f"{seen.type} {seen.name}", outcome=seen.rcode or "no answer"
             )
 
 

@@ -32,6 +32,7 @@ from bot.sandbox.slack_state import State
 from bot.sandbox.slack_text import Reader
 from bot.sandbox.slack_web_api import LARGEST_BODY, WebApi
 from bot.sandbox.wire import CONTROL_PREFIX, Listening, control_guard, listen
+from bot.sandbox.wire_log import WireLog
 
 T = TypeVar("T")
 
@@ -61,14 +62,16 @@ class SlackWorkspace:
         ack_within: float = 3.0,
         trigger_lifetime: float = 3.0,
         scopes: Iterable[str] = DEFAULT_SCOPES,
+        wire_log: WireLog | None = None,
     ) -> None:
         self.clock = clock
+        wire_log = wire_log or WireLog(clock)
         self.control_token = control_token or secrets.token_urlsafe(24)
         self._state = State(clock, scopes=scopes, trigger_lifetime=trigger_lifetime)
         self._faults = Faults()
-        self._web_api = WebApi(self._state, self._faults)
+        self._web_api = WebApi(self._state, self._faults, wire_log)
         self._delivery = Delivery(self._state, request_url=request_url, ack_within=ack_within)
-        self._people = People(self._state, self._delivery)
+        self._people = People(self._state, self._delivery, wire_log)
         self.app = self._build_app()
 
     def _build_app(self) -> web.Application:
@@ -204,6 +207,10 @@ class SlackWorkspace:
     def say(self, user: str, channel: str, text: str, thread_ts: str | None = None) -> Message:
         """Post an ordinary message as a person; raises PersonCannot."""
         return self._people.say(user, channel, text, thread_ts)
+
+    def messages(self) -> list[Message]:
+        """Every message that there is, oldest first, whoever may see it."""
+        return list(self._state.messages.values())
 
     def open_view(self, user: str) -> View | None:
         return self._people.open_view(user)

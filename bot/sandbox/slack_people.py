@@ -34,7 +34,9 @@ from bot.sandbox.slack_records import (
     View,
 )
 from bot.sandbox.slack_state import State
+from bot.sandbox.wire_log import WireLog
 
+MOST_INTERACTIONS = 10_000
 TROUBLE = "We had some trouble connecting. Try again?"
 
 
@@ -65,11 +67,12 @@ class SubmitOutcome:
 
 
 class People:
-    """What persons do and see; `interactions` is all that was done, oldest first."""
+    """What persons do and see; `interactions` is what was done lately, oldest first."""
 
-    def __init__(self, state: State, delivery: Delivery) -> None:
+    def __init__(self, state: State, delivery: Delivery, wire_log: WireLog) -> None:
         self._state = state
         self._delivery = delivery
+        self._wire_log = wire_log
         self.interactions: list[Interaction] = []
 
     async def command(
@@ -204,15 +207,22 @@ class People:
         return True
 
     async def _send(self, kind: str, user: str, envelope: Envelope) -> Json:
+        exchange = self._wire_log.began("Slack", "bot", envelope.kind, detail=_gist(envelope))
         started = time.monotonic()
         try:
             answer = await self._delivery.deliver(envelope)
         except NotAcknowledged as failure:
-            self.interactions.append(Interaction(kind, user, None, failure.reason))
+            self._wire_log.ended(exchange, failure.reason)
+            self._remember(Interaction(kind, user, None, failure.reason))
             raise
         ack_ms = (time.monotonic() - started) * 1000
-        self.interactions.append(Interaction(kind, user, ack_ms, None))
+        self._wire_log.ended(exchange, f"acknowledged in {ack_ms:.0f} ms")
+        self._remember(Interaction(kind, user, ack_ms, None))
         return answer
+
+    def _remember(self, interaction: Interaction) -> None:
+        self.interactions.append(interaction)
+        del self.interactions[:-MOST_INTERACTIONS]
 
     def say(self, user: str, channel: str, text: str, thread_ts: str | None = None) -> Message:
         """An ordinary message by a person."""
@@ -302,6 +312,17 @@ class People:
             return payloads.action(self._state, *_gone_button(action_id, value), value)
         offered = ", ".join(f"`{e['action_id']}`" for _, e in elements(blocks))
         raise PersonCannot(f"There is no `{action_id}` to click; there is {offered or 'nothing'}.")
+
+
+def _gist(envelope: Envelope) -> str:
+    """Who did what, for the wire log: none of the tokens and addresses that travel with it."""
+    body = envelope.payload
+    if envelope.kind == "slash_commands":
+        return f"{body['user_name']}: {body['command']} {body['text']}"
+    if envelope.kind == "events_api":
+        return str(body["event"].get("type", ""))
+    acts = ", ".join(action["action_id"] for action in body.get("actions", []))
+    return f"{body['user']['name']}: {body['type']} {acts}".strip()
 
 
 def _belongs(message: Message, thread_ts: str | None) -> bool:

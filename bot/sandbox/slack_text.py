@@ -181,6 +181,8 @@ class Reader:
             case "rich_text_section":
                 return "".join(self._rich_text(inner) for inner in part["elements"])
         inner = "".join(self._rich_text(each) for each in part.get("elements", []))
+        if part["type"] == "rich_text_quote":
+            inner = "\n".join(f"> {line}" for line in inner.splitlines())
         return f"{inner}\n"
 
 

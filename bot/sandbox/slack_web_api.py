@@ -16,17 +16,21 @@ from bot.sandbox.slack_faults import Fault, FaultKind, Faults, Request
 from bot.sandbox.slack_methods import LONGEST_POST, METHODS, Arguments, Method, content
 from bot.sandbox.slack_records import Json, Message, ResponseUrl, SlackError
 from bot.sandbox.slack_state import State
+from bot.sandbox.wire_log import WireLog
 
 LARGEST_BODY = 2 * 1024 * 1024
+MOST_REQUESTS = 10_000
 RESPONSE_URL = "response_url"
 
 
 class WebApi:
-    """Answers `/api/{method}` and `/response/…`. `requests` is all that was asked, oldest first."""
+    """Answers `/api/{method}` and `/response/…`. `requests` is what was asked lately, oldest
+    first."""
 
-    def __init__(self, state: State, faults: Faults) -> None:
+    def __init__(self, state: State, faults: Faults, wire_log: WireLog) -> None:
         self._state = state
         self._faults = faults
+        self._wire_log = wire_log
         self.requests: list[Request] = []
 
     def routes(self) -> list[web.RouteDef]:
@@ -108,6 +112,9 @@ class WebApi:
 
     def _log(self, method: str, arguments: Json, error: str | None) -> None:
         self.requests.append(Request(method, arguments, error))
+        del self.requests[:-MOST_REQUESTS]
+        detail = str(arguments.get("text") or "")
+        self._wire_log.began("bot", "Slack", method, detail=detail, outcome=error or "ok")
 
 
 def answer_through(state: State, target: ResponseUrl, arguments: Arguments) -> None:

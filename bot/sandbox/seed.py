@@ -1,0 +1,41 @@
+"""How the world came to be lived in: three weeks ago Alice asked for a sender, and two agreed.
+
+It is played, not painted: the same people, bot and wires as ever after, on a clock set back.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from bot.sandbox import world
+from bot.sandbox.slack_records import Message
+from bot.sandbox.stage import CHECK_EVERY, Stage
+
+LIVED = timedelta(weeks=3)
+ASK = (
+    'set name="Scott Fisher" email=scott@acme.example dkim=2048 cname=verified '
+    'reason="Our notifications should come from our own domain"'
+)
+
+
+async def live_in(stage: Stage) -> None:
+    """Play the first request to its end, publish its record, and let three weeks pass."""
+    await stage.until(lambda: stage.card("Nothing is approved yet", world.ALERT_CHANNEL), "a watch")
+    await stage.workspace.command(world.ALICE.id, ASK)
+    card = await stage.until(lambda: stage.card("Waiting for approval"), "the first request")
+    for person in (world.BOB, world.CAROL):
+        await stage.workspace.click(person.id, card.channel, card.ts, "approve")
+    await stage.until(lambda: stage.card("In force"), "the first change in force")
+    await stage.until(lambda: _told(stage, card), "its result")
+    stage.publish_record()
+    await stage.pass_time(CHECK_EVERY)
+    await stage.until(
+        lambda: stage.card("DKIM verified", world.ALERT_CHANNEL), "Zoho's verification"
+    )
+    stage.clock.advance(LIVED - CHECK_EVERY - timedelta(minutes=1))
+    await stage.pass_time(timedelta(minutes=1))
+    stage.workspace.forget_ephemerals()
+
+
+def _told(stage: Stage, card: Message) -> bool:
+    return any("In force" in stage.read(line) for line in stage.thread(card))

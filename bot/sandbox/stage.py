@@ -1,0 +1,129 @@
+"""The far ends of every wire, on one clock: emulated Slack, Zoho and DNS, and what people do there.
+
+The bot is not here: it is started by `run` against these addresses, like against any others.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bot.sandbox import slack as slack_emulator
+from bot.sandbox import world
+from bot.sandbox.cliq import CliqEmulator
+from bot.sandbox.clock import AdjustableClock
+from bot.sandbox.dns import DnsEmulator
+from bot.sandbox.slack import RunningSlack, SlackWorkspace
+from bot.sandbox.slack_records import Message
+from bot.sandbox.wire import Listening, listen
+from bot.sandbox.wire_log import WireLog
+
+Found = TypeVar("Found")
+CHECK_EVERY = timedelta(minutes=15)
+STATE_FILE = "world.json"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Everything that the bot talks to."""
+
+    clock: AdjustableClock
+    workspace: SlackWorkspace
+    slack: RunningSlack
+    cliq: CliqEmulator
+    cliq_at: Listening
+    dns: DnsEmulator
+    wire_log: WireLog
+
+    def bot_environment(self) -> dict[str, str]:
+        """The settings with which the bot finds this stage; the transport is not among them."""
+        lines = [
+            *self.slack.dotenv(),
+            *self.cliq.dotenv(self.cliq_at.url),
+            f"MAILCFG_DNS_SERVERS={self.dns.address}",
+            f"MAILCFG_DNS_AUTHORITATIVE={self.dns.address}",
+        ]
+        values = dict(line.split("=", 1) for line in lines)
+        return values | {"MAILCFG_ORG": "acme", "MAILCFG_LABEL": "sandbox"}
+
+    async def until(self, seen: Callable[[], Found | None], what: str) -> Found:
+        """Wait until `seen` gives something; `what` is the sentence if it never does."""
+        return await self.workspace.wait_for(seen, timeout=15, what=what)
+
+    def card(self, words: str, channel: str = world.ADMIN_CHANNEL) -> Message | None:
+        """The newest message in a channel, seen by everybody, whose text has `words`."""
+        public = [m for m in self.workspace.sees(world.BOB.id, channel) if not m.ephemeral_to]
+        found = [m for m in public if words in self.read(m)]
+        return found[-1] if found else None
+
+    def thread(self, card: Message) -> list[Message]:
+        return self.workspace.sees(world.BOB.id, card.channel, thread_ts=card.ts)[1:]
+
+    def read(self, message: Message) -> str:
+        return self.workspace.plain_text(message)
+
+    def publish_record(self) -> None:
+        """What the DNS owner does: publish the record that Zoho asks for."""
+        live = self.cliq.configuration
+        assert live is not None
+        self.dns.publish(live["dkim_host"], live["dkim_value"])
+
+    async def pass_time(self, span: timedelta) -> None:
+        """Move the clock, and wait until the bot has made its next check."""
+        before = self.reads
+        self.clock.advance(span)
+        await self.until(lambda: self.reads > before or None, "the bot made its check")
+
+    @property
+    def reads(self) -> int:
+        """How often the configuration has been read."""
+        return sum(1 for r in self.cliq.requests if r.method == "GET" and r.status == 200)
+
+    def save(self, folder: Path) -> None:
+        kept = {
+            "offset_seconds": self.clock.offset.total_seconds(),
+            "slack": self.workspace.dump(),
+            "cliq": self.cliq.dump(),
+            "dns": self.dns.dump(),
+        }
+        (folder / STATE_FILE).write_text(json.dumps(kept), encoding="utf-8")
+
+    async def close(self) -> None:
+        await self.slack.close()
+        await self.cliq_at.close()
+        await self.dns.close()
+
+
+async def open_stage(folder: Path | None = None, *, started: timedelta = timedelta(0)) -> Stage:
+    """Start every emulator on loopback: as they were left in `folder`, else new.
+
+    A new stage's clock runs `started` ahead of real time; a negative span is the past.
+    """
+    kept = _kept(folder)
+    offset = timedelta(seconds=kept["offset_seconds"]) if kept else started
+    clock = AdjustableClock(offset)
+    wire_log = WireLog(clock)
+    dns = DnsEmulator(wire_log=wire_log)
+    cliq = CliqEmulator(clock=clock, lookup_txt=dns.txt, configured=False, wire_log=wire_log)
+    workspace = SlackWorkspace(
+        clock=clock, control_token=secrets.token_urlsafe(24), wire_log=wire_log
+    )
+    if kept:
+        workspace.load(kept["slack"])
+        cliq.load(kept["cliq"])
+        dns.load(kept["dns"])
+    await dns.start("127.0.0.1", 0)
+    slack = await slack_emulator.start(workspace=workspace)
+    cliq_at = await listen(cliq.app, "127.0.0.1", 0)
+    return Stage(clock, workspace, slack, cliq, cliq_at, dns, wire_log)
+
+
+def _kept(folder: Path | None) -> Any:
+    if folder is None or not (folder / STATE_FILE).exists():
+        return None
+    return json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))

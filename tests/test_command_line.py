@@ -1,0 +1,105 @@
+"""The command line as an operator meets it: sentences and exit codes, no tracebacks."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.test_settings import GOOD
+
+
+def mailcfg(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, "-m", "bot", *words],
+        cwd=cwd,
+        env=clean | {"PYTHONPATH": str(Path(__file__).parents[1])} | environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    """A port that is in use, over TCP and UDP."""
+    with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+        tcp.bind(("127.0.0.1", 0))
+        udp.bind(tcp.getsockname())
+        tcp.listen()
+        yield tcp.getsockname()[1]
+
+
+def test_help_names_every_command(tmp_path: Path):
+    done = mailcfg("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for command in ("run", "init", "migrate", "manifest", "sandbox", "emulate"):
+        assert f" {command} " in done.stdout
+
+
+def test_run_without_settings_says_what_is_missing_and_stops(tmp_path: Path):
+    done = mailcfg("run", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("mailcfg cannot start:\n  SLACK_BOT_TOKEN is missing.")
+    assert "Traceback" not in done.stderr
+
+
+def test_init_writes_a_private_file_and_leaves_an_existing_one_alone(tmp_path: Path):
+    first = mailcfg("init", cwd=tmp_path)
+    written = (tmp_path / ".env").read_text()
+    second = mailcfg("init", cwd=tmp_path)
+
+    assert first.returncode == 0
+    assert (tmp_path / ".env").stat().st_mode & 0o777 == 0o600
+    assert second.returncode == 2
+    assert "exists already and is left as it is" in second.stderr
+    assert (tmp_path / ".env").read_text() == written
+
+
+def test_the_manifest_for_http_needs_a_public_address(tmp_path: Path):
+    done = mailcfg("manifest", "--http", "http://mailcfg.example.com", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "is no public https address; try" in done.stderr
+
+
+@pytest.mark.parametrize("service", ["cliq", "slack", "dns"])
+def test_an_emulator_on_a_taken_port_says_so(service: str, tmp_path: Path, taken_port: int):
+    done = mailcfg("emulate", service, "--port", str(taken_port), cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"Port {taken_port} on 127.0.0.1 is in use. Stop what uses it" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_sandbox_on_a_taken_port_says_so(tmp_path: Path, taken_port: int):
+    done = mailcfg("sandbox", "--port", str(taken_port), cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"Port {taken_port} on 127.0.0.1 is in use. Stop what uses it" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("sandbox", "--transport", "pigeon"), "`pigeon` is no transport: it is socket or http."),
+        (("emulate", "cliq", "--profile", "x"), "`x` is no profile: it is documented or observed."),
+        (("sandbox", "--tour", "--skip", "dance"), "`dance` is no step. There are show, ask,"),
+    ],
+)
+def test_a_wrong_option_is_answered_with_the_right_ones(
+    words: tuple[str, ...], sentence: str, tmp_path: Path
+):
+    done = mailcfg(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+
+
+def test_a_database_that_cannot_be_opened_is_one_sentence(tmp_path: Path):
+    url = f"sqlite+aiosqlite:///{tmp_path / 'nowhere' / 'mailcfg.db'}"
+    done = mailcfg("migrate", cwd=tmp_path, **(GOOD | {"MAILCFG_DATABASE_URL": url}))
+    assert done.returncode == 2
+    assert "cannot be opened or upgraded" in done.stderr
+    assert "Check MAILCFG_DATABASE_URL" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,126 @@
+"""What the README, the manifest and the drawings promise, held against the code."""
+
+import calendar
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bot import settings
+from bot.__main__ import cli
+from bot.adapters.slack import manifest
+from bot.domain.command import SUBCOMMANDS
+from bot.sandbox import run
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^(python3 -m venv .*)$", README, flags=re.MULTILINE)
+SCOPE_OF = {
+    "auth.test": None,
+    "chat.getPermalink": None,
+    "chat.postEphemeral": "chat:write",
+    "chat.postMessage": "chat:write",
+    "chat.update": "chat:write",
+    "users.info": "users:read",
+    "views.open": None,
+    "views.update": None,
+}
+"""Slack's method pages: the scope that each method needs, if any."""
+
+
+def test_the_first_screen_has_the_promise_and_the_two_commands():
+    first = README[:2000]
+    assert "Nobody can change your company's mail sender alone" in first
+    assert [command in first for command in COMMANDS] == [True, True]
+
+
+def test_ci_runs_the_test_command_word_for_word():
+    assert f"\n{COMMANDS[1]}\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_the_settings_table_is_the_settings():
+    rows = re.findall(r"^\| `([A-Z_]+)` \| (.*?) \| (.*) \|$", README, flags=re.MULTILINE)
+    assert rows == [
+        (name, f"`{default}`" if default else "", sentence)
+        for name, (default, sentence) in settings.variables().items()
+    ]
+
+
+@pytest.mark.parametrize("usage", [row.usage for row in SUBCOMMANDS])
+def test_every_subcommand_is_in_the_readme(usage: str):
+    assert f"`/mailcfg {usage}`" in README
+
+
+def test_every_command_line_in_the_readme_exists():
+    groups = {group.name: group.typer_instance for group in cli.registered_groups}
+    known = {(c.name or c.callback.__name__) for c in cli.registered_commands}
+    known |= {
+        f"{name} {c.name}" for name, group in groups.items() for c in group.registered_commands
+    }
+    named = re.findall(r"`(?:\.venv/bin/)?mailcfg ((?:emulate )?[a-z]+)", README)
+    assert named
+    assert set(named) <= known
+
+
+def test_the_house_in_the_readme_is_the_house_as_it_stands():
+    drawn = set(re.findall(r"^  +([a-z_]+(?:\.py|/))", README, flags=re.MULTILINE))
+    drawn |= set(re.findall(r"(?<=\s)([a-z_]+\.py)(?=[\s,])", README))
+    standing = {
+        file.name
+        for file in (ROOT / "bot").rglob("*.py")
+        if file.name != "__init__.py" and "versions" not in file.parts
+    }
+    assert standing - {"__main__.py", "env.py"} - drawn == set()
+
+
+def test_the_manifest_file_is_what_the_command_prints():
+    assert (ROOT / "manifest.yml").read_text(encoding="utf-8") == manifest.for_socket_mode()
+
+
+def test_both_manifests_are_within_slacks_limits():
+    for text in (manifest.for_socket_mode(), manifest.for_http("https://mailcfg.example.com")):
+        app = yaml.safe_load(text)
+        command = app["features"]["slash_commands"][0]
+        assert len(app["display_information"]["name"]) <= 35
+        assert len(app["display_information"]["description"]) <= 140
+        assert len(command["usage_hint"]) <= 1000
+        assert app["oauth_config"]["scopes"]["bot"] == list(manifest.SCOPES)
+
+
+def test_http_and_socket_mode_differ_in_the_transport_only():
+    socket = yaml.safe_load(manifest.for_socket_mode())
+    http = yaml.safe_load(manifest.for_http("https://mailcfg.example.com"))
+    assert socket["settings"].pop("socket_mode_enabled") is True
+    assert http["settings"].pop("socket_mode_enabled") is False
+    url = "https://mailcfg.example.com/slack/events"
+    assert http["settings"]["interactivity"].pop("request_url") == url
+    assert http["features"]["slash_commands"][0].pop("url") == url
+    assert socket == http
+
+
+def test_the_scopes_are_exactly_those_of_the_methods_that_are_called():
+    adapter = "\n".join(
+        file.read_text(encoding="utf-8") for file in (ROOT / "bot/adapters/slack").rglob("*.py")
+    )
+    called = set(re.findall(r'"((?:auth|chat|users|views|conversations)\.[A-Za-z.]+)"', adapter))
+    needed = {SCOPE_OF[method] for method in called} - {None}
+    assert needed | {"commands"} == set(manifest.SCOPES)
+
+
+async def test_the_drawing_of_the_tour_is_what_the_tour_prints(tmp_path: Path):
+    assert await run.play_tour(transport="socket", svg=tmp_path / "tour.svg") == 0
+    drawn = (ROOT / "docs" / "tour.svg").read_text(encoding="utf-8")
+    assert words_of(drawn) == words_of((tmp_path / "tour.svg").read_text(encoding="utf-8"))
+
+
+def words_of(svg: str) -> list[str]:
+    """The plain words of a drawing: keys, times, ports and dates differ from play to play."""
+    text = " ".join(re.findall(r"<text[^>]*>(.*?)</text>", svg)).replace("&#160;", " ")
+    words = (word.strip(".,:;()[]“”") for word in text.split())
+    return [
+        w for w in words if re.fullmatch(r"[a-z]+|[A-Z][a-z]+|DKIM|CNAME|TXT", w) and w not in DAYS
+    ]
+
+
+DAYS = {"today", "yesterday", "tomorrow", "at"} | set(calendar.month_abbr)
