@@ -45,14 +45,17 @@ class MailConfigApi(Protocol):
     async def read(self, purpose: Purpose) -> MailConfig | None:
         """The live configuration; None is "no custom sender". May repeat a failed read by itself."""
 
-    async def write(self, arguments: dict[str, str | int]) -> None:
+    async def write(self, arguments: dict[str, str | int], *, send_by: float) -> None:
         """One PUT, never repeated. Returns once accepted, which is no proof: read afterwards.
+
+        Nothing is sent once `Clock.elapsed()` has passed `send_by`: by then somebody else may have
+        taken the request over. That is NotSent.
 
         Only NotSent, RateLimited, BudgetSpent, AuthError and OAuthError mean "no effect, may be
         sent again"; ServerError, MalformedAnswer and Ambiguous mean "unknown"; the others "refused".
         """
 
-    async def remove(self) -> None:
+    async def remove(self, *, send_by: float) -> None:
         """One DELETE, never repeated; the same promises as `write`."""
 
 
@@ -143,6 +146,9 @@ class Transaction(Protocol):
     async def replace(self, old: ChangeRequest, new: ChangeRequest) -> None:
         """Write `new` over `old` with its new decisions; raises LostRace if `old` is out of date."""
 
+    async def hold(self, request: ChangeRequest) -> None:
+        """Keep others from moving the request before this commits; raises LostRace."""
+
     async def add_attempt(self, attempt: Attempt) -> None: ...
 
     async def finish_attempt(self, attempt: Attempt) -> None: ...
@@ -162,6 +168,12 @@ class Transaction(Protocol):
 
     async def save_card(self, card: Card, *, after: datetime | None = None) -> None:
         """Store where a card stands; `after` puts off the next try."""
+
+    async def claim_card(self, card: Card, now: datetime, until: datetime) -> bool:
+        """Whether this caller may show the card now; if so, nobody else tries before `until`."""
+
+    async def claim_message(self, key: str, now: datetime, until: datetime) -> bool:
+        """The same for a one-time message."""
 
     async def finish_message(self, key: str, now: datetime) -> None: ...
 

@@ -165,6 +165,32 @@ class Settings(BaseSettings):
     check_every: Span = knob(
         "MAILCFG_CHECK_EVERY", "Time between two checks.", timedelta(minutes=15)
     )
+    call_timeout: Span = knob(
+        "MAILCFG_CALL_TIMEOUT", "How long a call to Cliq may take.", timedelta(seconds=10)
+    )
+    quiet: Span = knob(
+        "MAILCFG_QUIET",
+        "How long after its time-out a write may still take effect; nothing is read before.",
+        timedelta(seconds=20),
+    )
+    margin: Span = knob(
+        "MAILCFG_MARGIN", "What clocks may differ by and commits may take.", timedelta(seconds=5)
+    )
+    lease: Span = knob(
+        "MAILCFG_LEASE",
+        "How long one process may work on a change before another one takes it over.",
+        timedelta(seconds=60),
+    )
+    give_up: Span = knob(
+        "MAILCFG_UNCERTAIN_FOR",
+        "How long a write's outcome may stay unknown before a person must look.",
+        timedelta(hours=24),
+    )
+    shutdown_grace: Span = knob(
+        "MAILCFG_SHUTDOWN_GRACE",
+        "How long a stopping process finishes what it began.",
+        timedelta(seconds=20),
+    )
     dns_servers: Servers = knob(
         "MAILCFG_DNS_SERVERS", "Resolvers, ip:port, comma-separated. Empty: the system's.", ()
     )
@@ -193,6 +219,7 @@ class Settings(BaseSettings):
             *self._address_faults(),
             *self._people_faults(),
             *self._storage_faults(),
+            *self._timing_faults(),
         ]
 
     def _slack_faults(self) -> Iterator[str]:
@@ -268,9 +295,23 @@ class Settings(BaseSettings):
                 "MAILCFG_SECRET_KEY is too short: it needs 32 characters or more. `mailcfg init` "
                 "makes one."
             )
-        if not self.database_url.startswith("sqlite+aiosqlite:///"):
+        if not self.database_url.startswith(("sqlite+aiosqlite:///", "postgresql+psycopg://")):
             yield (
-                "MAILCFG_DATABASE_URL must start with sqlite+aiosqlite:///, followed by a file name."
+                "MAILCFG_DATABASE_URL must start with sqlite+aiosqlite:///, followed by a file "
+                "name, or with postgresql+psycopg://."
+            )
+
+    def _timing_faults(self) -> Iterator[str]:
+        """The relations that make a write safe; see `services/apply.Timing`."""
+        if self.lease < self.call_timeout + self.quiet + self.margin:
+            yield (
+                "MAILCFG_LEASE must be at least MAILCFG_CALL_TIMEOUT + MAILCFG_QUIET + "
+                "MAILCFG_MARGIN: otherwise two processes could write at once."
+            )
+        if self.shutdown_grace < self.call_timeout + self.margin:
+            yield (
+                "MAILCFG_SHUTDOWN_GRACE must be at least MAILCFG_CALL_TIMEOUT + MAILCFG_MARGIN: "
+                "otherwise a write could be cut off."
             )
 
 

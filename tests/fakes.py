@@ -139,10 +139,10 @@ class FakeCliq:
         await asyncio.sleep(0)
         return shown
 
-    async def write(self, arguments: dict[str, str | int]) -> None:
+    async def write(self, arguments: dict[str, str | int], *, send_by: float) -> None:
         await self._take("PUT", arguments, self._after_put(arguments))
 
-    async def remove(self) -> None:
+    async def remove(self, *, send_by: float) -> None:
         await self._take("DELETE", {}, None)
 
     async def _take(

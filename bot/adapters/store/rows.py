@@ -67,6 +67,7 @@ def moving_row(request: ChangeRequest) -> dict[str, Any]:
     return {
         "state": request.state.value,
         "rev": request.rev,
+        "lease_until": stamp(request.lease_until),
         "not_before": stamp(request.not_before),
         "approved_at": stamp(request.approved_at),
         "apply_by": stamp(request.apply_by),
@@ -118,6 +119,7 @@ def _request_from(row: RowMapping, decisions: Sequence[RowMapping]) -> ChangeReq
         state=State(row["state"]),
         rev=row["rev"],
         decisions=tuple(decision_from(vote) for vote in decisions),
+        lease_until=time(row["lease_until"]),
         not_before=time(row["not_before"]),
         approved_at=time(row["approved_at"]),
         apply_by=time(row["apply_by"]),
