@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -90,6 +91,16 @@ class AuditEntry:
     kind: str
     request_id: str | None = None
     body: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """An entry in its place in the chain; `hash` seals it and `prev`, the hash before it."""
+
+    entry: AuditEntry
+    seq: int
+    prev: str
+    hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +206,12 @@ class Store(Protocol):
 
     async def last_applied(self, org: str) -> ChangeRequest | None:
         """The request that made the approved baseline; its `observed` is that baseline."""
+
+    def audit(self, org: str) -> AsyncIterator[AuditRow]:
+        """The whole audit, oldest first."""
+
+    def requests(self, org: str) -> AsyncIterator[ChangeRequest]:
+        """Every request, newest first."""
 
     async def attempts(self, request_id: str) -> list[Attempt]: ...
 

@@ -81,13 +81,28 @@ def knob(variable: str, description: str, default: Any = ...) -> Any:
     return Field(default, validation_alias=variable, description=description)
 
 
-class Settings(BaseSettings):
-    """All settings of `mailcfg run`."""
+class StorageSettings(BaseSettings):
+    """What a command needs that only looks into the database."""
 
     model_config = SettingsConfigDict(
         extra="ignore", populate_by_name=True, env_ignore_empty=True, hide_input_in_errors=True
     )
 
+    database_url: str = knob(
+        "MAILCFG_DATABASE_URL", "Where requests are kept.", "sqlite+aiosqlite:///mailcfg.db"
+    )
+    org: str = knob("MAILCFG_ORG", "Name of the organisation in the database.", "default")
+    secret_key: Keys = knob("MAILCFG_SECRET_KEY", "Seals approvals.", ())
+
+
+class Settings(StorageSettings):
+    """All settings of `mailcfg run`."""
+
+    secret_key: Keys = knob(
+        "MAILCFG_SECRET_KEY",
+        "Seals approvals; 32 characters or more. A comma-separated list rotates: the first signs, "
+        "all verify.",
+    )
     slack_bot_token: SecretStr = knob(
         "SLACK_BOT_TOKEN", "The Bot User OAuth Token of your Slack app; it starts with xoxb-."
     )
@@ -126,14 +141,6 @@ class Settings(BaseSettings):
         "MAILCFG_LISTEN",
         "host:port for health checks and for Slack over HTTP.",
         ("127.0.0.1", 3000),
-    )
-    database_url: str = knob(
-        "MAILCFG_DATABASE_URL", "Where requests are kept.", "sqlite+aiosqlite:///mailcfg.db"
-    )
-    secret_key: Keys = knob(
-        "MAILCFG_SECRET_KEY",
-        "Seals approvals; 32 characters or more. A comma-separated list rotates: the first signs, "
-        "all verify.",
     )
     approvers: Words = knob(
         "MAILCFG_APPROVERS", "Slack user ids that may approve and reject, comma-separated.", ()
@@ -199,7 +206,6 @@ class Settings(BaseSettings):
         "The zone's own servers, ip:port, comma-separated. Empty: they are found out.",
         (),
     )
-    org: str = knob("MAILCFG_ORG", "Name of the organisation in the database.", "default")
     label: str = knob("MAILCFG_LABEL", "Name of this deployment, shown at the foot of cards.", "")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = knob(
         "MAILCFG_LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR.", "INFO"
@@ -339,6 +345,15 @@ def load(env_file: Path | None = Path(".env"), secrets_dir: Path = SECRETS_DIR) 
     """The settings of this process. Raises SettingsError with every fault at once."""
     folder = secrets_dir if secrets_dir.is_dir() else None
     return _checked(lambda: Settings(_env_file=env_file, _secrets_dir=folder))
+
+
+def load_storage(env_file: Path | None = Path(".env")) -> StorageSettings:
+    """The same for a command that needs the database only. Raises SettingsError."""
+    folder = SECRETS_DIR if SECRETS_DIR.is_dir() else None
+    try:
+        return StorageSettings(_env_file=env_file, _secrets_dir=folder)
+    except ValidationError as error:
+        raise SettingsError([_sentence(fault) for fault in error.errors()]) from error
 
 
 def from_values(values: Mapping[str, str]) -> Settings:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import (
     Engine,
@@ -36,12 +37,21 @@ from bot.adapters.store import rows, schema
 from bot.domain.change import Attempt, ChangeRequest, State
 from bot.domain.incident import Incident, Kind
 from bot.errors import AlreadyOpen, DatabaseError
-from bot.ports import AuditEntry, Card, LostRace, Message, Transaction, WatchState
+from bot.ports import AuditEntry, AuditRow, Card, LostRace, Message, Transaction, WatchState
 from bot.services.audit import GENESIS, canonical_body, chain_hash
 
+PAGE = 500
+"""Rows read at once where a table is read whole."""
 
-def open_engine(url: str) -> AsyncEngine:
-    """The engine for `sqlite+aiosqlite:///…` or `postgresql+psycopg://…`; nothing is connected yet."""
+
+def open_engine(url: str, *, read_only: bool = False) -> AsyncEngine:
+    """The engine for `sqlite+aiosqlite:///…` or `postgresql+psycopg://…`; nothing is connected yet.
+
+    `read_only` leaves a SQLite file alone, so that it can be read beside a running bot.
+    """
+    if url.startswith("sqlite") and read_only:
+        file = url.partition(":///")[2]
+        return create_async_engine(f"sqlite+aiosqlite:///file:{quote(file)}?mode=ro&uri=true")
     if not url.startswith("sqlite"):
         return create_async_engine(url, pool_size=5, max_overflow=5, pool_pre_ping=True)
     engine = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=10)
@@ -93,6 +103,29 @@ class SqlStore:
         table = schema.request.c
         newest = _requests.where(table.org == org, table.state == State.APPLIED.value)
         return await self._one_request(newest.order_by(table.ended_at.desc(), table.no.desc()))
+
+    async def audit(self, org: str) -> AsyncIterator[AuditRow]:
+        table = schema.audit.c
+        after = 0
+        while True:
+            page = select(schema.audit).where(table.org == org, table.seq > after)
+            found = await self._all(page.order_by(table.seq).limit(PAGE))
+            for row in found:
+                after = row["seq"]
+                yield rows.audit_from(row)
+            if len(found) < PAGE:
+                return
+
+    async def requests(self, org: str) -> AsyncIterator[ChangeRequest]:
+        table = schema.request.c
+        before = 2**31 - 1
+        while True:
+            older = _requests.where(table.org == org, table.no < before)
+            request = await self._one_request(older.order_by(table.no.desc()))
+            if request is None:
+                return
+            before = request.number
+            yield request
 
     async def attempts(self, request_id: str) -> list[Attempt]:
         table = schema.attempt.c
