@@ -92,7 +92,7 @@ def _as_owner(folder: Path) -> list[str]:
         return []
     subprocess.run(["chown", "-R", "postgres", str(folder)], check=True)
     for parent in folder.parents:
-        if parent.owner() == "root" and parent != Path("/") and parent != Path("/tmp"):  # noqa: S108
+        if parent.owner() == "root" and parent != Path("/") and parent != Path("/tmp"):
             parent.chmod(parent.stat().st_mode | 0o011)
     return ["runuser", "-u", "postgres", "--"]
 
