@@ -20,6 +20,8 @@ NOT_VERIFIED = "not_verified"
 CNAME_STATUSES = (VERIFIED, NOT_VERIFIED)
 KEY_SIZES = (1024, 2048)
 NAME_MAX = 200
+ADDRESS_MAX = 254
+"""Characters of an address (RFC 5321 section 4.5.3.1.3, less the angle brackets)."""
 REASON_MAX = 2000
 
 
@@ -381,7 +383,13 @@ def clean_address(text: str) -> str:
             f"`{shown(local)}` cannot stand before the @: at most 64 characters, no dot at either "
             "end and no two in a row.",
         )
-    return f"{local}@{_clean_domain(domain)}"
+    cleaned = f"{local}@{_clean_domain(domain)}"
+    if len(cleaned) > ADDRESS_MAX:
+        raise BadValue(
+            "email_id",
+            f"The address has {len(cleaned)} characters; {ADDRESS_MAX} is the most.",
+        )
+    return cleaned
 
 
 def _clean_domain(domain: str) -> str:

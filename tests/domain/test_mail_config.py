@@ -71,6 +71,10 @@ DOTS = "at most 64 characters, no dot at either end and no two in a row."
         ("scott@ac_me.example", "`ac_me.example` is no domain name."),
         ("scott@" + "a" * 64 + ".example", f"`{'a' * 64}.example` is no domain name."),
         (
+            "x" * 60 + "@" + ".".join(["a" * 60] * 3) + ".acme.example",
+            "The address has 256 characters; 254 is the most.",
+        ),
+        (
             "scott\u202e@acme.example",
             "The address contains an invisible character (U+202E); retype it without.",
         ),

@@ -69,6 +69,7 @@ class SocketMode:
         self._handler = AsyncSocketModeHandler(
             app, app_token.get_secret_value(), logger=SILENT, web_client=self._web_client
         )
+        self._handler.client.proxy = self._web_client.proxy  # None for this machine itself
 
     async def connect(self) -> None:
         """Raises SlackFault."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from pydantic import SecretStr
@@ -33,6 +34,11 @@ TOKEN_TROUBLE = frozenset(
     }
 )
 """What Slack says of a token that will not work by trying again."""
+
+
+HOOKS = "hooks.slack.com"
+"""Where Slack takes answers to interactions (docs.slack.dev/interactivity/handling-user-interaction)."""
+_RESPOND_TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,8 @@ class SlackFault(MailcfgError):
 
 
 def web_client(token: SecretStr, base_url: str, session: aiohttp.ClientSession) -> AsyncWebClient:
-    return AsyncWebClient(
+    """A client that goes through the machine's proxy, if it has one; not to this machine itself."""
+    client = AsyncWebClient(
         token=token.get_secret_value(),
         base_url=base_url if base_url.endswith("/") else f"{base_url}/",
         session=session,
@@ -68,13 +75,22 @@ def web_client(token: SecretStr, base_url: str, session: aiohttp.ClientSession) 
         retry_handlers=[],
         logger=SILENT,
     )
+    if is_loopback(base_url):
+        client.proxy = None
+    return client
+
+
+def is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host in {"localhost", "::1"} or host.startswith("127.")
 
 
 class Workspace:
     """Calls of Slack's Web API with the bot token. All raise SlackFault."""
 
-    def __init__(self, client: AsyncWebClient) -> None:
+    def __init__(self, client: AsyncWebClient, session: aiohttp.ClientSession) -> None:
         self.client = client
+        self._session = session
         self.identity: Identity | None = None
 
     async def introduce(self) -> Identity:
@@ -90,6 +106,28 @@ class Workspace:
 
     async def call(self, method: str, **arguments: Any) -> Any:
         return await call(self.client, method, json=arguments)
+
+    async def respond(self, response_url: str, **content: Any) -> None:
+        """Answer an interaction at the address that came with it, and nowhere else.
+
+        It is used once, at once, and kept nowhere: whoever has it can write in our name. Raises
+        SlackFault, also for an address that is not Slack's.
+        """
+        if not self._is_slacks(response_url):
+            raise SlackFault("response_url", "not an address of Slack")
+        try:
+            async with self._session.post(
+                response_url, json=content, proxy=self.client.proxy, timeout=_RESPOND_TIMEOUT
+            ) as answer:
+                if answer.status != 200:
+                    raise SlackFault("response_url", f"HTTP {answer.status}")
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise SlackFault("response_url", type(error).__name__) from error
+
+    def _is_slacks(self, url: str) -> bool:
+        given, ours = urlsplit(url), urlsplit(self.client.base_url)
+        same_place = (given.scheme, given.netloc) == (ours.scheme, ours.netloc)
+        return same_place or (given.scheme == "https" and given.hostname == HOOKS)
 
     async def permalink(self, channel: str, ts: str) -> str | None:
         """A link to a message, or None if Slack gives none."""
