@@ -6,6 +6,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Coroutine
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -26,6 +27,8 @@ emulate = typer.Typer(
     no_args_is_help=True,
 )
 cli.add_typer(emulate, name="emulate")
+audit = typer.Typer(help="The record of who did what.", no_args_is_help=True)
+cli.add_typer(audit, name="audit")
 
 WRONG_USAGE = 2
 
@@ -73,8 +76,57 @@ def migrate(env_file: EnvFile = Path(".env")) -> None:
     from bot import settings
     from bot.adapters.store.migrate import migrate as upgrade
 
-    upgrade(settings.load(env_file).database_url)
+    upgrade(settings.load_storage(env_file).database_url)
     typer.echo("The database is up to date.")
+
+
+@audit.command("verify")
+def audit_verify(env_file: EnvFile = Path(".env")) -> None:
+    """Follow the audit's hash chain and check every vote's seal; names the first bad row."""
+    from bot import settings
+    from bot.adapters.store.reading import open_to_read
+    from bot.domain.change import Seal
+    from bot.services.audit import Verification, verify
+
+    found = settings.load_storage(env_file)
+    keys = tuple(key.get_secret_value().encode() for key in found.secret_key)
+
+    async def check() -> Verification:
+        async with open_to_read(found.database_url) as store:
+            return await verify(store, found.org, Seal(keys) if keys else None)
+
+    result = asyncio.run(check())
+    if result.problem:
+        typer.echo(f"The audit of {found.org} does not hold. {result.problem}", err=True)
+        raise typer.Exit(1)
+    seals = f"{result.requests} requests" if keys else "no votes (MAILCFG_SECRET_KEY is not set)"
+    typer.echo(f"The audit of {found.org} holds: {result.entries} entries, {seals} checked.")
+    typer.echo(f"Head: entry {result.entries}, {result.head}")
+
+
+@audit.command("export")
+def audit_export(
+    form: Annotated[str, typer.Option("--format", help="jsonl or csv.")] = "jsonl",
+    since: Annotated[
+        datetime | None, typer.Option(help="Only entries from this time on (UTC).")
+    ] = None,
+    env_file: EnvFile = Path(".env"),
+) -> None:
+    """Print the audit, oldest entry first."""
+    from bot import settings
+    from bot.adapters.store.reading import open_to_read
+    from bot.services.audit import export
+
+    if form not in {"jsonl", "csv"}:
+        _fail(f"`{form}` is no format: it is jsonl or csv.")
+    found = settings.load_storage(env_file)
+    start = since.replace(tzinfo=UTC) if since else None
+
+    async def write() -> None:
+        async with open_to_read(found.database_url) as store:
+            await export(store.audit(found.org), sys.stdout, form, start)
+
+    asyncio.run(write())
 
 
 @cli.command()

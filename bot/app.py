@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -34,13 +35,15 @@ from bot.adapters.slack.listeners import Listeners
 from bot.adapters.slack.notifier import Notifier
 from bot.adapters.slack.transport import BODY_MAX, SocketMode, bolt_app, http_endpoint
 from bot.adapters.slack.workspace import SlackFault, Workspace, web_client
-from bot.adapters.store.migrate import migrate
+from bot.adapters.store.clock import DatabaseClock
+from bot.adapters.store.lock import sole_process
+from bot.adapters.store.migrate import check_is_current, migrate
 from bot.adapters.store.sql import SqlStore, open_engine
 from bot.domain.change import Seal
 from bot.domain.policy import Policy
 from bot.errors import OperatorError, PortInUse, SettingsError
 from bot.ports import Clock
-from bot.services.apply import Applier
+from bot.services.apply import Applier, Timing
 from bot.services.changes import Changes
 from bot.services.look import Look
 from bot.services.watch import Watch
@@ -49,8 +52,6 @@ from bot.settings import Settings
 log = structlog.get_logger(__name__)
 
 HEARTBEAT_SECONDS = 1.0
-SHUTDOWN_SECONDS = 20.0
-"""As long as a write may take, and a little: what was begun is finished."""
 CONNECT_RETRY_SECONDS = 2.0
 
 
@@ -119,9 +120,15 @@ class App:
     """One running bot. Use as `async with await build(settings) as app: await app.wait()`."""
 
     def __init__(
-        self, settings: Settings, parts: Parts, connection: Connection, resources: AsyncExitStack
+        self,
+        settings: Settings,
+        clock: Clock,
+        parts: Parts,
+        connection: Connection,
+        resources: AsyncExitStack,
     ) -> None:
         self.parts = parts
+        self._clock = clock
         self._settings = settings
         self._connection = connection
         self._resources = resources
@@ -152,6 +159,8 @@ class App:
         self._scheduler.add_job(
             self.wake, "interval", seconds=HEARTBEAT_SECONDS, coalesce=True, max_instances=1
         )
+        if isinstance(self._clock, DatabaseClock):
+            self._scheduler.add_job(self._clock.synchronise, "interval", minutes=1)
         self._scheduler.start()
         self._connecting = asyncio.create_task(self._connect())
         return self
@@ -162,9 +171,9 @@ class App:
         if self._connecting is not None:
             self._connecting.cancel()
         await self._connection.close()
+        grace = self._settings.shutdown_grace.total_seconds()
         await asyncio.gather(
-            self.parts.listeners.finish(SHUTDOWN_SECONDS),
-            *(loop.stop(SHUTDOWN_SECONDS) for loop in self._loops),
+            self.parts.listeners.finish(grace), *(loop.stop(grace) for loop in self._loops)
         )
         await self._resources.aclose()
         log.info("stopped")
@@ -290,21 +299,38 @@ class Connection:
 async def build(settings: Settings, clock: Clock | None = None) -> App:
     """Put the bot together; nothing is sent or listened to before it is entered.
 
-    The database is created or upgraded here. Raises DatabaseError.
+    A SQLite database is created or upgraded here and held for this process alone; a PostgreSQL one
+    must be current. Raises DatabaseError.
     """
-    clock = clock or SystemClock()
-    await asyncio.to_thread(migrate, settings.database_url)
-    resources = AsyncExitStack()
-    session = await resources.enter_async_context(aiohttp.ClientSession())
-    http = await resources.enter_async_context(new_http_client(settings.cliq_api_url))
-    store = SqlStore(open_engine(settings.database_url))
-    resources.push_async_callback(store.close)
-    client = web_client(settings.slack_bot_token, settings.slack_api_url, session)
-    workspace = Workspace(client, session)
-    parts = _assemble(settings, clock, store, workspace, http)
-    connection = Connection(settings, workspace, session)
-    parts.listeners.register(connection.bolt)
-    return App(settings, parts, connection, resources)
+    async with AsyncExitStack() as opening:
+        session = await opening.enter_async_context(aiohttp.ClientSession())
+        http = await opening.enter_async_context(new_http_client(settings.cliq_api_url))
+        store = await _open_store(settings.database_url, opening)
+        clock = clock or await _own_clock(store)
+        client = web_client(settings.slack_bot_token, settings.slack_api_url, session)
+        workspace = Workspace(client, session)
+        parts = _assemble(settings, clock, store, workspace, http)
+        connection = Connection(settings, workspace, session)
+        parts.listeners.register(connection.bolt)
+        return App(settings, clock, parts, connection, opening.pop_all())
+
+
+async def _open_store(url: str, opening: AsyncExitStack) -> SqlStore:
+    if url.startswith("sqlite"):
+        opening.enter_context(sole_process(Path(url.partition(":///")[2])))
+        await asyncio.to_thread(migrate, url)
+    else:
+        await asyncio.to_thread(check_is_current, url)
+    store = SqlStore(open_engine(url))
+    opening.push_async_callback(store.close)
+    return store
+
+
+async def _own_clock(store: SqlStore) -> Clock:
+    """The machine's clock, set by the database where several processes must agree on the time."""
+    clock = DatabaseClock(SystemClock(), store)
+    await clock.synchronise()
+    return clock
 
 
 def _assemble(
@@ -346,7 +372,14 @@ def _assemble(
         store=store,
         workspace=workspace,
         changes=changes,
-        applier=Applier(**shared, policy=policy, directory=directory, clock=clock, seal=seal),
+        applier=Applier(
+            **shared,
+            policy=policy,
+            directory=directory,
+            clock=clock,
+            seal=seal,
+            timing=timing_of(settings),
+        ),
         watch=Watch(
             **shared,
             every=settings.check_every,
@@ -383,6 +416,17 @@ def cliq_client(settings: Settings, clock: Clock, http: httpx.AsyncClient) -> Cl
         clock=clock,
         budget=MemoryBudget(clock),
         organisation=settings.org,
+        total_seconds=settings.call_timeout.total_seconds(),
+    )
+
+
+def timing_of(settings: Settings) -> Timing:
+    return Timing(
+        call_timeout=settings.call_timeout,
+        quiet=settings.quiet,
+        margin=settings.margin,
+        lease=settings.lease,
+        give_up=settings.give_up,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -45,14 +46,17 @@ class MailConfigApi(Protocol):
     async def read(self, purpose: Purpose) -> MailConfig | None:
         """The live configuration; None is "no custom sender". May repeat a failed read by itself."""
 
-    async def write(self, arguments: dict[str, str | int]) -> None:
+    async def write(self, arguments: dict[str, str | int], *, send_by: float) -> None:
         """One PUT, never repeated. Returns once accepted, which is no proof: read afterwards.
+
+        Nothing is sent once `Clock.elapsed()` has passed `send_by`: by then somebody else may have
+        taken the request over. That is NotSent.
 
         Only NotSent, RateLimited, BudgetSpent, AuthError and OAuthError mean "no effect, may be
         sent again"; ServerError, MalformedAnswer and Ambiguous mean "unknown"; the others "refused".
         """
 
-    async def remove(self) -> None:
+    async def remove(self, *, send_by: float) -> None:
         """One DELETE, never repeated; the same promises as `write`."""
 
 
@@ -87,6 +91,16 @@ class AuditEntry:
     kind: str
     request_id: str | None = None
     body: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """An entry in its place in the chain; `hash` seals it and `prev`, the hash before it."""
+
+    entry: AuditEntry
+    seq: int
+    prev: str
+    hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +157,9 @@ class Transaction(Protocol):
     async def replace(self, old: ChangeRequest, new: ChangeRequest) -> None:
         """Write `new` over `old` with its new decisions; raises LostRace if `old` is out of date."""
 
+    async def hold(self, request: ChangeRequest) -> None:
+        """Keep others from moving the request before this commits; raises LostRace."""
+
     async def add_attempt(self, attempt: Attempt) -> None: ...
 
     async def finish_attempt(self, attempt: Attempt) -> None: ...
@@ -162,6 +179,12 @@ class Transaction(Protocol):
 
     async def save_card(self, card: Card, *, after: datetime | None = None) -> None:
         """Store where a card stands; `after` puts off the next try."""
+
+    async def claim_card(self, card: Card, now: datetime, until: datetime) -> bool:
+        """Whether this caller may show the card now; if so, nobody else tries before `until`."""
+
+    async def claim_message(self, key: str, now: datetime, until: datetime) -> bool:
+        """The same for a one-time message."""
 
     async def finish_message(self, key: str, now: datetime) -> None: ...
 
@@ -183,6 +206,12 @@ class Store(Protocol):
 
     async def last_applied(self, org: str) -> ChangeRequest | None:
         """The request that made the approved baseline; its `observed` is that baseline."""
+
+    def audit(self, org: str) -> AsyncIterator[AuditRow]:
+        """The whole audit, oldest first."""
+
+    def requests(self, org: str) -> AsyncIterator[ChangeRequest]:
+        """Every request, newest first."""
 
     async def attempts(self, request_id: str) -> list[Attempt]: ...
 

@@ -24,6 +24,7 @@ from pydantic_settings import (
 
 from bot.errors import SettingsError
 
+DATABASE = "sqlite+aiosqlite:///mailcfg.db"
 SECRETS_DIR = Path("/run/secrets")
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -81,12 +82,15 @@ def knob(variable: str, description: str, default: Any = ...) -> Any:
     return Field(default, validation_alias=variable, description=description)
 
 
+SOURCES = SettingsConfigDict(
+    extra="ignore", populate_by_name=True, env_ignore_empty=True, hide_input_in_errors=True
+)
+
+
 class Settings(BaseSettings):
     """All settings of `mailcfg run`."""
 
-    model_config = SettingsConfigDict(
-        extra="ignore", populate_by_name=True, env_ignore_empty=True, hide_input_in_errors=True
-    )
+    model_config = SOURCES
 
     slack_bot_token: SecretStr = knob(
         "SLACK_BOT_TOKEN", "The Bot User OAuth Token of your Slack app; it starts with xoxb-."
@@ -127,9 +131,7 @@ class Settings(BaseSettings):
         "host:port for health checks and for Slack over HTTP.",
         ("127.0.0.1", 3000),
     )
-    database_url: str = knob(
-        "MAILCFG_DATABASE_URL", "Where requests are kept.", "sqlite+aiosqlite:///mailcfg.db"
-    )
+    database_url: str = knob("MAILCFG_DATABASE_URL", "Where requests are kept.", DATABASE)
     secret_key: Keys = knob(
         "MAILCFG_SECRET_KEY",
         "Seals approvals; 32 characters or more. A comma-separated list rotates: the first signs, "
@@ -165,6 +167,32 @@ class Settings(BaseSettings):
     check_every: Span = knob(
         "MAILCFG_CHECK_EVERY", "Time between two checks.", timedelta(minutes=15)
     )
+    call_timeout: Span = knob(
+        "MAILCFG_CALL_TIMEOUT", "How long a call to Cliq may take.", timedelta(seconds=10)
+    )
+    quiet: Span = knob(
+        "MAILCFG_QUIET",
+        "How long after its time-out a write may still take effect; nothing is read before.",
+        timedelta(seconds=20),
+    )
+    margin: Span = knob(
+        "MAILCFG_MARGIN", "What clocks may differ by and commits may take.", timedelta(seconds=5)
+    )
+    lease: Span = knob(
+        "MAILCFG_LEASE",
+        "How long one process may work on a change before another one takes it over.",
+        timedelta(seconds=60),
+    )
+    give_up: Span = knob(
+        "MAILCFG_UNCERTAIN_FOR",
+        "How long a write's outcome may stay unknown before a person must look.",
+        timedelta(hours=24),
+    )
+    shutdown_grace: Span = knob(
+        "MAILCFG_SHUTDOWN_GRACE",
+        "How long a stopping process finishes what it began.",
+        timedelta(seconds=20),
+    )
     dns_servers: Servers = knob(
         "MAILCFG_DNS_SERVERS", "Resolvers, ip:port, comma-separated. Empty: the system's.", ()
     )
@@ -193,6 +221,7 @@ class Settings(BaseSettings):
             *self._address_faults(),
             *self._people_faults(),
             *self._storage_faults(),
+            *self._timing_faults(),
         ]
 
     def _slack_faults(self) -> Iterator[str]:
@@ -268,9 +297,23 @@ class Settings(BaseSettings):
                 "MAILCFG_SECRET_KEY is too short: it needs 32 characters or more. `mailcfg init` "
                 "makes one."
             )
-        if not self.database_url.startswith("sqlite+aiosqlite:///"):
+        if not self.database_url.startswith(("sqlite+aiosqlite:///", "postgresql+psycopg://")):
             yield (
-                "MAILCFG_DATABASE_URL must start with sqlite+aiosqlite:///, followed by a file name."
+                "MAILCFG_DATABASE_URL must start with sqlite+aiosqlite:///, followed by a file "
+                "name, or with postgresql+psycopg://."
+            )
+
+    def _timing_faults(self) -> Iterator[str]:
+        """The relations that make a write safe; see `services/apply.Timing`."""
+        if self.lease < self.call_timeout + self.quiet + self.margin:
+            yield (
+                "MAILCFG_LEASE must be at least MAILCFG_CALL_TIMEOUT + MAILCFG_QUIET + "
+                "MAILCFG_MARGIN: otherwise two processes could write at once."
+            )
+        if self.shutdown_grace < self.call_timeout + self.margin:
+            yield (
+                "MAILCFG_SHUTDOWN_GRACE must be at least MAILCFG_CALL_TIMEOUT + MAILCFG_MARGIN: "
+                "otherwise a write could be cut off."
             )
 
 
@@ -278,6 +321,16 @@ def _is_safe(address: str) -> bool:
     url = urlsplit(address)
     here = url.hostname in {"localhost", "::1"} or (url.hostname or "").startswith("127.")
     return url.scheme == "https" or (url.scheme == "http" and here)
+
+
+class StorageSettings(BaseSettings):
+    """What a command needs that only looks into the database; the same variables, fewer of them."""
+
+    model_config = SOURCES
+
+    database_url: str = knob("MAILCFG_DATABASE_URL", "Where requests are kept.", DATABASE)
+    org: str = knob("MAILCFG_ORG", "Name of the organisation in the database.", "default")
+    secret_key: Keys = knob("MAILCFG_SECRET_KEY", "Seals approvals.", ())
 
 
 class GivenSettings(Settings):
@@ -298,6 +351,15 @@ def load(env_file: Path | None = Path(".env"), secrets_dir: Path = SECRETS_DIR) 
     """The settings of this process. Raises SettingsError with every fault at once."""
     folder = secrets_dir if secrets_dir.is_dir() else None
     return _checked(lambda: Settings(_env_file=env_file, _secrets_dir=folder))
+
+
+def load_storage(env_file: Path | None = Path(".env")) -> StorageSettings:
+    """The same for a command that needs the database only. Raises SettingsError."""
+    folder = SECRETS_DIR if SECRETS_DIR.is_dir() else None
+    try:
+        return StorageSettings(_env_file=env_file, _secrets_dir=folder)
+    except ValidationError as error:
+        raise SettingsError([_sentence(fault) for fault in error.errors()]) from error
 
 
 def from_values(values: Mapping[str, str]) -> Settings:

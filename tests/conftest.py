@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from bot.adapters.store.migrate import migrate
 from bot.adapters.store.sql import SqlStore, open_engine
 from tests.fakes import FakeClock
 from tests.office import Office
+from tests.postgres import Postgres, running_server
 
 
 def database_url(path: Path) -> str:
@@ -31,8 +32,32 @@ def database(migrated: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(migrated, tmp_path / "mailcfg.db"))
 
 
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A server whose first database has this version's tables."""
+    with running_server(tmp_path_factory.mktemp("postgres")) as server:
+        migrate(server.fresh())
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest) -> str:
+    """One contract, every database: an empty one of each kind."""
+    if request.param == "sqlite":
+        return database_url(request.getfixturevalue("database"))
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.emptied()
+
+
 @pytest.fixture
-async def store(database: Path) -> AsyncIterator[SqlStore]:
+async def store(url: str) -> AsyncIterator[SqlStore]:
+    opened = SqlStore(open_engine(url))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def sqlite_store(database: Path) -> AsyncIterator[SqlStore]:
     opened = SqlStore(open_engine(database_url(database)))
     yield opened
     await opened.close()

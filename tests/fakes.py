@@ -139,10 +139,10 @@ class FakeCliq:
         await asyncio.sleep(0)
         return shown
 
-    async def write(self, arguments: dict[str, str | int]) -> None:
+    async def write(self, arguments: dict[str, str | int], *, send_by: float) -> None:
         await self._take("PUT", arguments, self._after_put(arguments))
 
-    async def remove(self) -> None:
+    async def remove(self, *, send_by: float) -> None:
         await self._take("DELETE", {}, None)
 
     async def _take(
@@ -185,11 +185,15 @@ class FakeDirectory:
     def __init__(self, *people: Facts) -> None:
         self._people = {facts.actor.user: facts for facts in people}
         self.is_reachable = True
+        self.unreadable: str | None = None
         self.asked: list[str] = []
 
     def change(self, actor: Actor, **flags: bool) -> None:
         """From now on Slack says something else about this person."""
         self._people[actor.user] = replace(self._people[actor.user], **flags)
+
+    def add(self, facts: Facts) -> None:
+        self._people[facts.actor.user] = facts
 
     def forget(self, actor: Actor) -> None:
         del self._people[actor.user]
@@ -197,7 +201,7 @@ class FakeDirectory:
     async def look_up(self, actor: Actor) -> Facts:
         self.asked.append(actor.user)
         await asyncio.sleep(0)
-        if not self.is_reachable:
+        if not self.is_reachable or actor.user == self.unreadable:
             raise CouldNotCheck("Could not check your membership; try again.")
         if actor.user not in self._people:
             raise NotAllowed("unknown", "Slack does not know you.")

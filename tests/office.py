@@ -88,8 +88,12 @@ class Office:
         )
 
     def restart(self, **policy: Any) -> None:
-        """A new process on the same database, with changed settings if there are any."""
+        """A new process on the same database, with changed settings if there are any.
+
+        It takes over what the old one was applying once its lease has ended.
+        """
         self.policy = replace(self.policy, **policy)
+        self.clock.advance(seconds=60)
         self.start()
 
     async def approve(self, actor: Actor, request: ChangeRequest) -> ChangeRequest:
@@ -125,7 +129,7 @@ class Office:
         return [message.kind for message, _ in await self.store.due_messages(self.clock.now())]
 
     async def audit(self) -> list[Any]:
-        return await self.rows(schema.audit)
+        return sorted(await self.rows(schema.audit), key=lambda row: (row.org, row.seq))
 
     async def audited(self) -> list[str]:
         """The kinds of the audit entries, in order."""

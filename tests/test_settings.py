@@ -106,7 +106,20 @@ def test_every_missing_setting_has_its_line():
         (
             "MAILCFG_DATABASE_URL",
             "mysql://x",
-            "MAILCFG_DATABASE_URL must start with sqlite+aiosqlite:///, followed by a file name.",
+            "MAILCFG_DATABASE_URL must start with sqlite+aiosqlite:///, followed by a file name, "
+            "or with postgresql+psycopg://.",
+        ),
+        (
+            "MAILCFG_LEASE",
+            "30s",
+            "MAILCFG_LEASE must be at least MAILCFG_CALL_TIMEOUT + MAILCFG_QUIET + MAILCFG_MARGIN: "
+            "otherwise two processes could write at once.",
+        ),
+        (
+            "MAILCFG_SHUTDOWN_GRACE",
+            "10s",
+            "MAILCFG_SHUTDOWN_GRACE must be at least MAILCFG_CALL_TIMEOUT + MAILCFG_MARGIN: "
+            "otherwise a write could be cut off.",
         ),
         (
             "MAILCFG_CHECK_EVERY",
@@ -175,3 +188,15 @@ def test_the_template_is_a_file_that_starts_once_it_is_filled_in(tmp_path: Path)
     file = tmp_path / ".env"
     file.write_text(text)
     assert settings.load(file, tmp_path / "none").approvers == ("U0BOB", "U0CAROL")
+
+
+def test_a_command_that_reads_the_database_needs_no_other_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MAILCFG_DATABASE_URL", "sqlite+aiosqlite:///other.db")
+    found = settings.load_storage(tmp_path / "none")
+    assert (found.database_url, found.org, found.secret_key) == (
+        "sqlite+aiosqlite:///other.db",
+        "default",
+        (),
+    )

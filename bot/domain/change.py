@@ -72,7 +72,8 @@ class ChangeRequest:
     """A wish to change the sender, and how far it has come.
 
     `id` is long and random and travels in buttons; `number` is short, per organisation, for people.
-    `rev` grows with every move. `not_before` parks an approved or uncertain request. `effect` is
+    `rev` grows with every move. While APPLYING it belongs to whoever claimed it, until `lease_until`.
+    `not_before` parks an approved or uncertain request. `effect` is
     "written" or "none" once APPLIED. `observed` is what was last read where that decided the end.
     """
 
@@ -91,6 +92,7 @@ class ChangeRequest:
     state: State = State.PENDING
     rev: int = 1
     decisions: tuple[Decision, ...] = ()
+    lease_until: datetime | None = None
     not_before: datetime | None = None
     approved_at: datetime | None = None
     apply_by: datetime | None = None
@@ -167,10 +169,18 @@ class ChangeRequest:
         waits = self.not_before is not None and now < self.not_before
         return self.state in {State.APPROVED, State.UNCERTAIN} and not waits
 
-    def claim(self) -> ChangeRequest:
-        """Rows 8 and 16: take the request to write, or to find out what a write did."""
+    def claim(self, lease_until: datetime) -> ChangeRequest:
+        """Rows 8 and 16: take the request to write, or to find out what a write did.
+
+        Until `lease_until` nobody else may; after it whoever claimed it counts as dead.
+        """
         self._require(State.APPROVED, State.UNCERTAIN)
-        return self._moved(State.APPLYING, sent=False, waits_for="")
+        return self._moved(State.APPLYING, lease_until=lease_until, sent=False, waits_for="")
+
+    def is_orphaned(self, now: datetime) -> bool:
+        """Whether whoever was applying it has not been heard of for the length of a lease."""
+        lease = self.lease_until
+        return self.state is State.APPLYING and lease is not None and now >= lease
 
     def mark_sent(self) -> ChangeRequest:
         """The write was accepted; the read-back is outstanding. The card says so."""
@@ -262,6 +272,8 @@ class ChangeRequest:
             raise AlreadySettled(f"#{self.number} has moved on: it is {self.state}.")
 
     def _moved(self, state: State, **changes: Any) -> ChangeRequest:
+        if state is not State.APPLYING:
+            changes["lease_until"] = None
         return replace(self, state=state, rev=self.rev + 1, **changes)
 
     def _ended(self, state: State, now: datetime, **changes: Any) -> ChangeRequest:

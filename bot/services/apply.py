@@ -60,10 +60,19 @@ class Timing:
     call_timeout: timedelta = timedelta(seconds=10)
     quiet: timedelta = timedelta(seconds=20)
     """How long after its time-out a write may still take effect."""
+    margin: timedelta = timedelta(seconds=5)
+    """What clocks may differ by, and commits may take."""
+    lease: timedelta = timedelta(seconds=60)
+    """How long a claim lasts; it is never renewed, since one claim makes at most one write."""
     retry: timedelta = timedelta(seconds=30)
     retry_max: timedelta = timedelta(minutes=5)
     give_up: timedelta = timedelta(hours=24)
     """How long an unknown outcome may stay unknown before a person must look."""
+
+    @property
+    def send_window(self) -> timedelta:
+        """How long after its claim a write may still be sent: a call must end within the lease."""
+        return self.lease - self.call_timeout - self.margin
 
 
 NO_EFFECT = (NotSent, RateLimited, BudgetSpent, AuthError, OAuthError)
@@ -96,6 +105,7 @@ class Applier:
         self._seal = seal
         self._timing = timing
         self._one_at_a_time = asyncio.Lock()
+        self._send_by = 0.0  # of the claim in hand, in the clock's elapsed seconds
 
     async def settle(self, *, may_begin: bool = True) -> None:
         """Look at the open request and take it as far as it goes now; nothing to do is the rule.
@@ -107,12 +117,18 @@ class Applier:
             request = await self._store.open_request(self.org)
             now = self._clock.now()
             try:
-                if request is not None and request.state is State.APPLYING:
+                if request is not None and request.is_orphaned(now):
                     await self._take_over(request)
                 elif request is not None and self._is_due(request, now, may_begin):
-                    await self._work(await self._move(request, request.claim(), "claimed"))
+                    await self._claim(request)
             except LostRace:
                 return
+
+    async def _claim(self, request: ChangeRequest) -> None:
+        """Noted before the claim is stored, so that the time for sending ends before the lease."""
+        self._send_by = self._clock.elapsed() + self._timing.send_window.total_seconds()
+        claimed = request.claim(self._clock.now() + self._timing.lease)
+        await self._work(await self._move(request, claimed, "claimed"))
 
     def _is_due(self, request: ChangeRequest, now: datetime, may_begin: bool) -> bool:
         begins = request.state is State.APPROVED
@@ -193,6 +209,7 @@ class Applier:
         method = "PUT" if isinstance(request.plan, SetPlan) else "DELETE"
         attempt = Attempt(request.id, len(earlier) + 1, method, self._clock.now())
         async with self._store.begin() as tx:
+            await tx.hold(request)
             await tx.add_attempt(attempt)
             await tx.record(self._entry(request, "intent", {"method": method, "n": attempt.n}))
         try:
@@ -212,9 +229,10 @@ class Applier:
 
     async def _write(self, request: ChangeRequest) -> None:
         if isinstance(request.plan, SetPlan):
-            await self._api.write(request.plan.wanted.put_arguments())
+            arguments = request.plan.wanted.put_arguments()
+            await self._api.write(arguments, send_by=self._send_by)
         else:
-            await self._api.remove()
+            await self._api.remove(send_by=self._send_by)
 
     async def _accepted(self, request: ChangeRequest, attempt: Attempt) -> ChangeRequest:
         moved = request.mark_sent()

@@ -63,7 +63,7 @@ def vote(
 PENDING = request()
 ONE_VOTE = PENDING.approve(vote(BOB), SOON, 2)
 APPROVED = ONE_VOTE.approve(vote(CAROL), SOON, 2)
-APPLYING = APPROVED.claim()
+APPLYING = APPROVED.claim(MUCH_LATER)
 SENT = APPLYING.mark_sent()
 UNCERTAIN = SENT.become_uncertain(SOON, SOON, "no answer")
 ENDS = {
@@ -88,7 +88,7 @@ MOVES: dict[str, Move] = {
     "reject": lambda r: r.reject(vote(ERIN, VoteKind.REJECT), SOON),
     "withdraw": lambda r: r.withdraw(SOON),
     "expire": lambda r: r.expire(MUCH_LATER),
-    "claim": lambda r: r.claim(),
+    "claim": lambda r: r.claim(MUCH_LATER),
     "mark_sent": lambda r: r.mark_sent(),
     "park": lambda r: r.park(SOON, "locked"),
     "become_uncertain": lambda r: r.become_uncertain(SOON, SOON, "no answer"),
@@ -244,19 +244,19 @@ def test_a_parked_request_is_due_when_its_time_comes():
 
 
 def test_what_may_have_been_written_is_never_just_approved_again():
-    resolving = UNCERTAIN.claim()
+    resolving = UNCERTAIN.claim(MUCH_LATER)
 
     assert resolving.park(SOON, "locked").state is State.UNCERTAIN
 
 
 def test_the_first_uncertainty_is_remembered():
-    again = UNCERTAIN.claim().become_uncertain(MUCH_LATER, MUCH_LATER, "still nothing")
+    again = UNCERTAIN.claim(MUCH_LATER).become_uncertain(MUCH_LATER, MUCH_LATER, "still nothing")
 
     assert (again.uncertain_since, again.not_before) == (SOON, MUCH_LATER)
 
 
 def test_a_claim_clears_what_it_waited_for():
-    claimed = UNCERTAIN.claim()
+    claimed = UNCERTAIN.claim(MUCH_LATER)
 
     assert (claimed.sent, claimed.waits_for) == (False, "")
     assert SENT.sent

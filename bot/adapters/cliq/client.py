@@ -8,6 +8,7 @@ that the API did not act.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -48,6 +49,9 @@ NEVER_CONNECTED = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
+
+
+TOO_LATE = "The time in which the change could be sent had passed; it will be tried anew."
 
 
 def new_http_client(
@@ -104,20 +108,24 @@ class CliqClient:
     async def read(self, purpose: Purpose) -> MailConfig | None:
         return await self._call("GET", purpose)
 
-    async def write(self, arguments: dict[str, str | int]) -> None:
-        await self._call("PUT", Purpose.APPLY, arguments)
+    async def write(self, arguments: dict[str, str | int], *, send_by: float = math.inf) -> None:
+        await self._call("PUT", Purpose.APPLY, arguments, send_by)
 
-    async def remove(self) -> None:
-        await self._call("DELETE", Purpose.APPLY)
+    async def remove(self, *, send_by: float = math.inf) -> None:
+        await self._call("DELETE", Purpose.APPLY, send_by=send_by)
 
     async def _call(
-        self, method: str, purpose: Purpose, arguments: dict[str, str | int] | None = None
+        self,
+        method: str,
+        purpose: Purpose,
+        arguments: dict[str, str | int] | None = None,
+        send_by: float = math.inf,
     ) -> MailConfig | None:
         may_renew_token = self._repeats
         pauses = self._pauses() if self._repeats and method == "GET" else []
         while True:
             try:
-                return await self._try(method, purpose, arguments)
+                return await self._try(method, purpose, arguments, send_by)
             except AuthError:
                 if not may_renew_token:
                     raise
@@ -133,13 +141,19 @@ class CliqClient:
         return [seconds * (1 + self._random() / 4) for seconds in steady]
 
     async def _try(
-        self, method: str, purpose: Purpose, arguments: dict[str, str | int] | None
+        self,
+        method: str,
+        purpose: Purpose,
+        arguments: dict[str, str | int] | None,
+        send_by: float,
     ) -> MailConfig | None:
         # Checked before the token is fetched, so that while locked nothing at all is sent; the
         # token before the call is counted, so that between counting and sending there is no wait.
         await self._budget.check(method, purpose)
         scopes = (await self._auth.token()).scopes
         await self._budget.take(method, purpose)
+        if self._clock.elapsed() > send_by:
+            raise NotSent(method, sentence=TOO_LATE)
         answer = await self._send(method, arguments)
         try:
             if method == "GET":

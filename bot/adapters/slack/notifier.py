@@ -23,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 """The posted message cannot be edited any more: a new one is posted."""
+CLAIM = timedelta(seconds=60)
+"""How long a message is one process's to send; longer than any call to Slack lasts."""
 LONGEST_PAUSE = timedelta(minutes=5)
 
 
@@ -61,6 +63,10 @@ class Notifier:
         return await self._workspace.permalink(card.channel, card.ts)
 
     async def _show(self, card: Card, subject: ChangeRequest | Incident) -> None:
+        now = self._clock.now()
+        async with self._store.begin() as tx:
+            if not await tx.claim_card(card, now, now + CLAIM):
+                return  # Another process shows it.
         try:
             shown = await self._post_or_update(card, self._render(subject), subject.rev)
         except SlackFault as fault:
@@ -97,6 +103,10 @@ class Notifier:
         card = await self._store.card(message.subject) if message.subject else None
         if message.subject and (card is None or not card.ts):
             return  # Its thread does not exist yet; the card comes first.
+        now = self._clock.now()
+        async with self._store.begin() as tx:
+            if not await tx.claim_message(message.key, now, now + CLAIM):
+                return  # Another process sends it.
         where = {"channel": self._alert_channel}
         if card is not None:
             where = {"channel": card.channel, "thread_ts": card.ts}

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Engine, create_engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,10 +25,9 @@ def migrate(url: str, revision: str = "head") -> None:
     except (SQLAlchemyError, ImportError) as error:
         raise DatabaseError(
             f"MAILCFG_DATABASE_URL is no database that mailcfg can use: {error}. Write it as "
-            "`sqlite+aiosqlite:///mailcfg.db`."
+            "`sqlite+aiosqlite:///mailcfg.db` or `postgresql+psycopg://user@host/name`."
         ) from error
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config = _config()
     try:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
@@ -46,11 +47,39 @@ def migrate(url: str, revision: str = "head") -> None:
         engine.dispose()
 
 
+def check_is_current(url: str) -> None:
+    """Raises DatabaseError unless the database has exactly this version's tables."""
+    engine = _open(url)
+    try:
+        with engine.connect() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+    except SQLAlchemyError as error:
+        reason = getattr(error, "orig", None) or error
+        raise DatabaseError(
+            f"The database at {_shown(engine)} cannot be reached: {reason}. "
+            "Check MAILCFG_DATABASE_URL."
+        ) from error
+    finally:
+        engine.dispose()
+    if found != ScriptDirectory.from_config(_config()).get_current_head():
+        raise DatabaseError(
+            f"The database at {_shown(engine)} has other tables than this version of mailcfg "
+            "needs. Stop every mailcfg that uses it, then run `mailcfg migrate`."
+        )
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config
+
+
 def _open(url: str) -> Engine:
     """A plain engine: Alembic is not asynchronous."""
     parsed = make_url(url)
     engine = create_engine(parsed.set(drivername=parsed.drivername.removesuffix("+aiosqlite")))
-    begin_immediately(engine)
+    if engine.dialect.name == "sqlite":
+        begin_immediately(engine)
     return engine
 
 

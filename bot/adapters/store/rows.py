@@ -26,7 +26,7 @@ from bot.domain.mail_config import MailConfig
 from bot.domain.plan import restore
 from bot.domain.policy import Actor, Policy
 from bot.errors import Tampered
-from bot.ports import AuditEntry, Card, Message, WatchState
+from bot.ports import AuditEntry, AuditRow, Card, Message, WatchState
 
 
 def stamp(at: datetime | None) -> int | None:
@@ -67,6 +67,7 @@ def moving_row(request: ChangeRequest) -> dict[str, Any]:
     return {
         "state": request.state.value,
         "rev": request.rev,
+        "lease_until": stamp(request.lease_until),
         "not_before": stamp(request.not_before),
         "approved_at": stamp(request.approved_at),
         "apply_by": stamp(request.apply_by),
@@ -118,6 +119,7 @@ def _request_from(row: RowMapping, decisions: Sequence[RowMapping]) -> ChangeReq
         state=State(row["state"]),
         rev=row["rev"],
         decisions=tuple(decision_from(vote) for vote in decisions),
+        lease_until=time(row["lease_until"]),
         not_before=time(row["not_before"]),
         approved_at=time(row["approved_at"]),
         apply_by=time(row["apply_by"]),
@@ -275,3 +277,21 @@ def audit_row(entry: AuditEntry, seq: int, previous: str, sealed: str) -> dict[s
         "prev": previous,
         "hash": sealed,
     }
+
+
+def audit_from(row: RowMapping) -> AuditRow:
+    """Raises Tampered if the row holds no entry that was ever written."""
+    try:
+        entry = AuditEntry(
+            org=row["org"],
+            at=from_milliseconds(row["at"]),
+            actor=row["actor"],
+            kind=row["kind"],
+            request_id=row["request_id"],
+            body=json.loads(row["body"]),
+        )
+    except (ValueError, TypeError, OverflowError) as error:
+        raise Tampered(
+            f"Entry {row['seq']} of the audit was changed after it was written."
+        ) from error
+    return AuditRow(entry, row["seq"], row["prev"], row["hash"])

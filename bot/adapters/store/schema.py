@@ -50,6 +50,7 @@ request = Table(
     Column("reason", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("rev", Integer, nullable=False),
+    Column("lease_until", BigInteger),
     Column("not_before", BigInteger),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),

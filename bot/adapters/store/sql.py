@@ -2,7 +2,8 @@
 
 A move is one UPDATE that names the revision it was decided on, so the loser of a race changes
 nothing and is told by LostRace. One connection serves everything on SQLite: its write transactions
-start with `BEGIN IMMEDIATE` and survive power loss (WAL with `synchronous=FULL`).
+start with `BEGIN IMMEDIATE` and survive power loss (WAL with `synchronous=FULL`). On PostgreSQL any
+number of processes share the database; READ COMMITTED is enough, since every move names its revision.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import (
     Engine,
     Select,
+    Table,
     and_,
     bindparam,
     event,
@@ -26,7 +29,7 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -34,12 +37,23 @@ from bot.adapters.store import rows, schema
 from bot.domain.change import Attempt, ChangeRequest, State
 from bot.domain.incident import Incident, Kind
 from bot.errors import AlreadyOpen, DatabaseError
-from bot.ports import AuditEntry, Card, LostRace, Message, Transaction, WatchState
+from bot.ports import AuditEntry, AuditRow, Card, LostRace, Message, Transaction, WatchState
 from bot.services.audit import GENESIS, canonical_body, chain_hash
 
+PAGE = 500
+"""Rows read at once where a table is read whole."""
 
-def open_engine(url: str) -> AsyncEngine:
-    """The engine for `sqlite+aiosqlite:///…`, with its pragmas; nothing is connected yet."""
+
+def open_engine(url: str, *, read_only: bool = False) -> AsyncEngine:
+    """The engine for `sqlite+aiosqlite:///…` or `postgresql+psycopg://…`; nothing is connected yet.
+
+    `read_only` leaves a SQLite file alone, so that it can be read beside a running bot.
+    """
+    if url.startswith("sqlite") and read_only:
+        file = url.partition(":///")[2]
+        return create_async_engine(f"sqlite+aiosqlite:///file:{quote(file)}?mode=ro&uri=true")
+    if not url.startswith("sqlite"):
+        return create_async_engine(url, pool_size=5, max_overflow=5, pool_pre_ping=True)
     engine = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=10)
     begin_immediately(engine.sync_engine)
     return engine
@@ -90,6 +104,29 @@ class SqlStore:
         newest = _requests.where(table.org == org, table.state == State.APPLIED.value)
         return await self._one_request(newest.order_by(table.ended_at.desc(), table.no.desc()))
 
+    async def audit(self, org: str) -> AsyncIterator[AuditRow]:
+        table = schema.audit.c
+        after = 0
+        while True:
+            page = select(schema.audit).where(table.org == org, table.seq > after)
+            found = await self._all(page.order_by(table.seq).limit(PAGE))
+            for row in found:
+                after = row["seq"]
+                yield rows.audit_from(row)
+            if len(found) < PAGE:
+                return
+
+    async def requests(self, org: str) -> AsyncIterator[ChangeRequest]:
+        table = schema.request.c
+        before = 2**31 - 1
+        while True:
+            older = _requests.where(table.org == org, table.no < before)
+            request = await self._one_request(older.order_by(table.no.desc()))
+            if request is None:
+                return
+            before = request.number
+            yield request
+
     async def attempts(self, request_id: str) -> list[Attempt]:
         table = schema.attempt.c
         found = await self._all(
@@ -126,6 +163,14 @@ class SqlStore:
     async def subject(self, subject: str) -> ChangeRequest | Incident | None:
         found = await self._all(select(schema.incident).where(schema.incident.c.id == subject))
         return rows.incident_from(found[0]) if found else await self.request(subject)
+
+    async def time(self) -> datetime:
+        """The database's own clock. On SQLite it is this machine's."""
+        is_sqlite = self._engine.dialect.name == "sqlite"
+        asked = "SELECT julianday('now')" if is_sqlite else "SELECT clock_timestamp()"
+        async with self._engine.begin() as connection:
+            told = (await connection.execute(text(asked))).scalar_one()
+        return datetime.now(UTC) if is_sqlite else told.astimezone(UTC)
 
     async def is_writable(self) -> bool:
         """Whether a write transaction can be opened; nothing is stored."""
@@ -168,7 +213,8 @@ class SqlTransaction:
         number = ((await self._connection.execute(highest)).scalar() or 0) + 1
         numbered = replace(new, number=number)
         try:
-            await self._connection.execute(insert(schema.request), rows.request_row(numbered))
+            async with self._connection.begin_nested():
+                await self._connection.execute(insert(schema.request), rows.request_row(numbered))
         except IntegrityError as error:
             raise AlreadyOpen(await self._open_number(new.org)) from error
         return numbered
@@ -193,6 +239,12 @@ class SqlTransaction:
                 insert(schema.decision), rows.decision_row(new.id, decision)
             )
 
+    async def hold(self, request: ChangeRequest) -> None:
+        table = schema.request.c
+        same = update(schema.request).where(table.id == request.id, table.rev == request.rev)
+        if (await self._connection.execute(same.values(rev=table.rev))).rowcount != 1:
+            raise LostRace
+
     async def add_attempt(self, attempt: Attempt) -> None:
         await self._connection.execute(insert(schema.attempt), rows.attempt_row(attempt))
 
@@ -204,6 +256,9 @@ class SqlTransaction:
         )
 
     async def record(self, entry: AuditEntry) -> None:
+        if self._connection.dialect.name == "postgresql":
+            # Entries of one organisation are chained, so they are written one after the other.
+            await self._connection.execute(_lock_chain, {"org": entry.org})
         head = (await self._connection.execute(_audit_head, {"org": entry.org})).first()
         seq, previous = (head.seq + 1, head.hash) if head else (1, GENESIS)
         sealed = chain_hash(previous, entry.org, seq, canonical_body(entry))
@@ -214,7 +269,7 @@ class SqlTransaction:
     async def tell(self, message: Message) -> None:
         n = ((await self._connection.execute(_last_message)).scalar() or 0) + 1
         await self._connection.execute(
-            upsert(schema.outbox).on_conflict_do_nothing(), rows.message_row(message, n)
+            self._insert(schema.outbox).on_conflict_do_nothing(), rows.message_row(message, n)
         )
 
     async def save_incident(self, incident: Incident) -> None:
@@ -226,12 +281,29 @@ class SqlTransaction:
     async def save_card(self, card: Card, *, after: datetime | None = None) -> None:
         await self._upsert(schema.card, rows.card_row(card, after), "subject")
 
-    async def take_slot(self, job: str, slot: datetime) -> bool:
-        taken = await self._connection.execute(
-            upsert(schema.slot).on_conflict_do_nothing(),
-            {"job": job, "slot_utc": rows.stamp(slot)},
+    async def claim_card(self, card: Card, now: datetime, until: datetime) -> bool:
+        table = schema.card.c
+        mine = update(schema.card).where(
+            table.subject == card.subject,
+            table.shown_rev == card.shown_rev,
+            table.ts == card.ts,
+            table.after <= rows.stamp(now),
         )
-        return taken.rowcount == 1
+        claimed = await self._connection.execute(mine.values(after=rows.stamp(until)))
+        return claimed.rowcount == 1
+
+    async def claim_message(self, key: str, now: datetime, until: datetime) -> bool:
+        table = schema.outbox.c
+        mine = update(schema.outbox).where(
+            table.key == key, table.done_at.is_(None), table.after <= rows.stamp(now)
+        )
+        claimed = await self._connection.execute(mine.values(after=rows.stamp(until)))
+        return claimed.rowcount == 1
+
+    async def take_slot(self, job: str, slot: datetime) -> bool:
+        new = self._insert(schema.slot).on_conflict_do_nothing().returning(schema.slot.c.job)
+        row = {"job": job, "slot_utc": rows.stamp(slot)}
+        return (await self._connection.execute(new, row)).first() is not None
 
     async def finish_message(self, key: str, now: datetime) -> None:
         await self._change_message(key, done_at=rows.stamp(now), last_error="")
@@ -247,8 +319,13 @@ class SqlTransaction:
             update(schema.outbox).where(schema.outbox.c.key == key).values(values)
         )
 
+    def _insert(self, table: Table) -> Any:
+        """INSERT with ON CONFLICT, which both databases spell alike and SQLAlchemy does not."""
+        dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
+        return dialect.insert(table)
+
     async def _upsert(self, table: Any, row: dict[str, Any], key: str) -> None:
-        statement = upsert(table).values(row)
+        statement = self._insert(table).values(row)
         rest = {name: value for name, value in row.items() if name != key}
         await self._connection.execute(
             statement.on_conflict_do_update(index_elements=[key], set_=rest)
@@ -256,7 +333,7 @@ class SqlTransaction:
 
 
 def _translated(error: SQLAlchemyError) -> DatabaseError:
-    reason = getattr(error, "orig", None) or error
+    reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
     return DatabaseError(f"The database does not work: {reason}.")
 
 
@@ -272,6 +349,7 @@ _audit_head = (
     .order_by(schema.audit.c.seq.desc())
     .limit(1)
 )
+_lock_chain = text("SELECT pg_advisory_xact_lock(hashtextextended(:org, 0))")
 _last_message = select(func.max(schema.outbox.c.n))
 _due_messages = (
     select(schema.outbox)

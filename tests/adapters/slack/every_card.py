@@ -64,7 +64,7 @@ def approved(plan: Plan = ADDRESS) -> ChangeRequest:
 
 
 def claimed(plan: Plan = ADDRESS) -> ChangeRequest:
-    return approved(plan).claim()
+    return approved(plan).claim(LATER)
 
 
 def rejected(plan: Plan = ADDRESS, reason: str = "Customers know this address") -> ChangeRequest:

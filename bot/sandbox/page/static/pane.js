@@ -36,6 +36,7 @@ export class Pane {
     this.role = el("span.muted.role");
     this.log = el("div.messages", { role: "log", "aria-live": "off", tabindex: "0" });
     this.log.addEventListener("scroll", () => this.scrolled(), { passive: true });
+    new ResizeObserver(() => this.atEnd && this.toEnd()).observe(this.log);
     this.latest = el("button.latest.small", { type: "button", hidden: true }, "New message ↓");
     this.latest.addEventListener("click", () => this.toEnd());
     this.spoken = el("p.visually-hidden", { "aria-live": "polite" });
