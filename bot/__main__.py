@@ -171,7 +171,7 @@ def sandbox(
 ) -> None:
     """The whole product on this machine, with emulated Slack, Zoho and DNS; nothing to sign up for."""
     from bot import logs
-    from bot.domain.command import SUBCOMMANDS
+    from bot.domain.command import USAGE_HINT
     from bot.sandbox import run as world
 
     if transport not in {"socket", "http"}:
@@ -187,7 +187,7 @@ def sandbox(
             data=data,
             transport=transport,
             token=token,
-            usage_hint=" | ".join(row.name for row in SUBCOMMANDS),
+            usage_hint=USAGE_HINT,
             opened=typer.launch if open_ else None,
             say=_say,
         )

@@ -91,6 +91,9 @@ SUBCOMMANDS = (
     Subcommand("help", "help", "this"),
 )
 
+USAGE_HINT = " | ".join(row.name for row in SUBCOMMANDS)
+"""What Slack shows behind the command before anything is typed."""
+
 FIELDS = {
     "name": "name",
     "email": "email_id",

@@ -275,8 +275,11 @@ async def test_a_form_says_beside_the_field_what_is_wrong(
 ):
     view = await play.asks_in_form(ALICE)
     outcome = await play.slack.submit(ALICE.id, view.id, typed)
-    said = {field: words.replace("`", "") for field, words in outcome.errors.items()}
+    said = {
+        field: words.replace("“", "").replace("”", "") for field, words in outcome.errors.items()
+    }
     assert said == errors
+    assert "`" not in "".join(outcome.errors.values())
     assert play.texts(ADMIN) == []
 
 
@@ -294,7 +297,7 @@ async def test_a_form_older_than_ten_minutes_is_refused(play: Play):
     outcome = await play.slack.submit(ALICE.id, view.id, {"name": "IT", "reason": "x"})
     assert outcome.errors == {
         "reason": "This form is older than ten minutes. Close the form and open it again with "
-        "`/mailcfg set`."
+        "“/mailcfg set”."
     }
 
 

@@ -261,7 +261,7 @@ class Listeners:
             await ack(response_action="errors", errors={"reason": _TOO_SLOW})
         except Exception as error:
             field = error.field if isinstance(error, BadValue) else "reason"
-            await ack(response_action="errors", errors={field: self._report(error)[:2000]})
+            await ack(response_action="errors", errors={field: forms.beside(self._report(error))})
         else:
             if view is None:
                 await ack(response_action="clear")
@@ -274,7 +274,7 @@ class Listeners:
         try:
             reason = clean_reason(typed.get("reason"))
         except BadValue as error:
-            await ack(response_action="errors", errors={"reason": str(error)})
+            await ack(response_action="errors", errors={"reason": forms.beside(str(error))})
             return
         await ack(response_action="clear")
         channel = str(json.loads(metadata)["channel"])
