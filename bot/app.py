@@ -360,6 +360,7 @@ def _assemble(
         clock=clock,
         deployment=deployment,
         alert_channel=settings.alert_channel,
+        lease=settings.lease,
     )
     look = Look(**shared, policy=policy, resolver=resolver, directory=directory)
     return Parts(

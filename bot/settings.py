@@ -200,7 +200,7 @@ class Settings(StorageSettings):
     )
     lease: Span = knob(
         "MAILCFG_LEASE",
-        "How long one process may work on a change before another one takes it over.",
+        "How long one process may work on a change or a message before another one takes it over.",
         timedelta(seconds=60),
     )
     give_up: Span = knob(
