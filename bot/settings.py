@@ -188,7 +188,7 @@ class Settings(StorageSettings):
         "MAILCFG_CHECK_EVERY", "Time between two checks.", timedelta(minutes=15)
     )
     call_timeout: Span = knob(
-        "MAILCFG_CALL_TIMEOUT", "How long a call to Cliq may take.", timedelta(seconds=10)
+        "MAILCFG_CALL_TIMEOUT", "How long a call to Zoho may take.", timedelta(seconds=10)
     )
     quiet: Span = knob(
         "MAILCFG_QUIET",
