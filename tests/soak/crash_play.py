@@ -288,7 +288,8 @@ class Change:
         return len(await self._writes()) > self._writes_before
 
     async def _writes(self) -> list[dict[str, Any]]:
-        return (await self._cliq.get("requests"))["writes"]
+        writes: list[dict[str, Any]] = (await self._cliq.get("requests"))["writes"]
+        return writes
 
     async def _cards(self, thread: str = "") -> list[dict[str, Any]]:
         query = {"thread_ts": thread} if thread else {}

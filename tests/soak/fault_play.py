@@ -87,11 +87,15 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Ending:
-    """What the emulators show at the end: the card's word, the writes, and what is live."""
+    """What the emulators show at the end: the card's word, the writes, and what is live.
+
+    `strikes_left` has one number for each planned fault that still waits for its call.
+    """
 
     word: str
     writes: int
     live: dict[str, str] | None
+    strikes_left: tuple[int, ...]
     problems: tuple[str, ...]
 
 
@@ -158,8 +162,11 @@ class Play:
             self._stage.clock.advance(STEP)
             await self._stillness()
         problems = [problem async for problem in self._problems()]
-        writes = len(self._stage.cliq.writes())
-        return Ending(self._word(), writes, self._stage.cliq.configuration, tuple(problems))
+        cliq = self._stage.cliq
+        left = [fault.next for fault in cliq.faults.waiting]
+        left += [fault.times for fault in self._stage.workspace.planned_faults]
+        word, writes = self._word(), len(cliq.writes())
+        return Ending(word, writes, cliq.configuration, tuple(left), tuple(problems))
 
     def _begin(self, phase: str) -> None:
         if phase not in self._begun:

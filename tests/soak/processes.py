@@ -143,7 +143,8 @@ async def far_ends(folder: Path) -> AsyncIterator[FarEnds]:
 
 async def _dotenv(process: asyncio.subprocess.Process) -> dict[str, str]:
     assert process.stdout is not None
-    values, said = {}, []
+    values: dict[str, str] = {}
+    said: list[str] = []
     async for raw in process.stdout:
         line = raw.decode().strip()
         if not line:

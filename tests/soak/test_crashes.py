@@ -177,7 +177,7 @@ async def _live_here(company: Company, series: Series, tally: Tally) -> None:
 
 async def test_whenever_the_bot_dies_a_change_happens_once_or_honestly_not_at_all(
     soak: Soak, migrated: Path, postgres: Postgres, tmp_path: Path
-):
+) -> None:
     tallies = {kind: Tally() for kind in DATABASES}
     workers = asyncio.Semaphore(WORKERS)
 

@@ -233,6 +233,8 @@ def judge(pair: Pair, ending: Ending) -> list[str]:
     """What differs from what should be, as sentences."""
     told, writes = expected(pair)
     found = list(ending.problems)
+    if pair.times in ending.strikes_left:
+        found.append("the fault never struck")
     if ending.word != told:
         found.append(f"it ended as {ending.word or 'nothing'} instead of {told}")
     if ending.writes != writes:
@@ -255,7 +257,7 @@ def share_of(things: Sequence[Any_], count: int, dice: Random) -> Iterable[Any_]
 
 async def test_no_fault_of_the_outside_makes_mailcfg_write_twice_or_claim_what_it_did_not_read(
     soak: Soak, migrated: Path, tmp_path: Path
-):
+) -> None:
     dice = soak.random("faults")
     pairs = list(share_of(all_pairs(dice), soak.count("pairs"), dice))
     at_once = asyncio.Semaphore(AT_ONCE)
@@ -338,7 +340,7 @@ def moves(how: dict[str, str]) -> dict[str, Trouble]:
 
 async def test_what_somebody_else_has_changed_meanwhile_is_never_overwritten(
     soak: Soak, migrated: Path, tmp_path: Path
-):
+) -> None:
     dice = soak.random("moves")
     edits = list(share_of(EDITS, soak.count("moves"), dice))
     runs = [(dice.choice((RENAME, MOVE)), e, point) for e in edits for point in moves(e)]
@@ -362,7 +364,7 @@ def judge_move(ending: Ending, how: dict[str, str]) -> list[str]:
         found.append(f"it ended as {ending.word}")
     if ending.writes:
         found.append(f"it was overwritten {ending.writes} times")
-    is_kept = ending.live is None if not how else ending.live is not None
-    if not is_kept or any(ending.live[name] != value for name, value in how.items()):
+    live = ending.live or {}
+    if bool(live) != bool(how) or any(live[name] != value for name, value in how.items()):
         found.append(f"what is live is {ending.live}")
     return found
