@@ -33,7 +33,7 @@ LIKELY_POINTS = 75
 """About as many points as a change has, for drawing one at random."""
 BEYOND = 3
 """A sweep ends once so many kills in a row came too late; how many points there are varies a little."""
-WORKERS = 2
+WORKERS = 4
 
 
 @dataclass
