@@ -77,6 +77,7 @@ class Founder:
         self._empty = empty
         self._postgres = postgres
         self._founded = 0
+        self._migrating = asyncio.Lock()
 
     @asynccontextmanager
     async def company(self) -> AsyncIterator[Company]:
@@ -95,7 +96,8 @@ class Founder:
         if self._kind == "sqlite":
             return database_url(Path(shutil.copy(self._empty, folder / "mailcfg.db")))
         url = self._postgres.fresh()
-        await asyncio.to_thread(migrate, url)
+        async with self._migrating:  # Alembic keeps the migration in hand in a global
+            await asyncio.to_thread(migrate, url)
         return url
 
 
@@ -186,7 +188,9 @@ async def test_whenever_the_bot_dies_a_change_happens_once_or_honestly_not_at_al
             await lived(founders[kind], series, tallies[kind])
 
     founders = {kind: Founder(kind, tmp_path, migrated, postgres) for kind in DATABASES}
-    await asyncio.gather(*(work(kind, series) for kind, series in _all_series(soak)))
+    async with asyncio.TaskGroup() as all_work:
+        for kind, series in _all_series(soak):
+            all_work.create_task(work(kind, series))
 
     for kind, tally in tallies.items():
         soak.report(f"crashes on {kind}", str(tally))
