@@ -7,7 +7,7 @@ Where a rule comes from the vendor's page (`/api/v2/mailconfigurations/global`),
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import idna
@@ -135,18 +135,19 @@ class Patch:
         return tuple(f.name for f in fields(self) if getattr(self, f.name) is not None)
 
     def beyond(self, base: MailConfig | None) -> Patch:
-        """Only what differs from `base`: a form sends back every field, asked or not."""
+        """Without a name and an address that are `base`'s: a form sends both back, asked or not.
+
+        Key size and CNAME status stay: a form sends them only when somebody chose them.
+        """
         if base is None:
             return self
-        return Patch(
-            name=None if self.name is None or same_name(self.name, base.name) else self.name,
-            email_id=(
-                None
-                if self.email_id is None or same_address(self.email_id, base.email_id)
-                else self.email_id
-            ),
-            cname_status=None if self.cname_status == base.cname_status else self.cname_status,
-            dkim_key_size=None if self.dkim_key_size == base.dkim_bits else self.dkim_key_size,
+        name, email_id = self.name, self.email_id
+        return replace(
+            self,
+            name=None if name is None or same_name(name, base.name) else name,
+            email_id=None
+            if email_id is None or same_address(email_id, base.email_id)
+            else email_id,
         )
 
     def over(self, base: MailConfig | None) -> Wanted:
@@ -219,6 +220,10 @@ class Wanted:
 
     def changes_address(self, base: MailConfig | None) -> bool:
         return base is None or not same_address(self.email_id, base.email_id)
+
+    def may_change_key(self, base: MailConfig | None) -> bool:
+        """Whether a new key is no surprise: one is expected, or a size was named, which may make one."""
+        return self.issues_new_key(base) or self.dkim_key_size is not None
 
     def unmet(self, live: MailConfig | None, base: MailConfig | None) -> tuple[str, ...]:
         """The fields that `live` does not show (API names); empty means the target is reached.

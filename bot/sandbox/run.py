@@ -97,10 +97,13 @@ class _World:
     stage: Stage
     folder: Path
     is_new: bool
+    is_kept: bool
 
     async def settle_in(self) -> None:
         if self.is_new:
             await live_in(self.stage)
+        if self.is_kept:
+            await asyncio.to_thread(self.stage.save, self.folder)
 
 
 @asynccontextmanager
@@ -112,11 +115,18 @@ async def _world(data: Path | None) -> AsyncIterator[_World]:
             folder = Path(open_things.enter_context(tempfile.TemporaryDirectory(prefix="mailcfg-")))
         folder.mkdir(parents=True, exist_ok=True)
         is_new = not (folder / STATE_FILE).exists()
+        if is_new:  # a database without its world is of a start that was cut off
+            _forget_database(folder)
         stage = await open_stage(folder, started=-LIVED)
         open_things.push_async_callback(stage.close)
         if data is not None:
             open_things.callback(stage.save, folder)
-        yield _World(stage, folder, is_new)
+        yield _World(stage, folder, is_new, is_kept=data is not None)
+
+
+def _forget_database(folder: Path) -> None:
+    for file in folder.glob("mailcfg.db*"):
+        file.unlink()
 
 
 @asynccontextmanager

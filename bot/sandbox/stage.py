@@ -94,7 +94,9 @@ class Stage:
             "cliq": self.cliq.dump(),
             "dns": self.dns.dump(),
         }
-        (folder / STATE_FILE).write_text(json.dumps(kept), encoding="utf-8")
+        fresh = folder / f"{STATE_FILE}.new"
+        fresh.write_text(json.dumps(kept), encoding="utf-8")
+        fresh.replace(folder / STATE_FILE)
 
     async def close(self) -> None:
         await self.slack.close()

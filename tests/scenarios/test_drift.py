@@ -170,17 +170,17 @@ async def test_our_own_change_is_no_drift(settled: Play):
     assert not any("outside approval" in text for text in play.texts(ALERTS))
 
 
-async def test_a_status_that_zoho_moved_is_told_once_in_each_direction(settled: Play):
+async def test_a_cname_status_that_moved_is_told_once_in_each_direction(settled: Play):
     play = settled
     play.cliq.edit(cname_status="not_verified")
     play.passes()
-    await play.shows("Zoho changed the CNAME status: verified → not verified", ALERTS)
+    await play.shows("Changed in Cliq, not through mailcfg: CNAME status: verified → not", ALERTS)
     play.passes()
     await play.shows("CNAME not verified", ALERTS)
     play.cliq.edit(cname_status="verified")
     play.passes()
-    await play.shows("Zoho changed the CNAME status: not verified → verified", ALERTS)
-    told = [text for text in alerts(play) if "Zoho changed the CNAME status" in text]
+    await play.shows("not through mailcfg: CNAME status: not verified → verified", ALERTS)
+    told = [text for text in alerts(play) if "through mailcfg: CNAME status" in text]
     assert len(told) == 2
     assert not any("outside approval" in text for text in play.texts(ALERTS))
 

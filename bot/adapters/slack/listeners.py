@@ -104,7 +104,7 @@ class Listeners:
             await ack(**_private(await self._in_time(self._withdraw(actor))))
         elif isinstance(command, SetForm):
             await ack()
-            self._start(self._open_set_form(actor, body["trigger_id"]))
+            self._answer(respond, self._open_set_form(actor, body["trigger_id"]))
         else:
             await self._acknowledge(ack, command)
             self._answer(respond, self._carry_out(actor, command))
@@ -215,11 +215,11 @@ class Listeners:
         opened = (await self._open_view(trigger_id, forms.loading(title)))["view"]
         try:
             live, sealed = await self._changes.sealed_base(actor)
-            view = forms.set_form(live, sealed)
+            view = forms.set_form(live, sealed).to_dict()
         except Exception as error:
-            view = forms.closing(title, self._report(error))
+            view = forms.closing(title, self._report(error)).to_dict()
         await self._workspace.call(
-            "views.update", view_id=opened["id"], hash=opened["hash"], view=view.to_dict()
+            "views.update", view_id=opened["id"], hash=opened["hash"], view=view
         )
 
     async def on_submission(self, ack: Ack, body: Body) -> None:

@@ -6,6 +6,7 @@ lost answer is decided by whoever owns the message.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from pydantic import SecretStr
-from slack_sdk.errors import SlackApiError
+from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import MailcfgError
@@ -38,6 +39,7 @@ TOKEN_TROUBLE = frozenset(
 
 HOOKS = "hooks.slack.com"
 """Where Slack takes answers to interactions (docs.slack.dev/interactivity/handling-user-interaction)."""
+CALL_SECONDS = 10.0
 _RESPOND_TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
@@ -71,7 +73,6 @@ def web_client(token: SecretStr, base_url: str, session: aiohttp.ClientSession) 
         token=token.get_secret_value(),
         base_url=base_url if base_url.endswith("/") else f"{base_url}/",
         session=session,
-        timeout=10,
         retry_handlers=[],
         logger=SILENT,
     )
@@ -148,18 +149,24 @@ class Workspace:
 async def call(client: AsyncWebClient, method: str, **how: Any) -> Any:
     """One call; its answer as Slack gave it. Raises SlackFault."""
     try:
-        answer = await client.api_call(method, **how)
+        async with asyncio.timeout(CALL_SECONDS):  # the SDK's own is void with a shared session
+            answer = await client.api_call(method, **how)
     except SlackApiError as error:
         raise _fault(method, error) from error
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
         raise SlackFault(method, type(error).__name__) from error
+    except (SlackClientError, AttributeError, TypeError, ValueError) as error:
+        # What a proxy answers in Slack's place can be JSON of any shape, or only said to be.
+        raise SlackFault(method, "an answer that is not Slack's") from error
     return answer.data
 
 
 def _fault(method: str, error: SlackApiError) -> SlackFault:
     response = error.response
-    headers = {str(k).lower(): v for k, v in (response.headers or {}).items()}
+    headers = {str(k).lower(): v for k, v in (getattr(response, "headers", None) or {}).items()}
     after = headers.get("retry-after")
-    data = response.data if isinstance(response.data, dict) else {}
-    word = str(data.get("error") or f"HTTP {response.status_code}")
+    told = getattr(response, "data", None)
+    data = told if isinstance(told, dict) else {}
+    status = getattr(response, "status_code", None) or getattr(response, "status", "error")
+    word = str(data.get("error") or f"HTTP {status}")
     return SlackFault(method, word, int(after) if after and str(after).isdigit() else None)

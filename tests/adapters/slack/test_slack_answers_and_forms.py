@@ -11,7 +11,8 @@ import pytest
 from bot.adapters.slack.cards import answers, forms
 from bot.domain.command import SUBCOMMANDS
 from bot.domain.dkim import Record
-from bot.domain.mail_config import MailConfig
+from bot.domain.mail_config import MailConfig, Patch
+from bot.domain.plan import plan_set
 from bot.domain.policy import Facts, Policy
 from bot.errors import AlreadyOpen, UnknownSubcommand
 from bot.ports import WatchState
@@ -36,7 +37,7 @@ every_hostile = pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE
 
 LINK = "https://acme.slack.com/archives/C0MAILADMIN/p1"
 CHECKED = WatchState("default", True, LIVE, LATER, checked_at=LATER)
-LAST = applied(NAME, LIVE)
+LAST = applied(plan_set(Patch(name=LIVE.name), replace(LIVE, name="Scott")), LIVE)
 RECORD = Record(LIVE.dkim_host, LIVE.dkim_value, "acme.example")
 
 
@@ -154,8 +155,8 @@ def test_who_asked_is_told_where_the_request_is_and_what_it_needs():
         "@Carol before anything changes."
     )
     assert plain(answers.proposed(pending(NAME), None)) == (
-        "Request #42 to change display name is posted. It needs 1 approval from @Bob, @Carol "
-        "before anything changes."
+        "Request #42 to change display name is recorded, but its card is not posted yet. It will "
+        "be, once Slack lets mailcfg post to the approval channel."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -48,6 +49,7 @@ def notifier(office: Office, workspace: Workspace) -> Notifier:
         clock=office.clock,
         deployment=DEPLOYMENT,
         alert_channel=ALERTS,
+        lease=timedelta(seconds=60),
     )
 
 

@@ -165,7 +165,8 @@ NOTICES = {
     ),
     "CNAME down": (
         status("cname_status", "verified", "not_verified"),
-        "Zoho changed the CNAME status: verified → not verified, today at 9:30 AM.",
+        "Changed in Cliq, not through mailcfg: CNAME status: verified → not verified, today at "
+        "9:30 AM.",
     ),
 }
 

@@ -45,7 +45,8 @@ def set_form(live: MailConfig | None, sealed_base: str) -> View:
             "dkim_key_size",
             "DKIM key size",
             [(KEEP, _keep_key(live)), *[(str(size), f"{size} bits") for size in KEY_SIZES]],
-            hint="Another size makes a new key, and a new record to publish.",
+            hint="Another size or domain makes a new key and a new record. For another domain choose "
+            "2048: left as it is, Zoho takes 1024 bits.",
         ),
         _select(
             "cname_status",

@@ -32,9 +32,17 @@ STATE_WORDS = {
 REPEATABLE = frozenset({State.REJECTED, State.CANCELLED, State.EXPIRED, State.STALE, State.FAILED})
 
 
+def state_word(request: ChangeRequest) -> str:
+    """ "Withdrawn" is said of the requester's own doing only."""
+    is_own = request.end_reason.startswith("withdrawn")
+    if request.state is State.CANCELLED and not is_own:
+        return "Cancelled"
+    return STATE_WORDS[request.state]
+
+
 def title(request: ChangeRequest) -> str:
     """ "Waiting for approval: change sender address"."""
-    word = STATE_WORDS[request.state]
+    word = state_word(request)
     if request.state is State.APPLYING and request.sent:
         word = "Sent, checking"
     return f"{word}: {request.plan.title}"
