@@ -368,10 +368,10 @@ def _sealed(request: ChangeRequest, voter: Actor, kind: VoteKind, at: datetime) 
 
 
 def is_untouched(request: ChangeRequest, seal: Seal) -> bool:
-    """Whether a stored request that is to be applied, and its votes, are what was shown and cast."""
+    """Whether a stored request and its votes are what was shown and cast; a rejected one has ended."""
     return (
         request.digest == request.compute_digest()
-        and request.rejection is None
+        and (request.rejection is None or request.state is State.REJECTED)
         and all(seal.holds(request, decision) for decision in request.decisions)
     )
 

@@ -13,7 +13,7 @@ from bot.domain.change import Seal
 from bot.errors import Tampered
 from bot.ports import AuditEntry
 from bot.services.audit import export, verify
-from tests.office import ALICE, ORG, RENAME, SEAL, Office
+from tests.office import ALICE, BOB, ORG, RENAME, SEAL, Office
 
 AUDIT, REQUEST, DECISION = schema.audit, schema.request, schema.decision
 
@@ -25,6 +25,13 @@ async def test_an_untouched_audit_holds(office: Office):
 
     assert (found.problem, found.entries, found.requests) == ("", 7, 1)
     assert found.head == (await office.audit())[-1].hash
+
+
+async def test_an_audit_with_a_rejected_request_holds(office: Office):
+    request = await office.changes.propose(ALICE, RENAME)
+    await office.reject(BOB, request)
+
+    assert await problem(office) == ""
 
 
 @pytest.mark.parametrize(
