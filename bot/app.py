@@ -360,6 +360,7 @@ def _assemble(
         clock=clock,
         deployment=deployment,
         alert_channel=settings.alert_channel,
+        lease=settings.lease,
     )
     look = Look(**shared, policy=policy, resolver=resolver, directory=directory)
     return Parts(
@@ -403,14 +404,15 @@ def cliq_client(settings: Settings, clock: Clock, http: httpx.AsyncClient) -> Cl
     credentials = Credentials(
         settings.zoho_client_id, settings.zoho_client_secret, settings.zoho_refresh_token
     )
+    total_seconds = settings.call_timeout.total_seconds()
     return CliqClient(
         at.api_url,
-        ZohoAuth(at.accounts_url, credentials, http, clock),
+        ZohoAuth(at.accounts_url, credentials, http, clock, total_seconds=total_seconds),
         http=http,
         clock=clock,
         budget=MemoryBudget(clock),
         organisation=settings.org,
-        total_seconds=settings.call_timeout.total_seconds(),
+        total_seconds=total_seconds,
     )
 
 

@@ -26,17 +26,31 @@ from bot.errors import SettingsError
 
 SECRETS_DIR = Path("/run/secrets")
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_UNITS = {
+    "ms": timedelta(milliseconds=1),
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
 
 
 def read_span(value: Any) -> Any:
-    """`90s`, `15m`, `24h` or `2d` as a timedelta; raises ValueError."""
+    """`500ms`, `90s`, `15m`, `24h` or `2d` as a timedelta; raises ValueError."""
     if isinstance(value, timedelta):
         return value
-    match = re.fullmatch(r"(\d+)\s*([smhd])", str(value).strip().lower())
+    match = re.fullmatch(r"(\d+)\s*(ms|[smhd])", str(value).strip().lower())
     if match is None or int(match[1]) == 0:
-        raise ValueError(f"`{value}` is no duration; write it like 90s, 15m or 24h")
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+        raise ValueError(f"`{value}` is no duration; write it like 500ms, 90s, 15m or 24h")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def read_seconds(value: Any) -> Any:
+    """The same in whole seconds, as rules are stored and sealed; raises ValueError."""
+    span = read_span(value)
+    if span % _UNITS["s"]:
+        raise ValueError(f"`{value}` has a part of a second; write it like 90s, 15m or 24h")
+    return span
 
 
 def read_list(value: Any) -> Any:
@@ -71,6 +85,7 @@ def read_listen(value: Any) -> Any:
 
 
 Span = Annotated[timedelta, BeforeValidator(read_span)]
+Seconds = Annotated[timedelta, BeforeValidator(read_seconds)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(read_list)]
 Servers = Annotated[tuple[tuple[str, int], ...], NoDecode, BeforeValidator(read_servers)]
 Address = Annotated[tuple[str, int], NoDecode, BeforeValidator(read_listen)]
@@ -161,10 +176,10 @@ class Settings(StorageSettings):
         "Approvals that a new address, a reset or accepting a changed address needs.",
         2,
     )
-    approval_deadline: Span = knob(
+    approval_deadline: Seconds = knob(
         "MAILCFG_APPROVAL_DEADLINE", "How long a request waits for approvals.", timedelta(hours=24)
     )
-    apply_within: Span = knob(
+    apply_within: Seconds = knob(
         "MAILCFG_APPLY_WITHIN",
         "How long after approval it may still be applied.",
         timedelta(hours=1),
@@ -173,7 +188,7 @@ class Settings(StorageSettings):
         "MAILCFG_CHECK_EVERY", "Time between two checks.", timedelta(minutes=15)
     )
     call_timeout: Span = knob(
-        "MAILCFG_CALL_TIMEOUT", "How long a call to Cliq may take.", timedelta(seconds=10)
+        "MAILCFG_CALL_TIMEOUT", "How long a call to Zoho may take.", timedelta(seconds=10)
     )
     quiet: Span = knob(
         "MAILCFG_QUIET",
@@ -185,7 +200,7 @@ class Settings(StorageSettings):
     )
     lease: Span = knob(
         "MAILCFG_LEASE",
-        "How long one process may work on a change before another one takes it over.",
+        "How long one process may work on a change or a message before another one takes it over.",
         timedelta(seconds=60),
     )
     give_up: Span = knob(
@@ -391,9 +406,9 @@ def _sentence(fault: Any) -> str:
 
 def _written(default: Any) -> str:
     if isinstance(default, timedelta):
-        seconds = int(default.total_seconds())
-        unit = next(u for u, size in reversed(_UNITS.items()) if seconds % size == 0 and u != "d")
-        return f"{seconds // _UNITS[unit]}{unit}"
+        exact = (u for u, size in reversed(_UNITS.items()) if not default % size and u != "d")
+        unit = next(exact)
+        return f"{default // _UNITS[unit]}{unit}"
     if isinstance(default, bool):
         return str(default).lower()
     if default == ("127.0.0.1", 3000):

@@ -13,6 +13,11 @@ from bot.adapters.store.sql import SqlStore, open_engine
 from tests.fakes import FakeClock
 from tests.office import Office
 from tests.postgres import Postgres, running_server
+from tests.soak.options import (  # noqa: F401  # pytest reads options from this file only
+    pytest_addoption,
+    pytest_configure,
+    pytest_terminal_summary,
+)
 
 
 def database_url(path: Path) -> str:

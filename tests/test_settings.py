@@ -111,8 +111,14 @@ def test_every_missing_setting_has_its_line():
         (
             "MAILCFG_CHECK_EVERY",
             "15 x",
-            "MAILCFG_CHECK_EVERY is wrong: `15 x` is no duration; write it like 90s, 15m or 24h. "
-            "Time between two checks.",
+            "MAILCFG_CHECK_EVERY is wrong: `15 x` is no duration; write it like 500ms, 90s, 15m or "
+            "24h. Time between two checks.",
+        ),
+        (
+            "MAILCFG_APPLY_WITHIN",
+            "500ms",
+            "MAILCFG_APPLY_WITHIN is wrong: `500ms` has a part of a second; write it like 90s, 15m "
+            "or 24h. How long after approval it may still be applied.",
         ),
         (
             "MAILCFG_DNS_SERVERS",
@@ -131,6 +137,20 @@ def test_every_missing_setting_has_its_line():
 )
 def test_an_impossible_value_is_named_with_its_cure(variable: str, value: str, sentence: str):
     assert faults(**{variable: value}) == [sentence]
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("500ms", timedelta(milliseconds=500)),
+        ("90s", timedelta(seconds=90)),
+        ("15 m", timedelta(minutes=15)),
+        ("24H", timedelta(hours=24)),
+        ("2d", timedelta(days=2)),
+    ],
+)
+def test_a_duration_is_a_number_with_its_unit(text: str, span: timedelta):
+    assert settings.from_values(GOOD | {"MAILCFG_LEASE": "3d", "MAILCFG_QUIET": text}).quiet == span
 
 
 def test_without_a_way_for_slack_to_reach_the_bot_it_does_not_start():

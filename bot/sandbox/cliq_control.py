@@ -104,6 +104,7 @@ class _Fault(_Body):
     path: Target = Target.API
     code: int | None = Field(None, ge=200, le=599, validation_alias=AliasChoices("code", "status"))
     seconds: FiniteFloat = Field(0, ge=0)
+    skip: int = Field(0, ge=0)
 
 
 _AnyBody = TypeVar("_AnyBody", bound=_Body)
@@ -241,7 +242,7 @@ class ControlEndpoint:
     async def _add_fault(self, request: web.Request) -> web.Response:
         body = await _read(request, _Fault)
         method = body.method and body.method.upper()
-        fault = Fault(body.fault, body.next, method, body.path, body.code, body.seconds)
+        fault = Fault(body.fault, body.next, method, body.path, body.code, body.seconds, body.skip)
         self._emulator.faults.add(fault)
         return self._faults()
 

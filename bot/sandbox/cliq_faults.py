@@ -48,7 +48,7 @@ class Target(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`next` is how many more calls it hits; `method` None means any."""
+    """`next` is how many more calls it hits, after letting `skip` pass; `method` None means any."""
 
     kind: FaultKind
     next: int = 1
@@ -56,6 +56,7 @@ class Fault:
     path: Target = Target.API
     code: int | None = None
     seconds: float = 0.0
+    skip: int = 0
 
     def hits(self, method: str, path: Target) -> bool:
         return self.path is path and self.method in (None, method)
@@ -75,7 +76,11 @@ class Faults:
 
     def take(self, method: str, path: Target) -> Fault | None:
         for place, fault in enumerate(self.waiting):
-            if fault.hits(method, path):
+            if not fault.hits(method, path):
+                continue
+            if fault.skip:
+                self.waiting[place] = replace(fault, skip=fault.skip - 1)
+            else:
                 rest = [replace(fault, next=fault.next - 1)] if fault.next > 1 else []
                 self.waiting[place : place + 1] = rest
                 return fault

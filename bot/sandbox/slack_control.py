@@ -205,6 +205,7 @@ class _Control:
                 _count(given, "times", 1),
                 _count(given, "retry_after", 1),
                 _text(given, "error", "internal_error"),
+                _count(given, "skip", 0, least=0),
             )
         )
         return await self.faults(given)
@@ -287,10 +288,10 @@ def _boolean(given: Json, name: str) -> bool:
     return bool(given[name])
 
 
-def _count(given: Json, name: str, default: int) -> int:
+def _count(given: Json, name: str, default: int, least: int = 1) -> int:
     value = given.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise bad_control(f"`{name}` must be a whole number above 0")
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise bad_control(f"`{name}` must be a whole number above {least - 1}")
     return value
 
 

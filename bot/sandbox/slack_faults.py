@@ -23,7 +23,8 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True)
 class Fault:
-    """`method` is a Web API method, `response_url`, or `*`; it strikes `times` calls.
+    """`method` is a Web API method, `response_url`, or `*`; it strikes `times` calls,
+    after letting `skip` pass.
 
     `retry_after` is in seconds and `error` is Slack's word, each for its kind.
     """
@@ -33,6 +34,7 @@ class Fault:
     times: int = 1
     retry_after: int = 1
     error: str = "internal_error"
+    skip: int = 0
 
 
 class Faults:
@@ -53,7 +55,11 @@ class Faults:
 
     def strike(self, method: str) -> Fault | None:
         for index, fault in enumerate(self._planned):
-            if fault.method in (method, "*"):
+            if fault.method not in (method, "*"):
+                continue
+            if fault.skip:
+                self._planned[index] = replace(fault, skip=fault.skip - 1)
+            else:
                 left = replace(fault, times=fault.times - 1)
                 self._planned[index : index + 1] = [left] if left.times > 0 else []
                 return fault

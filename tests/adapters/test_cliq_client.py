@@ -206,6 +206,16 @@ class TestRequests:
 
         assert far_end.api[0].headers["Authorization"] == f"Zoho-oauthtoken {CANARIES[2]}.1"
 
+    async def test_a_token_may_take_as_long_as_any_other_call_to_zoho(
+        self, http: httpx.AsyncClient, far_end: FarEnd, clock: AdjustableClock
+    ) -> None:
+        secrets = Credentials("id", SecretStr("s"), SecretStr("r"))
+        auth = ZohoAuth("https://accounts.zoho.example", secrets, http, clock, total_seconds=0.5)
+
+        await auth.token()
+
+        assert set(far_end.tokens[0].extensions["timeout"].values()) == {0.5}
+
     async def test_a_redirect_is_never_followed(self, cliq: CliqClient, far_end: FarEnd) -> None:
         far_end.script = [httpx.Response(302, headers={"Location": "https://evil.example/"})]
 

@@ -250,6 +250,13 @@ async def test_a_status_fault_hits_the_next_calls_of_its_method_without_effect(
     assert len(zoho.emulator.writes()) == 1
 
 
+async def test_a_fault_may_let_calls_pass_first(zoho: Zoho) -> None:
+    await plan(zoho, "status", code=503, method="GET", skip=1)
+    await plan(zoho, "status", code=500, method="GET")
+
+    assert [(await zoho.get()).status_code for _ in range(3)] == [500, 503, 200]
+
+
 async def test_a_status_fault_speaks_the_message_of_its_status(zoho: Zoho) -> None:
     await plan(zoho, "status", code=401)
     answer = await zoho.get()

@@ -111,7 +111,7 @@ async def test_channels_are_archived_and_their_members_changed(slack, http):
 async def test_faults_are_planned_listed_and_cleared(http):
     fault = {"method": "chat.update", "kind": "ratelimited", "times": 2, "retry_after": 30}
     _, planned = await sent(http, "POST", "faults", **fault)
-    assert planned == [fault | {"error": "internal_error"}]
+    assert planned == [fault | {"error": "internal_error", "skip": 0}]
     await http.delete("faults")
     assert await seen(http, "faults") == []
 
@@ -159,6 +159,7 @@ async def test_the_request_url_chooses_the_transport(slack, http):
         ("PUT", f"channels/{ADMIN}", {"is_archived": "yes"}, "must be true or false"),
         ("POST", "faults", {"method": "*", "kind": "boom"}, "`kind` must be one of: ratelimited"),
         ("POST", "faults", {"method": "*", "kind": "dropped", "times": 0}, "above 0"),
+        ("POST", "faults", {"method": "*", "kind": "dropped", "skip": -1}, "above -1"),
         ("POST", "clock", {}, "name `advance_seconds`"),
         ("POST", "clock", {"advance_seconds": -1}, "the clock only moves forwards"),
         ("POST", "clock", {"set": "noon"}, "the clock cannot be moved like this"),

@@ -305,6 +305,13 @@ async def test_rate_limiting_strikes_as_often_as_planned(slack, client):
     assert len(slack.sees("U0BOB", ADMIN)) == 1
 
 
+async def test_a_fault_may_let_calls_pass_first(slack, client):
+    slack.plan_fault(Fault("chat.postMessage", FaultKind.ERROR, skip=1))
+    assert (await client.chat_postMessage(channel=ADMIN, text="x"))["ok"]
+    assert (await refusal(client.chat_postMessage(channel=ADMIN, text="x")))["error"]
+    assert (await client.chat_postMessage(channel=ADMIN, text="x"))["ok"]
+
+
 async def test_a_lost_answer_means_that_it_was_done(slack, client):
     slack.plan_fault(Fault("chat.postMessage", FaultKind.LOST_ANSWER))
     with pytest.raises(aiohttp.ClientError):

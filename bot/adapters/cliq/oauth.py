@@ -38,7 +38,7 @@ LIMIT = 8
 """Token requests per WINDOW; Zoho blocks after ten."""
 WINDOW = timedelta(minutes=10)
 PAUSE = timedelta(minutes=10)
-TIMEOUT_SECONDS = 10.0
+TOTAL_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,7 @@ class ZohoAuth(httpx.Auth):
         *,
         store: TokenStore | None = None,
         scheme: str = "Bearer",
+        total_seconds: float = TOTAL_SECONDS,
     ) -> None:
         self._url = f"{accounts_url}/oauth/v2/token"
         self._credentials = credentials
@@ -115,6 +116,7 @@ class ZohoAuth(httpx.Auth):
         self._clock = clock
         self._store = store or MemoryTokenStore()
         self._scheme = scheme
+        self._total_seconds = total_seconds
         self._refreshing = asyncio.Lock()
 
     async def async_auth_flow(
@@ -176,14 +178,14 @@ class ZohoAuth(httpx.Auth):
         }
         started = time.monotonic()
         try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
+            async with asyncio.timeout(self._total_seconds):
                 response = await self._http.request(
                     "POST",
                     self._url,
                     data=form,
                     auth=None,
                     follow_redirects=False,
-                    timeout=TIMEOUT_SECONDS,
+                    timeout=self._total_seconds,
                 )
         except (httpx.HTTPError, TimeoutError) as error:
             log.info("token request", error=type(error).__name__, ms=_ms_since(started))

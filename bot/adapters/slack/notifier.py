@@ -23,13 +23,14 @@ log = structlog.get_logger(__name__)
 
 GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 """The posted message cannot be edited any more: a new one is posted."""
-CLAIM = timedelta(seconds=60)
-"""How long a message is one process's to send; longer than any call to Slack lasts."""
 LONGEST_PAUSE = timedelta(minutes=5)
 
 
 class Notifier:
-    """The two senders of one deployment."""
+    """The two senders of one deployment.
+
+    `lease` is how long a message is one process's to send; after it whoever took it counts as dead.
+    """
 
     def __init__(
         self,
@@ -39,12 +40,14 @@ class Notifier:
         clock: Clock,
         deployment: Deployment,
         alert_channel: str,
+        lease: timedelta,
     ) -> None:
         self._workspace = workspace
         self._store = store
         self._clock = clock
         self._deployment = deployment
         self._alert_channel = alert_channel
+        self._lease = lease
         self._one_at_a_time = asyncio.Lock()
 
     async def send_due(self) -> None:
@@ -65,7 +68,7 @@ class Notifier:
     async def _show(self, card: Card, subject: ChangeRequest | Incident) -> None:
         now = self._clock.now()
         async with self._store.begin() as tx:
-            if not await tx.claim_card(card, now, now + CLAIM):
+            if not await tx.claim_card(card, now, now + self._lease):
                 return  # Another process shows it.
         try:
             shown = await self._post_or_update(card, self._render(subject), subject.rev)
@@ -105,7 +108,7 @@ class Notifier:
             return  # Its thread does not exist yet; the card comes first.
         now = self._clock.now()
         async with self._store.begin() as tx:
-            if not await tx.claim_message(message.key, now, now + CLAIM):
+            if not await tx.claim_message(message.key, now, now + self._lease):
                 return  # Another process sends it.
         where = {"channel": self._alert_channel}
         if card is not None:

@@ -1,0 +1,29 @@
+"""Every far end of the bot in one process: `python -m tests.soak.far_ends` prints dotenv lines.
+
+Zoho has a clock of its own, so that its limits can pass while the bot and its people go by real time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+
+from bot.sandbox import cliq, dns_control, slack
+from bot.sandbox.clock import AdjustableClock
+
+
+async def serve() -> None:
+    dns = await dns_control.start()
+    zoho = await cliq.start(
+        clock=AdjustableClock(),
+        control_token=secrets.token_urlsafe(24),
+        lookup_txt=dns.emulator.txt,
+    )
+    workspace = await slack.start()
+    for line in (*dns.dotenv(), *zoho.dotenv(), *workspace.dotenv(), ""):
+        print(line, flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())
