@@ -29,6 +29,7 @@ from bot.services.audit import GENESIS, canonical_body, chain_hash
 from tests.conftest import database_url
 from tests.fakes import MORNING, TEAM, config
 from tests.office import ALICE, BOB, CAROL, NEW_ADDRESS, ORG, POLICY, SEAL, Office
+from tests.postgres import Postgres
 
 BASE = config()
 SOON = MORNING + timedelta(minutes=1)
@@ -546,3 +547,12 @@ async def test_two_processes_that_vote_at_once_both_count(
     done = await office.now(request)
     assert {d.voter for d in done.decisions} == {BOB, CAROL}
     assert (done.state, done.rev) == (State.APPROVED, 3)
+
+
+async def test_a_process_that_stands_still_does_not_hold_the_others(postgres: Postgres):
+    """PostgreSQL ends its transaction, which loses nothing: it was not committed."""
+    store = SqlStore(open_engine(postgres.emptied()))
+    async with store._engine.begin() as connection:
+        limit = await connection.execute(text("SHOW idle_in_transaction_session_timeout"))
+        assert limit.scalar_one() == "5s"
+    await store.close()

@@ -42,6 +42,8 @@ from bot.services.audit import GENESIS, canonical_body, chain_hash
 
 PAGE = 500
 """Rows read at once where a table is read whole."""
+IDLE_SECONDS = 5
+"""How long a transaction may stand still; far longer than any of ours does, and within a lease."""
 
 
 def open_engine(url: str, *, read_only: bool = False) -> AsyncEngine:
@@ -53,10 +55,25 @@ def open_engine(url: str, *, read_only: bool = False) -> AsyncEngine:
         file = url.partition(":///")[2]
         return create_async_engine(f"sqlite+aiosqlite:///file:{quote(file)}?mode=ro&uri=true")
     if not url.startswith("sqlite"):
-        return create_async_engine(url, pool_size=5, max_overflow=5, pool_pre_ping=True)
+        engine = create_async_engine(url, pool_size=5, max_overflow=5, pool_pre_ping=True)
+        end_when_idle(engine.sync_engine)
+        return engine
     engine = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=10)
     begin_immediately(engine.sync_engine)
     return engine
+
+
+def end_when_idle(engine: Engine) -> None:
+    """Have PostgreSQL roll back what a process that stands still has begun.
+
+    Otherwise one that is suspended in a transaction would keep the others from its rows for as long
+    as it sleeps. In each transaction anew, since behind a pooler there is no session of our own.
+    """
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        limit = f"{IDLE_SECONDS}s"
+        connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{limit}'")
 
 
 def begin_immediately(engine: Engine) -> None:
