@@ -75,6 +75,7 @@ class Loop:
         self._work = work
         self._woken = asyncio.Event()
         self._stopping = False
+        self.is_failing = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -99,7 +100,9 @@ class Loop:
                 return
             try:
                 await self._work()
+                self.is_failing = False
             except Exception:  # the outermost handler: a loop that ends would be silent for ever
+                self.is_failing = True
                 log.exception("loop failed", loop=self._name)
 
 
@@ -196,6 +199,7 @@ class App:
             "database": await self.parts.store.is_writable(),
             "slack": await self._connection.is_open(),
             "zoho": seen.has_reading and not seen.last_error,
+            "work": not any(loop.is_failing for loop in self._loops),
         }
 
     async def _settle(self) -> None:
@@ -323,6 +327,8 @@ async def _open_store(url: str, opening: AsyncExitStack) -> SqlStore:
         await asyncio.to_thread(check_is_current, url)
     store = SqlStore(open_engine(url))
     opening.push_async_callback(store.close)
+    if url.startswith("sqlite"):
+        await store.release()
     return store
 
 
