@@ -115,8 +115,20 @@ class Watch:
             self._last_slot = slot
             if is_ours:
                 await self.check()
-        elif self._retry_at is not None and now >= self._retry_at:
+        elif self._retry_at is not None:
+            if now >= self._retry_at:
+                await self.check()
+        elif await self._was_accepted():
             await self.check()
+
+    async def _was_accepted(self) -> bool:
+        """Whether what is live was accepted since the last check: an alert that is settled by it
+        need not wait for the next interval."""
+        line = await self._store.open_incident(self.org, Kind.WATCH)
+        approved = await self._store.last_applied(self.org)
+        if line is None or approved is None or approved.plan.writes:
+            return False
+        return bool(line.facts.get("number") != approved.number)
 
     async def check(self) -> None:
         """One check, now; one after the other if several are asked for at once."""

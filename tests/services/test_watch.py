@@ -417,3 +417,20 @@ async def test_live_values_that_were_read_are_kept(healthy: Office):
 
     assert (state.reading, state.publication) == (config(), Publication.RIGHT)
     assert state.read_at == state.checked_at == healthy.clock.now()
+
+
+async def test_an_alert_that_is_settled_by_accepting_does_not_wait_for_the_next_interval(
+    office: Office,
+):
+    await office.applied()
+    office.cliq.edit(name="Acme Support")
+    await office.watch.tick()
+    assert await office.incident(Kind.OUTSIDE) is not None
+
+    await office.applied(Accept("it was meant"))
+    await office.watch.tick()
+
+    assert await office.incident(Kind.OUTSIDE) is None
+    reads = office.cliq.reads
+    await office.watch.tick()
+    assert office.cliq.reads == reads
