@@ -11,6 +11,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,40 +26,39 @@ class DoesNotApply(Exception):
 
 
 @dataclass(frozen=True)
-class Caught:
+class Outcome:
     """Whether the suite failed, and the first thing that it said was wrong."""
 
     is_caught: bool
-    by: str
+    said: str
 
 
-def plant(bug: str, folder: Path) -> Path:
-    """A copy of the tree with this bug in it. Raises DoesNotApply."""
-    tree = folder / bug
+def plant(patch: Path | None, folder: Path) -> Path:
+    """A copy of the tree in `folder` with this bug in it, or with none. Raises DoesNotApply."""
+    tree = folder / "tree"
     for part in ("bot", "tests"):
         shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tree)
-    patch = [
-        "patch",
-        "-p1",
-        "--batch",
-        "--forward",
-        "--fuzz=0",
-        "-i",
-        str(PATCHES / f"{bug}.patch"),
-    ]
-    applied = subprocess.run(patch, cwd=tree, capture_output=True, text=True)
-    if applied.returncode != 0:
-        raise DoesNotApply(f"{bug}.patch does not apply any more:\n{applied.stdout}")
+    if patch is not None:
+        apply(patch, tree)
     return tree
 
 
-def run_suite(tree: Path, suite: list[str], folder: Path) -> Caught:
+def apply(patch: Path, tree: Path) -> None:
+    command = ["patch", "-p1", "--batch", "--forward", "--fuzz=0", "-i", str(patch)]
+    applied = subprocess.run(command, cwd=tree, capture_output=True, text=True)
+    if applied.returncode != 0:
+        raise DoesNotApply(f"{patch.name} does not apply any more:\n{applied.stdout}")
+
+
+def run_suite(tree: Path, suite: Sequence[str]) -> Outcome:
     """Run a suite in a planted copy. Raises RuntimeError if it does not even run."""
     command = [sys.executable, "-m", "pytest", "-x", "-m", "soak or not soak"]
-    command += ["-p", "no:cacheprovider", f"--basetemp={folder}", *suite]
-    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=SECONDS)
+    with tempfile.TemporaryDirectory(prefix="planted-") as folder:
+        Path(folder).chmod(0o755)  # the owner of a PostgreSQL server passes through it
+        command += ["-p", "no:cacheprovider", f"--basetemp={folder}/pytest", *suite]
+        done = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=SECONDS)
     if done.returncode not in {0, 1}:
         raise RuntimeError(f"{' '.join(suite)} does not run:\n{done.stdout[-2000:]}{done.stderr}")
-    said = re.search(r"^E +(.*)", done.stdout, re.MULTILINE)
-    return Caught(done.returncode == 1, said[1] if said else "")
+    first = re.search(r"^E +(.*)", done.stdout, re.MULTILINE)
+    return Outcome(done.returncode == 1, first[1] if first else "")
