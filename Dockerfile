@@ -15,7 +15,7 @@ USER mailcfg
 ENV MAILCFG_LISTEN=0.0.0.0:3000
 EXPOSE 3000 8025
 
-# The bot answers at 3000; `docker run -p 8025:8025 … sandbox --host 0.0.0.0` listens at 8025 instead.
+# The bot answers at 3000; `docker run -p 8025:8025 … sandbox --host 0.0.0.0 --token …` at 8025.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s CMD \
   python -c "import urllib.request as u; u.urlopen('http://127.0.0.1:3000/healthz', timeout=2)" || \
   python -c "import socket; socket.create_connection(('127.0.0.1', 8025), 2)"

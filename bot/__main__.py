@@ -151,6 +151,15 @@ def sandbox(
     transport: Annotated[str, typer.Option(help="How Slack reaches the bot: socket or http.")] = (
         "socket"
     ),
+    token: Annotated[
+        str | None,
+        typer.Option(
+            help="Who opens the page must know it; needed when HOST is not this machine's own."
+        ),
+    ] = None,
+    open_: Annotated[
+        bool, typer.Option("--open", help="Open the page in the browser once it is there.")
+    ] = False,
     tour: Annotated[bool, typer.Option("--tour", help="Play the story by itself.")] = False,
     skip: Annotated[
         str | None,
@@ -162,6 +171,7 @@ def sandbox(
 ) -> None:
     """The whole product on this machine, with emulated Slack, Zoho and DNS; nothing to sign up for."""
     from bot import logs
+    from bot.domain.command import USAGE_HINT
     from bot.sandbox import run as world
 
     if transport not in {"socket", "http"}:
@@ -169,7 +179,39 @@ def sandbox(
     logs.configure("WARNING", "console")
     if tour:
         raise typer.Exit(asyncio.run(world.play_tour(transport=transport, skip=skip, svg=svg)))
-    _run(world.serve(host=host, port=port, data=data, transport=transport, say=typer.echo))
+    _check_token(host, token)
+    _run(
+        world.serve(
+            host=host,
+            port=port,
+            data=data,
+            transport=transport,
+            token=token,
+            usage_hint=USAGE_HINT,
+            opened=typer.launch if open_ else None,
+            say=_say,
+        )
+    )
+
+
+def _check_token(host: str, token: str | None) -> None:
+    """Whoever reaches the page can act as anyone in the sandbox."""
+    import secrets
+
+    from bot.sandbox.page.guard import SHORTEST_TOKEN, is_loopback
+
+    ready_made = f"--token {secrets.token_urlsafe(18)}"
+    if token is None and not is_loopback(host):
+        _fail(
+            f"Others can reach {host}, so the page needs a token. Add, for instance, {ready_made}"
+        )
+    if token is not None and len(token) < SHORTEST_TOKEN:
+        _fail(f"--token needs {SHORTEST_TOKEN} characters or more, for instance {ready_made}")
+
+
+def _say(line: str) -> None:
+    typer.echo(line)
+    sys.stdout.flush()
 
 
 @emulate.command("cliq")

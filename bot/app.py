@@ -8,6 +8,7 @@ once, and what a crash left behind happens anyway.
 from __future__ import annotations
 
 import asyncio
+import errno
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -40,7 +41,7 @@ from bot.adapters.store.migrate import check_is_current, migrate
 from bot.adapters.store.sql import SqlStore, open_engine
 from bot.domain.change import Seal
 from bot.domain.policy import Policy
-from bot.errors import PortInUse, SettingsError
+from bot.errors import OperatorError, PortInUse, SettingsError
 from bot.ports import Clock
 from bot.services.apply import Applier, Timing
 from bot.services.changes import Changes
@@ -51,7 +52,7 @@ from bot.settings import Settings
 log = structlog.get_logger(__name__)
 
 HEARTBEAT_SECONDS = 1.0
-CONNECT_RETRY_SECONDS = 5.0
+CONNECT_RETRY_SECONDS = 2.0
 
 
 class SystemClock:
@@ -74,6 +75,7 @@ class Loop:
         self._work = work
         self._woken = asyncio.Event()
         self._stopping = False
+        self.is_failing = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -98,7 +100,9 @@ class Loop:
                 return
             try:
                 await self._work()
+                self.is_failing = False
             except Exception:  # the outermost handler: a loop that ends would be silent for ever
+                self.is_failing = True
                 log.exception("loop failed", loop=self._name)
 
 
@@ -195,6 +199,7 @@ class App:
             "database": await self.parts.store.is_writable(),
             "slack": await self._connection.is_open(),
             "zoho": seen.has_reading and not seen.last_error,
+            "work": not any(loop.is_failing for loop in self._loops),
         }
 
     async def _settle(self) -> None:
@@ -236,7 +241,11 @@ class App:
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
-            raise PortInUse(host, port) from error
+            if error.errno == errno.EADDRINUSE:
+                raise PortInUse(host, port) from error
+            raise OperatorError(
+                f"Cannot listen on {host}:{port}: {error.strerror}. Check MAILCFG_LISTEN."
+            ) from error
         self.port = runner.addresses[0][1]
         log.info("listening", host=host, port=self.port)
 
@@ -299,10 +308,11 @@ async def build(settings: Settings, clock: Clock | None = None) -> App:
     """
     async with AsyncExitStack() as opening:
         session = await opening.enter_async_context(aiohttp.ClientSession())
-        http = await opening.enter_async_context(new_http_client())
+        http = await opening.enter_async_context(new_http_client(settings.cliq_api_url))
         store = await _open_store(settings.database_url, opening)
         clock = clock or await _own_clock(store)
-        workspace = Workspace(web_client(settings.slack_bot_token, settings.slack_api_url, session))
+        client = web_client(settings.slack_bot_token, settings.slack_api_url, session)
+        workspace = Workspace(client, session)
         parts = _assemble(settings, clock, store, workspace, http)
         connection = Connection(settings, workspace, session)
         parts.listeners.register(connection.bolt)
@@ -317,6 +327,8 @@ async def _open_store(url: str, opening: AsyncExitStack) -> SqlStore:
         await asyncio.to_thread(check_is_current, url)
     store = SqlStore(open_engine(url))
     opening.push_async_callback(store.close)
+    if url.startswith("sqlite"):
+        await store.release()
     return store
 
 
@@ -422,6 +434,7 @@ def timing_of(settings: Settings) -> Timing:
         quiet=settings.quiet,
         margin=settings.margin,
         lease=settings.lease,
+        retry=settings.retry,
         give_up=settings.give_up,
     )
 

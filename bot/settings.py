@@ -24,6 +24,7 @@ from pydantic_settings import (
 
 from bot.errors import SettingsError
 
+DATABASE = "sqlite+aiosqlite:///mailcfg.db"
 SECRETS_DIR = Path("/run/secrets")
 
 _UNITS = {
@@ -96,28 +97,16 @@ def knob(variable: str, description: str, default: Any = ...) -> Any:
     return Field(default, validation_alias=variable, description=description)
 
 
-class StorageSettings(BaseSettings):
-    """What a command needs that only looks into the database."""
-
-    model_config = SettingsConfigDict(
-        extra="ignore", populate_by_name=True, env_ignore_empty=True, hide_input_in_errors=True
-    )
-
-    database_url: str = knob(
-        "MAILCFG_DATABASE_URL", "Where requests are kept.", "sqlite+aiosqlite:///mailcfg.db"
-    )
-    org: str = knob("MAILCFG_ORG", "Name of the organisation in the database.", "default")
-    secret_key: Keys = knob("MAILCFG_SECRET_KEY", "Seals approvals.", ())
+SOURCES = SettingsConfigDict(
+    extra="ignore", populate_by_name=True, env_ignore_empty=True, hide_input_in_errors=True
+)
 
 
-class Settings(StorageSettings):
+class Settings(BaseSettings):
     """All settings of `mailcfg run`."""
 
-    secret_key: Keys = knob(
-        "MAILCFG_SECRET_KEY",
-        "Seals approvals; 32 characters or more. A comma-separated list rotates: the first signs, "
-        "all verify.",
-    )
+    model_config = SOURCES
+
     slack_bot_token: SecretStr = knob(
         "SLACK_BOT_TOKEN", "The Bot User OAuth Token of your Slack app; it starts with xoxb-."
     )
@@ -156,6 +145,12 @@ class Settings(StorageSettings):
         "MAILCFG_LISTEN",
         "host:port for health checks and for Slack over HTTP.",
         ("127.0.0.1", 3000),
+    )
+    database_url: str = knob("MAILCFG_DATABASE_URL", "Where requests are kept.", DATABASE)
+    secret_key: Keys = knob(
+        "MAILCFG_SECRET_KEY",
+        "Seals approvals; 32 characters or more. A comma-separated list rotates: the first signs, "
+        "all verify.",
     )
     approvers: Words = knob(
         "MAILCFG_APPROVERS", "Slack user ids that may approve and reject, comma-separated.", ()
@@ -203,6 +198,11 @@ class Settings(StorageSettings):
         "How long one process may work on a change or a message before another one takes it over.",
         timedelta(seconds=60),
     )
+    retry: Span = knob(
+        "MAILCFG_RETRY",
+        "How long a change waits, at least, after a call that failed.",
+        timedelta(seconds=30),
+    )
     give_up: Span = knob(
         "MAILCFG_UNCERTAIN_FOR",
         "How long a write's outcome may stay unknown before a person must look.",
@@ -221,6 +221,7 @@ class Settings(StorageSettings):
         "The zone's own servers, ip:port, comma-separated. Empty: they are found out.",
         (),
     )
+    org: str = knob("MAILCFG_ORG", "Name of the organisation in the database.", "default")
     label: str = knob("MAILCFG_LABEL", "Name of this deployment, shown at the foot of cards.", "")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = knob(
         "MAILCFG_LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR.", "INFO"
@@ -340,6 +341,16 @@ def _is_safe(address: str) -> bool:
     url = urlsplit(address)
     here = url.hostname in {"localhost", "::1"} or (url.hostname or "").startswith("127.")
     return url.scheme == "https" or (url.scheme == "http" and here)
+
+
+class StorageSettings(BaseSettings):
+    """What a command needs that only looks into the database; the same variables, fewer of them."""
+
+    model_config = SOURCES
+
+    database_url: str = knob("MAILCFG_DATABASE_URL", "Where requests are kept.", DATABASE)
+    org: str = knob("MAILCFG_ORG", "Name of the organisation in the database.", "default")
+    secret_key: Keys = knob("MAILCFG_SECRET_KEY", "Seals approvals.", ())
 
 
 class GivenSettings(Settings):

@@ -103,3 +103,19 @@ def test_a_database_that_cannot_be_opened_is_one_sentence(tmp_path: Path):
     assert "cannot be opened or upgraded" in done.stderr
     assert "Check MAILCFG_DATABASE_URL" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_tour_plays_on_a_machine_behind_a_proxy(tmp_path: Path, taken_port: int):
+    """Whatever proxy is set for the outside, this machine is reached directly."""
+    proxy = f"http://127.0.0.1:{taken_port}"
+    done = mailcfg("sandbox", "--tour", cwd=tmp_path, HTTP_PROXY=proxy, HTTPS_PROXY=proxy)
+    assert done.returncode == 0, done.stdout[-500:]
+    assert "0 unapproved effects" in done.stdout
+
+
+def test_an_address_that_this_machine_does_not_have_is_one_sentence(tmp_path: Path):
+    done = mailcfg("run", cwd=tmp_path, **(GOOD | {"MAILCFG_LISTEN": "192.0.2.1:3000"}))
+    assert done.returncode == 2
+    assert "Cannot listen on 192.0.2.1:3000: " in done.stderr
+    assert "Check MAILCFG_LISTEN." in done.stderr
+    assert "Traceback" not in done.stderr

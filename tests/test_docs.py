@@ -58,7 +58,7 @@ def test_every_command_line_in_the_readme_exists():
     known |= {
         f"{name} {c.name}" for name, group in groups.items() for c in group.registered_commands
     }
-    named = re.findall(r"`(?:\.venv/bin/)?mailcfg ((?:emulate )?[a-z]+)", README)
+    named = re.findall(r"`(?:\.venv/bin/)?mailcfg ((?:(?:emulate|audit) )?[a-z]+)", README)
     assert named
     assert set(named) <= known
 

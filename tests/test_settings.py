@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from bot import settings
+from bot.app import timing_of
 from bot.errors import SettingsError
+from bot.services.apply import Timing
 
 GOOD = {
     "SLACK_BOT_TOKEN": "xoxb-1",
@@ -106,7 +108,20 @@ def test_every_missing_setting_has_its_line():
         (
             "MAILCFG_DATABASE_URL",
             "mysql://x",
-            "MAILCFG_DATABASE_URL must start with sqlite+aiosqlite:///, followed by a file name.",
+            "MAILCFG_DATABASE_URL must start with sqlite+aiosqlite:///, followed by a file name, "
+            "or with postgresql+psycopg://.",
+        ),
+        (
+            "MAILCFG_LEASE",
+            "30s",
+            "MAILCFG_LEASE must be at least MAILCFG_CALL_TIMEOUT + MAILCFG_QUIET + MAILCFG_MARGIN: "
+            "otherwise two processes could write at once.",
+        ),
+        (
+            "MAILCFG_SHUTDOWN_GRACE",
+            "10s",
+            "MAILCFG_SHUTDOWN_GRACE must be at least MAILCFG_CALL_TIMEOUT + MAILCFG_MARGIN: "
+            "otherwise a write could be cut off.",
         ),
         (
             "MAILCFG_CHECK_EVERY",
@@ -153,6 +168,10 @@ def test_a_duration_is_a_number_with_its_unit(text: str, span: timedelta):
     assert settings.from_values(GOOD | {"MAILCFG_LEASE": "3d", "MAILCFG_QUIET": text}).quiet == span
 
 
+def test_how_long_a_change_waits_for_what_is_said_once():
+    assert timing_of(settings.from_values(GOOD)) == Timing()
+
+
 def test_without_a_way_for_slack_to_reach_the_bot_it_does_not_start():
     values = {name: value for name, value in GOOD.items() if name != "SLACK_APP_TOKEN"}
     with pytest.raises(SettingsError, match="SLACK_APP_TOKEN or SLACK_SIGNING_SECRET is missing"):
@@ -195,3 +214,15 @@ def test_the_template_is_a_file_that_starts_once_it_is_filled_in(tmp_path: Path)
     file = tmp_path / ".env"
     file.write_text(text)
     assert settings.load(file, tmp_path / "none").approvers == ("U0BOB", "U0CAROL")
+
+
+def test_a_command_that_reads_the_database_needs_no_other_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MAILCFG_DATABASE_URL", "sqlite+aiosqlite:///other.db")
+    found = settings.load_storage(tmp_path / "none")
+    assert (found.database_url, found.org, found.secret_key) == (
+        "sqlite+aiosqlite:///other.db",
+        "default",
+        (),
+    )

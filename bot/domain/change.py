@@ -105,6 +105,11 @@ class ChangeRequest:
     ended_at: datetime | None = None
 
     @property
+    def approved_config(self) -> MailConfig | None:
+        """Of an APPLIED request: the configuration that counts as approved from then on."""
+        return self.plan.approved(self.observed)
+
+    @property
     def is_open(self) -> bool:
         return self.state in OPEN
 
@@ -220,10 +225,10 @@ class ChangeRequest:
         self._require(State.APPLYING)
         return self._ended(State.FAILED, now, end_reason=why, observed=observed)
 
-    def cancel_ineligible(self, now: datetime) -> ChangeRequest:
-        """Row 10: too few of the votes still count when it is to be applied."""
+    def cancel_ineligible(self, now: datetime, why: str) -> ChangeRequest:
+        """Row 10: too few people still stand behind it when it is to be applied."""
         self._require(State.APPLYING)
-        return self._ended(State.CANCELLED, now, end_reason="an approver is no longer eligible")
+        return self._ended(State.CANCELLED, now, end_reason=why)
 
     def conflict(self, now: datetime, why: str, observed: MailConfig | None) -> ChangeRequest:
         """Rows 17 and 18: neither base nor target, or nobody could find out. A person must look."""

@@ -91,6 +91,9 @@ SUBCOMMANDS = (
     Subcommand("help", "help", "this"),
 )
 
+USAGE_HINT = " | ".join(row.name for row in SUBCOMMANDS)
+"""What Slack shows behind the command before anything is typed."""
+
 FIELDS = {
     "name": "name",
     "email": "email_id",
@@ -167,13 +170,13 @@ def _only_reason(name: str, rest: str) -> str:
 def _arguments(text: str) -> dict[str, str]:
     values: dict[str, str] = {}
     previous = None
-    for key, value in _tokens(text):
+    for key, value, quoted in _tokens(text):
         if value is None:
             raise InputError(_stray(key, previous))
         field = _field(key)
         if field in values:
             raise BadValue(field, f"`{shown(key)}` is given twice. Which one is meant?")
-        if _is_next_field(value):
+        if not quoted and _is_next_field(value):
             raise BadValue(field, f"`{shown(key)}=` has no value; after it comes `{shown(value)}`.")
         values[field] = value
         previous = (key, value)
@@ -214,18 +217,19 @@ _KEY = re.compile(r"\s*([^\s=]+)(\s*=\s*)?")
 _CLOSERS = {'"': '"“”', "“": '”"“', "„": '“”"', "”": '”"', "«": "»", "'": "'’", "‘": "’'"}
 
 
-def _tokens(text: str) -> Iterator[tuple[str, str | None]]:
-    """`key=value` pairs in order; a word without `=` comes as (word, None)."""
+def _tokens(text: str) -> Iterator[tuple[str, str | None, bool]]:
+    """Key, value and whether it was quoted, in order; a word without `=` has no value."""
     at = 0
     while match := _KEY.match(text, at):
         at = match.end()
         if match[2] is None:
-            yield match[1], None
+            yield match[1], None, False
         else:
+            quoted = text[at : at + 1] in _CLOSERS
             value, at = _value(text, at)
-            yield match[1], value
+            yield match[1], value, quoted
     if left := text[at:].strip():
-        yield left, None
+        yield left, None, False
 
 
 def _value(text: str, at: int) -> tuple[str, int]:

@@ -7,7 +7,7 @@ Where a rule comes from the vendor's page (`/api/v2/mailconfigurations/global`),
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import idna
@@ -20,6 +20,8 @@ NOT_VERIFIED = "not_verified"
 CNAME_STATUSES = (VERIFIED, NOT_VERIFIED)
 KEY_SIZES = (1024, 2048)
 NAME_MAX = 200
+ADDRESS_MAX = 254
+"""Characters of an address (RFC 5321 section 4.5.3.1.3, less the angle brackets)."""
 REASON_MAX = 2000
 
 
@@ -133,18 +135,19 @@ class Patch:
         return tuple(f.name for f in fields(self) if getattr(self, f.name) is not None)
 
     def beyond(self, base: MailConfig | None) -> Patch:
-        """Only what differs from `base`: a form sends back every field, asked or not."""
+        """Without a name and an address that are `base`'s: a form sends both back, asked or not.
+
+        Key size and CNAME status stay: a form sends them only when somebody chose them.
+        """
         if base is None:
             return self
-        return Patch(
-            name=None if self.name is None or same_name(self.name, base.name) else self.name,
-            email_id=(
-                None
-                if self.email_id is None or same_address(self.email_id, base.email_id)
-                else self.email_id
-            ),
-            cname_status=None if self.cname_status == base.cname_status else self.cname_status,
-            dkim_key_size=None if self.dkim_key_size == base.dkim_bits else self.dkim_key_size,
+        name, email_id = self.name, self.email_id
+        return replace(
+            self,
+            name=None if name is None or same_name(name, base.name) else name,
+            email_id=None
+            if email_id is None or same_address(email_id, base.email_id)
+            else email_id,
         )
 
     def over(self, base: MailConfig | None) -> Wanted:
@@ -217,6 +220,10 @@ class Wanted:
 
     def changes_address(self, base: MailConfig | None) -> bool:
         return base is None or not same_address(self.email_id, base.email_id)
+
+    def may_change_key(self, base: MailConfig | None) -> bool:
+        """Whether a new key is no surprise: one is expected, or a size was named, which may make one."""
+        return self.issues_new_key(base) or self.dkim_key_size is not None
 
     def unmet(self, live: MailConfig | None, base: MailConfig | None) -> tuple[str, ...]:
         """The fields that `live` does not show (API names); empty means the target is reached.
@@ -381,7 +388,13 @@ def clean_address(text: str) -> str:
             f"`{shown(local)}` cannot stand before the @: at most 64 characters, no dot at either "
             "end and no two in a row.",
         )
-    return f"{local}@{_clean_domain(domain)}"
+    cleaned = f"{local}@{_clean_domain(domain)}"
+    if len(cleaned) > ADDRESS_MAX:
+        raise BadValue(
+            "email_id",
+            f"The address has {len(cleaned)} characters; {ADDRESS_MAX} is the most.",
+        )
+    return cleaned
 
 
 def _clean_domain(domain: str) -> str:

@@ -6,7 +6,7 @@ it, how many eyes it needs, and when it is done; it does not know people, states
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -90,6 +90,17 @@ class SetPlan:
     def unmet(self, live: MailConfig | None) -> tuple[str, ...]:
         return self.wanted.unmet(live, self.base)
 
+    def approved(self, observed: MailConfig | None) -> MailConfig | None:
+        """What counts as approved once `observed` was read back: the target, and a DKIM key that
+        was not to change as it was. Whatever else differs by then is somebody else's doing."""
+        if observed is None:
+            return None
+        wanted, base = self.wanted, self.base
+        named = replace(observed, name=wanted.name, email_id=wanted.email_id)
+        if base is None or wanted.may_change_key(base):
+            return named
+        return replace(named, dkim_host=base.dkim_host, dkim_value=base.dkim_value)
+
     def warnings(self, live: MailConfig | None) -> tuple[str, ...]:
         return () if live is None else self.wanted.warnings(live)
 
@@ -137,6 +148,9 @@ class ResetPlan:
     def unmet(self, live: MailConfig | None) -> tuple[str, ...]:
         return () if live is None else ("email_id",)
 
+    def approved(self, observed: MailConfig | None) -> MailConfig | None:
+        return observed
+
     def warnings(self, live: MailConfig | None) -> tuple[str, ...]:
         return ()
 
@@ -163,7 +177,9 @@ class AcceptPlan:
     def sensitive_because(self) -> str | None:
         if self.base is None and self.live is None:
             return None
-        if self.base is None or self.live is None:
+        if self.base is None:
+            return "no sender was approved before"
+        if self.live is None:
             return "the accepted sender is another one"
         moved = not mail_config.same_address(self.base.email_id, self.live.email_id)
         return "the accepted sender is another one" if moved else None
@@ -186,6 +202,9 @@ class AcceptPlan:
 
     def unmet(self, live: MailConfig | None) -> tuple[str, ...]:
         return () if self.is_reached_by(live) else ("email_id",)
+
+    def approved(self, observed: MailConfig | None) -> MailConfig | None:
+        return observed
 
     def warnings(self, live: MailConfig | None) -> tuple[str, ...]:
         return ()

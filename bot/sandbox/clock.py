@@ -33,7 +33,7 @@ class AdjustableClock:
         if by < timedelta(0):
             raise ValueError("the clock only moves forwards")
         self.offset += by
-        for listener in self._listeners:
+        for listener in tuple(self._listeners):
             listener()
 
     def set(self, to: datetime) -> None:

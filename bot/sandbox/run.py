@@ -9,15 +9,16 @@ import secrets
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from aiohttp import web
 from rich.console import Console
 
 from bot import settings
 from bot.app import App, build
 from bot.errors import OperatorError
-from bot.sandbox.page import front_page
+from bot.sandbox.bot_thread import BotThread
+from bot.sandbox.page.server import PageServer
 from bot.sandbox.seed import LIVED, live_in
 from bot.sandbox.stage import STATE_FILE, Stage, open_stage
 from bot.sandbox.tour import WIDTH, Tour
@@ -27,32 +28,38 @@ KEY_FILE = "secret.key"
 
 
 async def serve(
-    *, host: str, port: int, data: Path | None, transport: str, say: Callable[[str], object]
+    *,
+    host: str,
+    port: int,
+    data: Path | None,
+    transport: str,
+    token: str | None,
+    usage_hint: str,
+    opened: Callable[[str], object] | None,
+    say: Callable[[str], object],
 ) -> None:
-    """Keep a sandbox running until cancelled; `say` gets its address. Raises PortInUse."""
-    stages: list[Stage] = []
+    """Keep a sandbox with its page running until cancelled. Raises PortInUse.
 
-    async def page(_: web.Request) -> web.Response:
-        return web.Response(text=_page_of(stages), content_type="text/html")
-
-    app = web.Application()
-    app.router.add_get("/", page)
-    where = await listen(app, host, port)
+    `say` gets the address last, alone; then `opened`, if given, gets it as well. With a `token` the
+    page is for those who have it. `usage_hint` is what Slack shows in an empty command.
+    """
+    page = PageServer(token, usage_hint)
     async with AsyncExitStack() as open_things:
+        where = await listen(page.app, host, port)
         open_things.push_async_callback(where.close)
         say("Starting: the world begins three weeks ago …")
-        stages.append(await open_things.enter_async_context(sandbox(transport, data)))
-        say(f"The sandbox runs at {where.url} (Ctrl-C ends it)")
+        world = await open_things.enter_async_context(_world(data))
+        bot = BotThread(lambda: running_bot(world.stage, world.folder, transport))
+        open_things.push_async_callback(bot.kill)
+        await bot.start()
+        await world.settle_in()
+        page.show(world.stage, bot)
+        say("The sandbox runs; Ctrl-C ends it. Open this address in a browser:")
+        address = where.url if token is None else f"{where.url}/?token={token}"
+        say(address)
+        if opened is not None:
+            opened(address)
         await asyncio.Event().wait()
-
-
-def _page_of(stages: list[Stage]) -> str:
-    if not stages:
-        return "<!doctype html><title>mailcfg sandbox</title><p>Starting; reload in a moment."
-    stage = stages[0]
-    return front_page(
-        stage.slack.url, stage.workspace.control_token, stage.cliq_at.url, stage.dns.address
-    )
 
 
 async def play_tour(*, transport: str, skip: str | None = None, svg: Path | None = None) -> int:
@@ -78,20 +85,48 @@ def _draw(console: Console, file: Path) -> None:
 @asynccontextmanager
 async def sandbox(transport: str, data: Path | None = None) -> AsyncIterator[Stage]:
     """A lived-in stage with the bot running on it."""
+    async with _world(data) as world, running_bot(world.stage, world.folder, transport):
+        await world.settle_in()
+        yield world.stage
+
+
+@dataclass(frozen=True)
+class _World:
+    """A stage and the folder where the bot keeps its database."""
+
+    stage: Stage
+    folder: Path
+    is_new: bool
+    is_kept: bool
+
+    async def settle_in(self) -> None:
+        if self.is_new:
+            await live_in(self.stage)
+        if self.is_kept:
+            await asyncio.to_thread(self.stage.save, self.folder)
+
+
+@asynccontextmanager
+async def _world(data: Path | None) -> AsyncIterator[_World]:
+    """The world as it was left in `data`, else a new one; on leaving it is saved there."""
     async with AsyncExitStack() as open_things:
         folder = data
         if folder is None:
             folder = Path(open_things.enter_context(tempfile.TemporaryDirectory(prefix="mailcfg-")))
         folder.mkdir(parents=True, exist_ok=True)
         is_new = not (folder / STATE_FILE).exists()
+        if is_new:  # a database without its world is of a start that was cut off
+            _forget_database(folder)
         stage = await open_stage(folder, started=-LIVED)
         open_things.push_async_callback(stage.close)
         if data is not None:
             open_things.callback(stage.save, folder)
-        await open_things.enter_async_context(running_bot(stage, folder, transport))
-        if is_new:
-            await live_in(stage)
-        yield stage
+        yield _World(stage, folder, is_new, is_kept=data is not None)
+
+
+def _forget_database(folder: Path) -> None:
+    for file in folder.glob("mailcfg.db*"):
+        file.unlink()
 
 
 @asynccontextmanager
@@ -107,9 +142,17 @@ async def running_bot(stage: Stage, folder: Path, transport: str = "socket") -> 
     async with await build(settings.from_values(environment), clock=stage.clock) as app:
         if transport == "http":
             stage.workspace.request_url = f"http://127.0.0.1:{app.port}/slack/events"
-        stage.clock.on_move(app.wake)
-        await app.connected()
-        yield app
+        loop = asyncio.get_running_loop()
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(app.wake)
+
+        stage.clock.on_move(wake)
+        try:
+            await app.connected()
+            yield app
+        finally:
+            stage.clock.forget(wake)
 
 
 def _secret_key(file: Path) -> str:

@@ -32,6 +32,7 @@ async def live_in(stage: Stage) -> None:
     await stage.until(
         lambda: stage.card("DKIM verified", world.ALERT_CHANNEL), "Zoho's verification"
     )
+    await stage.until(lambda: stage.card("→ verified", world.ALERT_CHANNEL), "the news of it")
     stage.clock.advance(LIVED - CHECK_EVERY - timedelta(minutes=1))
     await stage.pass_time(timedelta(minutes=1))
     stage.workspace.forget_ephemerals()

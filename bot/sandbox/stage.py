@@ -25,6 +25,7 @@ from bot.sandbox.wire_log import WireLog
 
 Found = TypeVar("Found")
 CHECK_EVERY = timedelta(minutes=15)
+PATIENCE_SECONDS = 15.0
 STATE_FILE = "world.json"
 
 
@@ -51,9 +52,11 @@ class Stage:
         values = dict(line.split("=", 1) for line in lines)
         return values | {"MAILCFG_ORG": "acme", "MAILCFG_LABEL": "sandbox"}
 
-    async def until(self, seen: Callable[[], Found | None], what: str) -> Found:
+    async def until(
+        self, seen: Callable[[], Found | None], what: str, seconds: float = PATIENCE_SECONDS
+    ) -> Found:
         """Wait until `seen` gives something; `what` is the sentence if it never does."""
-        return await self.workspace.wait_for(seen, timeout=15, what=what)
+        return await self.workspace.wait_for(seen, timeout=seconds, what=what)
 
     def card(self, words: str, channel: str = world.ADMIN_CHANNEL) -> Message | None:
         """The newest message in a channel, seen by everybody, whose text has `words`."""
@@ -91,7 +94,9 @@ class Stage:
             "cliq": self.cliq.dump(),
             "dns": self.dns.dump(),
         }
-        (folder / STATE_FILE).write_text(json.dumps(kept), encoding="utf-8")
+        fresh = folder / f"{STATE_FILE}.new"
+        fresh.write_text(json.dumps(kept), encoding="utf-8")
+        fresh.replace(folder / STATE_FILE)
 
     async def close(self) -> None:
         await self.slack.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from rich.console import Console, Group
 from rich.panel import Panel
@@ -17,13 +18,15 @@ from rich.text import Text
 
 from bot.sandbox import world
 from bot.sandbox.cliq_log import Write
-from bot.sandbox.slack_records import Message
-from bot.sandbox.stage import CHECK_EVERY, Stage
+from bot.sandbox.slack_records import Message, PersonCannot
+from bot.sandbox.stage import CHECK_EVERY, PATIENCE_SECONDS, Stage
 from bot.sandbox.world import ALICE, BOB, CAROL, MALLORY, Person
 
 NEW_ADDRESS = "it@mail.acme.example"
 INTRUDER = "Accounts Payable"
 WIDTH = 100
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,25 @@ class Score:
 
 
 class Tour:
-    """One play on a lived-in stage. `skip` names a step whose action is left out."""
+    """One play on a lived-in stage.
 
-    def __init__(self, stage: Stage, console: Console, skip: str | None = None) -> None:
+    `skip` names a step whose action is left out; what then should not come is waited for
+    `skip_seconds`, everything else as long as it takes.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        console: Console,
+        skip: str | None = None,
+        *,
+        skip_seconds: float = 1.0,
+    ) -> None:
         self._stage = stage
         self._console = console
         self._skip = skip
+        self._skip_seconds = skip_seconds
+        self._patience_seconds = PATIENCE_SECONDS
         self._score = Score()
         self._writes_before = len(stage.cliq.writes())
         self._approved_writes: tuple[Write, ...] = ()
@@ -86,21 +102,29 @@ class Tour:
     async def _play_step(self, step: Step) -> bool:
         self._console.print()
         self._console.print(Text(step.does, style="bold"))
-        if step.id != self._skip:
-            await step.act()
-        for sentence, holds in step.checks:
-            try:
-                seen = await holds()
-            except (TimeoutError, Failed) as error:
-                self._score.failed.append(step.id)
-                self._console.print(Text(f"  ✗ {sentence}", style="bold red"))
-                self._console.print(Text(f"    Step “{step.id}” failed: {error}"))
-                return False
-            self._score.held += 1
-            if seen is not None:
-                self._console.print(_panel(seen))
-            self._console.print(Text(f"  ✓ {sentence}", style="green"))
+        doing = "this can be done"
+        try:
+            if step.id == self._skip:
+                self._patience_seconds = self._skip_seconds
+            else:
+                await step.act()
+            for doing, holds in step.checks:
+                self._tell_held(doing, await holds())
+        except (TimeoutError, Failed, PersonCannot) as error:
+            self._tell_failed(step, doing, error)
+            return False
         return True
+
+    def _tell_held(self, sentence: str, seen: Seen | None) -> None:
+        self._score.held += 1
+        if seen is not None:
+            self._console.print(_panel(seen))
+        self._console.print(Text(f"  ✓ {sentence}", style="green"))
+
+    def _tell_failed(self, step: Step, sentence: str, error: Exception) -> None:
+        self._score.failed.append(step.id)
+        self._console.print(Text(f"  ✗ {sentence}", style="bold red"))
+        self._console.print(Text(f"    Step “{step.id}” failed: {error}"))
 
     def _tell_score(self, seconds: float) -> None:
         score, writes = self._score, self._writes()
@@ -253,8 +277,11 @@ class Tour:
     async def _reject(self) -> None:
         await self._click(CAROL, "reject")
         workspace = self._stage.workspace
-        view = await self._stage.until(lambda: workspace.open_view(CAROL.id), "a form for Carol")
+        view = await self._until(lambda: workspace.open_view(CAROL.id), "a form for Carol")
         await workspace.submit(CAROL.id, view.id, {"reason": "Customers know this address"})
+
+    async def _until(self, seen: Callable[[], Found | None], what: str) -> Found:
+        return await self._stage.until(seen, what, self._patience_seconds)
 
     async def _private(self, who: Person, words: str, *, show: bool = True) -> Seen | None:
         """What only `who` sees, with these words in it."""
@@ -264,7 +291,7 @@ class Tour:
             mine = [m for m in workspace.sees(who.id, world.ADMIN_CHANNEL) if m.ephemeral_to]
             return next((m for m in reversed(mine) if words in self._stage.read(m)), None)
 
-        found = await self._stage.until(answer, f"a private answer to {who.real_name}: “{words}”")
+        found = await self._until(answer, f"a private answer to {who.real_name}: “{words}”")
         others = [p for p in world.PEOPLE if p is not who]
         if any(found in workspace.sees(p.id, world.ADMIN_CHANNEL) for p in others):
             raise Failed("other people can see it as well")
@@ -277,9 +304,7 @@ class Tour:
         return seen
 
     async def _card(self, words: str, *, show: bool = True) -> Seen | None:
-        card = await self._stage.until(
-            lambda: self._newest(words), f"a request card that says “{words}”"
-        )
+        card = await self._until(lambda: self._newest(words), f"a request card that says “{words}”")
         return self._public(card) if show else None
 
     async def _still(self, words: str) -> None:
@@ -297,7 +322,7 @@ class Tour:
             found = self._stage.card(words, world.ALERT_CHANNEL)
             return found if found and float(found.ts) >= self._began else None
 
-        return self._public(await self._stage.until(alert, f"an alert that says “{words}”"))
+        return self._public(await self._until(alert, f"an alert that says “{words}”"))
 
     async def _alert_with_record(self) -> Seen | None:
         seen = await self._alert("DKIM record not published yet")
@@ -311,7 +336,7 @@ class Tour:
         card = self._newest("In force")
         assert live is not None
         assert card is not None
-        await self._stage.until(
+        await self._until(
             lambda: any(
                 live["dkim_value"] in self._stage.read(line) for line in self._stage.thread(card)
             ),
@@ -323,7 +348,7 @@ class Tour:
             raise Failed("Cliq was written to before the second approval")
 
     async def _written_as_approved(self) -> None:
-        await self._stage.until(lambda: self._newest("In force"), "the change in force")
+        await self._until(lambda: self._newest("In force"), "the change in force")
         writes = self._writes()
         if [write.method for write in writes] != ["PUT"]:
             raise Failed(f"there were {len(writes)} writes")

@@ -22,7 +22,7 @@ from bot.domain.change import (
     milliseconds,
     people_still_for,
 )
-from bot.domain.mail_config import MailConfig, is_in_place
+from bot.domain.mail_config import MailConfig, drift, is_in_place
 from bot.domain.plan import SetPlan
 from bot.domain.policy import Actor, Facts, Policy, may_propose
 from bot.errors import (
@@ -161,17 +161,24 @@ class Applier:
         else:
             await self._end(request, request.fail(now, why), "tampered")
 
-    async def _is_still_approved(self, request: ChangeRequest) -> bool:
-        """Whether enough people still stand behind it; asked before every write.
+    async def _why_no_longer_approved(self, request: ChangeRequest) -> str | None:
+        """None while enough people still stand behind it; asked before every write.
 
         Raises CouldNotCheck. Without the requester nobody's approval counts.
         """
+        if self._policy.watch_only:
+            return "this deployment only watches now"
         requester = await self._facts(request.requester)
         if requester is None or not may_propose(requester, self._policy).is_allowed:
-            return False
+            return "the requester may no longer ask for changes"
         voters = [await self._facts(decision.voter) for decision in request.approvals]
         known = [facts for facts in voters if facts is not None]
-        return len(people_still_for(request, known, self._policy)) >= self._quorum(request)
+        counting = people_still_for(request, known, self._policy)
+        if len(counting) >= self._quorum(request):
+            return None
+        if len(request.approvals) >= self._quorum(request):
+            return "an approver is no longer eligible"
+        return "more approvals are asked for now than it had"
 
     async def _facts(self, actor: Actor) -> Facts | None:
         """A person's standing now; None if Slack knows of no such person any more."""
@@ -187,8 +194,9 @@ class Applier:
     async def _begin(self, request: ChangeRequest) -> None:
         """The read right before the first write decides: done already, moved, or send."""
         try:
-            if not await self._is_still_approved(request):
-                cancelled = request.cancel_ineligible(self._clock.now())
+            why = await self._why_no_longer_approved(request)
+            if why is not None:
+                cancelled = request.cancel_ineligible(self._clock.now(), why)
                 return await self._end(request, cancelled, "ineligible")
             live = await self._api.read(Purpose.APPLY)
         except (*UNREADABLE, CouldNotCheck) as error:
@@ -197,7 +205,7 @@ class Applier:
             failed = request.fail(self._clock.now(), str(error))
             return await self._end(request, failed, "failed")
         now = self._clock.now()
-        if not request.plan.would_change(live):
+        if not request.plan.would_change(live) and not drift(request.plan.approved(live), live):
             return await self._end(request, request.apply(now, live, "none"), "applied")
         if not request.plan.writes or not is_in_place(request.plan.base, live):
             return await self._end(request, request.go_stale(now, live), "stale")
@@ -287,9 +295,8 @@ class Applier:
             return f"Cliq did not apply the change, though it was sent {len(sends)} times"
         if request.apply_by is None or self._clock.now() >= request.apply_by:
             return "Cliq did not apply the change, and the time for applying it has run out"
-        if not await self._is_still_approved(request):
-            return "Cliq did not apply the change, and an approver is no longer eligible"
-        return None
+        why = await self._why_no_longer_approved(request)
+        return None if why is None else f"Cliq did not apply the change, and {why}"
 
     async def _still_unknown(
         self, request: ChangeRequest, age: timedelta, error: Exception

@@ -166,7 +166,7 @@ class Changes:
     async def baseline(self) -> Baseline | None:
         """What was approved last, or None if nothing ever was."""
         last = await self._store.last_applied(self.org)
-        return None if last is None else Baseline(last.observed)
+        return None if last is None else Baseline(last.approved_config)
 
     async def _propose(self, facts: Facts, wish: Wish, live: MailConfig | None) -> ChangeRequest:
         plan = await self._plan(wish, live)

@@ -23,7 +23,7 @@ class Overview:
 
     @property
     def is_drifted(self) -> bool:
-        return self.approved is not None and bool(drift(self.approved.observed, self.live))
+        return self.approved is not None and bool(drift(self.approved.approved_config, self.live))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Look:
             raise Refusal("Cliq's system sender is in use, so there is no record to publish.")
         approved = await self._store.last_applied(self.org)
         zone = await self._resolver.zone_of(live.dkim_host)
-        is_approved = approved is not None and not drift(approved.observed, live)
+        is_approved = approved is not None and not drift(approved.approved_config, live)
         return Publishing(Record(live.dkim_host, live.dkim_value, zone), is_approved)
 
     async def pending(self, actor: Actor) -> ChangeRequest | None:

@@ -56,7 +56,7 @@ class Findings:
 
     @property
     def baseline(self) -> Baseline | None:
-        return None if self.approved is None else Baseline(self.approved.observed)
+        return None if self.approved is None else Baseline(self.approved.approved_config)
 
     @property
     def is_drifted(self) -> bool:
@@ -269,7 +269,7 @@ class Watch:
                 facts |= {"publication": found.publication, "at": milliseconds(found.at)}
                 key = f"status:{self.org}:{field}:{milliseconds(found.at)}"
                 await tx.tell(Message(key, "status", facts))
-                await tx.record(AuditEntry(self.org, found.at, "zoho", "status", None, facts))
+                await tx.record(AuditEntry(self.org, found.at, "cliq", "status", None, facts))
 
     async def _record_failure(self, error: Exception) -> None:
         earlier = await self._store.watch(self.org)

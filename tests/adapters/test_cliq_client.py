@@ -110,7 +110,7 @@ def clock() -> AdjustableClock:
 
 @pytest.fixture
 async def http(far_end: FarEnd) -> AsyncIterator[httpx.AsyncClient]:
-    async with new_http_client(httpx.MockTransport(far_end)) as client:
+    async with new_http_client(transport=httpx.MockTransport(far_end)) as client:
         yield client
 
 
@@ -338,7 +338,7 @@ class TestRepetition:
             await asyncio.Event().wait()
             raise AssertionError
 
-        async with new_http_client(httpx.MockTransport(silence)) as silent:
+        async with new_http_client(transport=httpx.MockTransport(silence)) as silent:
             cliq = make_client(silent, auth, clock, [], total_seconds=0.01)
 
             with pytest.raises(Ambiguous, match="not known whether the call took effect"):

@@ -556,3 +556,20 @@ async def test_a_process_that_stands_still_does_not_hold_the_others(postgres: Po
         limit = await connection.execute(text("SHOW idle_in_transaction_session_timeout"))
         assert limit.scalar_one() == "5s"
     await store.close()
+
+
+async def test_the_only_process_need_not_wait_for_what_a_dead_one_had_claimed(
+    store: SqlStore, office: Office
+):
+    claimed = (await office.approved()).claim(office.clock.now() + timedelta(minutes=1))
+    await move(store, await store.open_request(ORG), claimed)  # type: ignore[arg-type]
+    now = office.clock.now()
+    due = await store.due_cards(now)
+    async with store.begin() as tx:
+        assert await tx.claim_card(due[0][0], now, now + timedelta(minutes=1))
+    assert await store.due_cards(now) == []
+
+    await store.release()
+
+    assert len(await store.due_cards(now)) == 1
+    assert (await office.now(claimed)).is_orphaned(now)

@@ -95,7 +95,7 @@ MOVES: dict[str, Move] = {
     "apply": lambda r: r.apply(SOON, BASE, "written"),
     "go_stale": lambda r: r.go_stale(SOON, BASE),
     "fail": lambda r: r.fail(SOON, "refused"),
-    "cancel_ineligible": lambda r: r.cancel_ineligible(SOON),
+    "cancel_ineligible": lambda r: r.cancel_ineligible(SOON, "an approver is no longer eligible"),
     "conflict": lambda r: r.conflict(SOON, "neither", BASE),
 }
 ALLOWED = {

@@ -71,6 +71,10 @@ DOTS = "at most 64 characters, no dot at either end and no two in a row."
         ("scott@ac_me.example", "`ac_me.example` is no domain name."),
         ("scott@" + "a" * 64 + ".example", f"`{'a' * 64}.example` is no domain name."),
         (
+            "x" * 60 + "@" + ".".join(["a" * 60] * 3) + ".acme.example",
+            "The address has 256 characters; 254 is the most.",
+        ),
+        (
             "scott\u202e@acme.example",
             "The address contains an invisible character (U+202E); retype it without.",
         ),
@@ -402,8 +406,15 @@ def test_stored_values_come_back_as_they_were():
     assert Wanted.from_dict(target.as_dict()) == target
 
 
-def test_a_form_asks_only_for_what_differs_from_what_it_showed():
-    sent_back = Patch.of(name="IT", email_id="Scott@acme.example", cname_status="verified", dkim_key_size=1024)  # fmt: skip
+def test_a_form_sends_name_and_address_back_unasked():
+    sent_back = Patch.of(name="IT", email_id="Scott@acme.example")
 
     assert sent_back.beyond(BASE) == Patch(name="IT")
     assert sent_back.beyond(None) == sent_back
+
+
+def test_a_key_size_or_status_that_was_chosen_in_a_form_is_kept():
+    """With another domain both start anew, so what is live is no reason to drop them."""
+    chosen = Patch.of(email_id="it@other.example", cname_status="verified", dkim_key_size=1024)
+
+    assert chosen.beyond(BASE) == chosen

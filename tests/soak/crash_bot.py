@@ -36,10 +36,11 @@ class Death:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def obey(self) -> None:
-        """Take orders from standard input until it is closed."""
+        """Take orders from standard input, and end with whoever gave them."""
         while order := os.read(0, 64).decode():
             self.passed, self.at = 0, int(order.split()[-1])
             os.write(1, b"armed\n")
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def watch_commits(death: Death) -> None:

@@ -1,5 +1,6 @@
 """Every far end of the bot in one process: `python -m tests.soak.far_ends` prints dotenv lines.
 
+They end with whoever started them, when standard input is closed.
 Zoho has a clock of its own, so that its limits can pass while the bot and its people go by real time.
 """
 
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sys
 
 from bot.sandbox import cliq, dns_control, slack
 from bot.sandbox.clock import AdjustableClock
@@ -22,7 +24,7 @@ async def serve() -> None:
     workspace = await slack.start()
     for line in (*dns.dotenv(), *zoho.dotenv(), *workspace.dotenv(), ""):
         print(line, flush=True)
-    await asyncio.Event().wait()
+    await asyncio.to_thread(sys.stdin.buffer.read)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,10 @@ STEP = timedelta(minutes=5)
 STEPS_MAX = 60
 STILL_SECONDS = 0.2
 """How long nothing must go over the wires before time is moved on."""
-STILL_SECONDS_MAX = 60
+PAUSE_SECONDS_MAX = 2.0
+"""Longer than the client pauses before it repeats a read."""
+SILENCE_WITHIN = 60
+AT_WORK = ("Approved", "Being applied", "Sent, checking")
 LOOK_EVERY = 0.02
 LOCK = timedelta(minutes=10)
 SCOTT = {"email_id": "scott@acme.example", "name": "Scott Fisher", "cname_status": "verified"}
@@ -208,12 +211,22 @@ class Play:
             await self._stillness()
 
     async def _stillness(self) -> None:
-        """Wait until nothing has gone over the wires for a moment, and every call is answered."""
+        """Wait until the bot has done for now what it can do without time passing.
+
+        Nothing goes over the wires and every call is answered; while the card says that it is at
+        work, it may only be pausing before it repeats a call.
+        """
+        await self._silence(STILL_SECONDS)
+        card = self._card()
+        if card is not None and _headline(card).startswith(AT_WORK):
+            await self._silence(PAUSE_SECONDS_MAX)
+
+    async def _silence(self, seconds: float) -> None:
         log = self._stage.wire_log
         began = since = time.monotonic()
         seen = log.revision
-        while time.monotonic() - since < STILL_SECONDS:
-            assert time.monotonic() - began < STILL_SECONDS_MAX, "it never comes to rest"
+        while time.monotonic() - since < seconds:
+            assert time.monotonic() - began < SILENCE_WITHIN, "it never comes to rest"
             await asyncio.sleep(LOOK_EVERY)
             is_busy = any(each.outcome is None for each in log.changed_since(0))
             if is_busy or log.revision != seen:
@@ -234,7 +247,7 @@ class Play:
         card = self._card()
         assert card is not None
         lines = [self._stage.read(line) for line in self._stage.thread(card)]
-        return any(self._word() in line for line in lines)
+        return any(self._word().lower() in line.lower() for line in lines)
 
     def _witness(self) -> None:
         if self._requests_when_in_force is None and self._word() == "In force":

@@ -19,6 +19,7 @@ import structlog
 
 from bot import __version__
 from bot.adapters.cliq.answers import Answer, check, read_config
+from bot.adapters.cliq.data_centers import is_loopback
 from bot.adapters.cliq.oauth import ZohoAuth
 from bot.adapters.cliq.throttle import Budget
 from bot.domain.mail_config import MailConfig
@@ -53,14 +54,20 @@ NEVER_CONNECTED = (
 TOO_LATE = "The time in which the change could be sent had passed; it will be tried anew."
 
 
-def new_http_client(transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
-    """The one HTTP client of a process, for Cliq and accounts alike; close it with `aclose()`."""
+def new_http_client(
+    base_url: str | None = None, *, transport: httpx.AsyncBaseTransport | None = None
+) -> httpx.AsyncClient:
+    """The one HTTP client of a process, for Cliq and accounts alike; close it with `aclose()`.
+
+    It goes through the machine's proxy, if it has one; not where `base_url` is on this machine.
+    """
     # Zoho's cookies would carry one organisation's session into calls for another.
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
     return httpx.AsyncClient(
         transport=transport,
         cookies=no_cookies,
         follow_redirects=False,
+        trust_env=base_url is None or not is_loopback(httpx.URL(base_url).host),
         headers={"User-Agent": f"mailcfg/{__version__}"},
         timeout=httpx.Timeout(TOTAL_SECONDS, connect=CONNECT_SECONDS),
     )

@@ -71,14 +71,14 @@ def _checked(variable: str, text: str) -> str:
         raise SettingsError([f"{variable} is no URL; try https://cliq.zoho.com."]) from error
     if url.userinfo or url.query or url.fragment or not HOST.fullmatch(url.raw_host):
         raise SettingsError([f"{variable} must be a plain URL such as https://cliq.zoho.com."])
-    if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.host)):
+    if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.host)):
         raise SettingsError(
             [f"{variable} must start with https:// (http:// is for this machine only)."]
         )
     return str(url).rstrip("/")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

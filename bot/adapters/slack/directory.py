@@ -21,12 +21,16 @@ SLACKBOT = "USLACKBOT"
 class SlackDirectory:
     """`ports.Directory` over `users.info`.
 
-    A flag that is absent from a successful answer counts as false; a failed look-up refuses.
+    A flag that is absent from a successful answer counts as false; a failed look-up refuses, and so
+    does one that takes longer than `within_seconds`.
     """
 
-    def __init__(self, workspace: Workspace, clock: Clock) -> None:
+    def __init__(
+        self, workspace: Workspace, clock: Clock, *, within_seconds: float = LOOK_UP_SECONDS
+    ) -> None:
         self._workspace = workspace
         self._clock = clock
+        self._within_seconds = within_seconds
 
     async def look_up(self, actor: Actor) -> Facts:
         """Raises NotAllowed for somebody whom Slack does not know, else CouldNotCheck."""
@@ -34,7 +38,7 @@ class SlackDirectory:
         if us is None:
             raise CouldNotCheck(_COULD_NOT)
         try:
-            async with asyncio.timeout(LOOK_UP_SECONDS):
+            async with asyncio.timeout(self._within_seconds):
                 person = await self._workspace.user(actor.user)
         except SlackFault as fault:
             if fault.error in UNKNOWN:

@@ -93,8 +93,8 @@ class Listeners:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
 
-    async def on_command(self, ack: Ack, body: Body, respond: Respond) -> None:
-        actor = actor_of(body)
+    async def on_command(self, ack: Ack, body: Body) -> None:
+        actor, respond = actor_of(body), self._responder(body)
         try:
             command = parse(body.get("text") or "")
         except InputError as error:
@@ -104,7 +104,7 @@ class Listeners:
             await ack(**_private(await self._in_time(self._withdraw(actor))))
         elif isinstance(command, SetForm):
             await ack()
-            self._start(self._open_set_form(actor, body["trigger_id"]))
+            self._answer(respond, self._open_set_form(actor, body["trigger_id"]))
         else:
             await self._acknowledge(ack, command)
             self._answer(respond, self._carry_out(actor, command))
@@ -143,7 +143,8 @@ class Listeners:
         request = await self._changes.withdraw(actor, request_id)
         return answers.sentence(f"Request #{request.number} is withdrawn; nothing was changed.")
 
-    async def on_action(self, ack: Ack, body: Body, respond: Respond) -> None:
+    async def on_action(self, ack: Ack, body: Body) -> None:
+        respond = self._responder(body)
         action = body["actions"][0]
         kind, value, actor = action["action_id"], action.get("value") or "", actor_of(body)
         match kind:
@@ -214,11 +215,11 @@ class Listeners:
         opened = (await self._open_view(trigger_id, forms.loading(title)))["view"]
         try:
             live, sealed = await self._changes.sealed_base(actor)
-            view = forms.set_form(live, sealed)
+            view = forms.set_form(live, sealed).to_dict()
         except Exception as error:
-            view = forms.closing(title, self._report(error))
+            view = forms.closing(title, self._report(error)).to_dict()
         await self._workspace.call(
-            "views.update", view_id=opened["id"], hash=opened["hash"], view=view.to_dict()
+            "views.update", view_id=opened["id"], hash=opened["hash"], view=view
         )
 
     async def on_submission(self, ack: Ack, body: Body) -> None:
@@ -260,7 +261,7 @@ class Listeners:
             await ack(response_action="errors", errors={"reason": _TOO_SLOW})
         except Exception as error:
             field = error.field if isinstance(error, BadValue) else "reason"
-            await ack(response_action="errors", errors={field: self._report(error)[:2000]})
+            await ack(response_action="errors", errors={field: forms.beside(self._report(error))})
         else:
             if view is None:
                 await ack(response_action="clear")
@@ -273,7 +274,7 @@ class Listeners:
         try:
             reason = clean_reason(typed.get("reason"))
         except BadValue as error:
-            await ack(response_action="errors", errors={"reason": str(error)})
+            await ack(response_action="errors", errors={"reason": forms.beside(str(error))})
             return
         await ack(response_action="clear")
         channel = str(json.loads(metadata)["channel"])
@@ -306,9 +307,8 @@ class Listeners:
             except Exception as error:
                 rendered, kind = await self._excuse(error), "ephemeral"
             if rendered is not None:
-                sent = await respond(**_private(rendered) | {"response_type": kind})
-                if getattr(sent, "status_code", 200) != 200:
-                    log.warning("answer not delivered", status=sent.status_code)
+                beside = {"response_type": kind, "replace_original": False}
+                await respond(**_private(rendered) | beside)
 
         self._start(answer())
 
@@ -340,6 +340,14 @@ class Listeners:
         log.error("could not be done", ref=reference, exc_info=_unless_expected(error))
         return f"{_words(error)} (ref `{reference}`)"
 
+    def _responder(self, body: Body) -> Respond:
+        """How to answer this interaction privately, without the bot being a member there."""
+
+        async def respond(**content: Any) -> None:
+            await self._workspace.respond(str(body["response_url"]), **content)
+
+        return respond
+
     def _start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -349,7 +357,9 @@ class Listeners:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, MailcfgError):
+        if isinstance(error, SlackFault):
+            log.warning("answer not delivered", method=error.method, error=error.error)
+        elif error is not None and not isinstance(error, MailcfgError):
             log.error("task failed", exc_info=error)
 
 
@@ -368,14 +378,13 @@ def _unless_expected(error: BaseException) -> BaseException | None:
 
 
 def _private(content: Rendered | None) -> dict[str, Any]:
-    """An answer that only its addressee sees and that leaves the card alone."""
+    """An answer that only its addressee sees."""
     if content is None:
         return {}
     return {
         "text": content.text,
         "blocks": list(content.blocks),
         "response_type": "ephemeral",
-        "replace_original": False,
         "unfurl_links": False,
         "unfurl_media": False,
     }

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from bot.domain.command import SUBCOMMANDS
+from bot.domain.command import USAGE_HINT
 from bot.errors import InputError
 
 SCOPES = {
@@ -34,7 +34,6 @@ def for_http(base_url: str) -> str:
 
 def _manifest(url: str | None) -> str:
     """The text; `url` is where Slack posts to, None for Socket Mode."""
-    hint = " | ".join(row.name for row in SUBCOMMANDS)
     request_url = "" if url is None else f"\n      url: {url}"
     interactivity_url = "" if url is None else f"\n    request_url: {url}"
     scopes = "\n".join(f"      - {name}  # {reason}" for name, reason in SCOPES.items())
@@ -63,7 +62,7 @@ features:
   slash_commands:
     - command: /mailcfg{request_url}
       description: Look at, change and watch the e-mail sender
-      usage_hint: {hint}
+      usage_hint: {USAGE_HINT}
       should_escape: false
 oauth_config:
   scopes:

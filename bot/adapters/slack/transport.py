@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -11,9 +13,14 @@ import aiohttp
 from aiohttp import web
 from pydantic import SecretStr
 from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
-from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.adapter.socket_mode.async_internals import (
+    run_async_bolt_app,
+    send_async_response,
+)
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
+from slack_sdk.socket_mode.request import SocketModeRequest
 
 from bot.adapters.slack.workspace import SILENT, Workspace, call, web_client
 
@@ -22,6 +29,9 @@ BOLT = logging.getLogger("bot.adapters.slack.bolt")
 BOLT.setLevel(logging.ERROR)
 
 BODY_MAX = 1 << 20
+PING_SECONDS = 10.0
+CONNECT_SECONDS = 8.0
+"""For one attempt; shorter than PING_SECONDS, so that the SDK makes no second one in it."""
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _SIGNATURE = re.compile(r"v0=[0-9a-f]{64}")
 
@@ -56,6 +66,24 @@ def bolt_app(
     )
 
 
+class PersistentSocket(SocketModeClient):
+    """The SDK's client, which asks for a fresh address after each failed attempt.
+
+    An address carries a ticket for one connection; the SDK would try a spent one for ever.
+    """
+
+    async def connect(self) -> None:
+        while not self.closed:
+            try:
+                # After a failure the SDK pauses for a ping interval; that is where we take over.
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await super().connect()  # type: ignore[no-untyped-call]
+            except TimeoutError:
+                self.wss_uri = None
+            else:
+                return
+
+
 class SocketMode:
     """A Socket Mode connection that reconnects by itself.
 
@@ -66,22 +94,33 @@ class SocketMode:
         self, app: AsyncApp, app_token: SecretStr, base_url: str, session: aiohttp.ClientSession
     ) -> None:
         self._web_client = web_client(app_token, base_url, session)
-        self._handler = AsyncSocketModeHandler(
-            app, app_token.get_secret_value(), logger=SILENT, web_client=self._web_client
+        self._app = app
+        self._client = PersistentSocket(
+            app_token.get_secret_value(),
+            logger=SILENT,
+            web_client=self._web_client,
+            ping_interval=PING_SECONDS,
         )
+        self._client.proxy = self._web_client.proxy  # None for this machine itself
+        self._client.socket_mode_request_listeners.append(self._handle)  # type: ignore[arg-type]
 
     async def connect(self) -> None:
         """Raises SlackFault."""
         # The SDK's client would ask for the address itself, and repeat even a refused token for ever.
         answer = await call(self._web_client, "apps.connections.open")
-        self._handler.client.wss_uri = answer["url"]
-        await self._handler.client.connect()  # type: ignore[no-untyped-call]
+        self._client.wss_uri = answer["url"]
+        await self._client.connect()
+
+    async def _handle(self, client: SocketModeClient, request: SocketModeRequest) -> None:
+        began = time.time()
+        answer = await run_async_bolt_app(self._app, request)
+        await send_async_response(client, request, answer, began)
 
     async def is_connected(self) -> bool:
-        return bool(await self._handler.client.is_connected())
+        return bool(await self._client.is_connected())
 
     async def close(self) -> None:
-        await self._handler.client.close()  # type: ignore[no-untyped-call]
+        await self._client.close()  # type: ignore[no-untyped-call]
 
 
 def http_endpoint(

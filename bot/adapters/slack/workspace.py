@@ -6,13 +6,15 @@ lost answer is decided by whoever owns the message.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from pydantic import SecretStr
-from slack_sdk.errors import SlackApiError
+from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.errors import MailcfgError
@@ -33,6 +35,12 @@ TOKEN_TROUBLE = frozenset(
     }
 )
 """What Slack says of a token that will not work by trying again."""
+
+
+HOOKS = "hooks.slack.com"
+"""Where Slack takes answers to interactions (docs.slack.dev/interactivity/handling-user-interaction)."""
+CALL_SECONDS = 10.0
+_RESPOND_TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +68,30 @@ class SlackFault(MailcfgError):
 
 
 def web_client(token: SecretStr, base_url: str, session: aiohttp.ClientSession) -> AsyncWebClient:
-    return AsyncWebClient(
+    """A client that goes through the machine's proxy, if it has one; not to this machine itself."""
+    client = AsyncWebClient(
         token=token.get_secret_value(),
         base_url=base_url if base_url.endswith("/") else f"{base_url}/",
         session=session,
-        timeout=10,
         retry_handlers=[],
         logger=SILENT,
     )
+    if is_loopback(base_url):
+        client.proxy = None
+    return client
+
+
+def is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host in {"localhost", "::1"} or host.startswith("127.")
 
 
 class Workspace:
     """Calls of Slack's Web API with the bot token. All raise SlackFault."""
 
-    def __init__(self, client: AsyncWebClient) -> None:
+    def __init__(self, client: AsyncWebClient, session: aiohttp.ClientSession) -> None:
         self.client = client
+        self._session = session
         self.identity: Identity | None = None
 
     async def introduce(self) -> Identity:
@@ -90,6 +107,28 @@ class Workspace:
 
     async def call(self, method: str, **arguments: Any) -> Any:
         return await call(self.client, method, json=arguments)
+
+    async def respond(self, response_url: str, **content: Any) -> None:
+        """Answer an interaction at the address that came with it, and nowhere else.
+
+        It is used once, at once, and kept nowhere: whoever has it can write in our name. Raises
+        SlackFault, also for an address that is not Slack's.
+        """
+        if not self._is_slacks(response_url):
+            raise SlackFault("response_url", "not an address of Slack")
+        try:
+            async with self._session.post(
+                response_url, json=content, proxy=self.client.proxy, timeout=_RESPOND_TIMEOUT
+            ) as answer:
+                if answer.status != 200:
+                    raise SlackFault("response_url", f"HTTP {answer.status}")
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise SlackFault("response_url", type(error).__name__) from error
+
+    def _is_slacks(self, url: str) -> bool:
+        given, ours = urlsplit(url), urlsplit(self.client.base_url)
+        same_place = (given.scheme, given.netloc) == (ours.scheme, ours.netloc)
+        return same_place or (given.scheme == "https" and given.hostname == HOOKS)
 
     async def permalink(self, channel: str, ts: str) -> str | None:
         """A link to a message, or None if Slack gives none."""
@@ -110,18 +149,24 @@ class Workspace:
 async def call(client: AsyncWebClient, method: str, **how: Any) -> Any:
     """One call; its answer as Slack gave it. Raises SlackFault."""
     try:
-        answer = await client.api_call(method, **how)
+        async with asyncio.timeout(CALL_SECONDS):  # the SDK's own is void with a shared session
+            answer = await client.api_call(method, **how)
     except SlackApiError as error:
         raise _fault(method, error) from error
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
         raise SlackFault(method, type(error).__name__) from error
+    except (SlackClientError, AttributeError, TypeError, ValueError) as error:
+        # What a proxy answers in Slack's place can be JSON of any shape, or only said to be.
+        raise SlackFault(method, "an answer that is not Slack's") from error
     return answer.data
 
 
 def _fault(method: str, error: SlackApiError) -> SlackFault:
     response = error.response
-    headers = {str(k).lower(): v for k, v in (response.headers or {}).items()}
+    headers = {str(k).lower(): v for k, v in (getattr(response, "headers", None) or {}).items()}
     after = headers.get("retry-after")
-    data = response.data if isinstance(response.data, dict) else {}
-    word = str(data.get("error") or f"HTTP {response.status_code}")
+    told = getattr(response, "data", None)
+    data = told if isinstance(told, dict) else {}
+    status = getattr(response, "status_code", None) or getattr(response, "status", "error")
+    word = str(data.get("error") or f"HTTP {status}")
     return SlackFault(method, word, int(after) if after and str(after).isdigit() else None)

@@ -103,7 +103,7 @@ REQUESTS: dict[str, ChangeRequest] = {
     "unknown": claimed().become_uncertain(LATER, LATER, "Zoho Cliq did not answer in time."),
     "rejected": rejected(),
     "withdrawn": voted().withdraw(LATER),
-    "no longer eligible": claimed().cancel_ineligible(LATER),
+    "no longer eligible": claimed().cancel_ineligible(LATER, "an approver is no longer eligible"),
     "expired while pending": pending().expire(LATER),
     "expired while approved": approved().expire(LATER),
     "stale": claimed().go_stale(LATER, replace(LIVE, name="Accounts Payable")),

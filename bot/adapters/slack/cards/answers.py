@@ -6,7 +6,7 @@ from slack_sdk.models.blocks import Block
 
 from bot.adapters.slack.cards import parts
 from bot.adapters.slack.cards.parts import Deployment, Rendered, code, escape, user, when
-from bot.adapters.slack.cards.request import STATE_WORDS
+from bot.adapters.slack.cards.request import state_word
 from bot.domain.change import ChangeRequest
 from bot.domain.command import SUBCOMMANDS
 from bot.domain.mail_config import VERIFIED, MailConfig, key_summary
@@ -146,7 +146,12 @@ def record(publishing: Publishing, *, shared_by: str | None = None) -> Rendered:
 
 
 def proposed(request: ChangeRequest, link: str | None) -> Rendered:
-    where = f"<{link}|#{request.number}>" if link else f"#{request.number}"
+    if link is None:
+        return sentence(
+            f"Request #{request.number} to {request.plan.title} is recorded, but its card is not "
+            "posted yet. It will be, once Slack lets mailcfg post to the approval channel."
+        )
+    where = f"<{link}|#{request.number}>"
     needs = "1 approval" if request.quorum == 1 else f"{request.quorum} approvals"
     return sentence(
         f"Request {where} to {request.plan.title} is posted. It needs {needs} from "
@@ -158,7 +163,7 @@ def pending(request: ChangeRequest | None, link: str | None) -> Rendered:
     if request is None:
         return sentence("No request is open.")
     where = f"<{link}|#{request.number}>" if link else f"#{request.number}"
-    word = STATE_WORDS[request.state]
+    word = state_word(request)
     return sentence(
         f"Request {where} to {request.plan.title}, asked by {user(request.requester.user)}: "
         f"{word[0].lower()}{word[1:]}, {len(request.approvals)} of {request.quorum} approvals, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from slack_sdk.models.blocks import (
@@ -20,6 +21,7 @@ from bot.adapters.slack.cards.parts import code
 from bot.domain.mail_config import CNAME_STATUSES, KEY_SIZES, NAME_MAX, REASON_MAX, MailConfig
 
 INPUT_MAX = 3000
+ERROR_MAX = 2000
 KEEP = "keep"
 """The choice that leaves a field as it is."""
 
@@ -43,7 +45,8 @@ def set_form(live: MailConfig | None, sealed_base: str) -> View:
             "dkim_key_size",
             "DKIM key size",
             [(KEEP, _keep_key(live)), *[(str(size), f"{size} bits") for size in KEY_SIZES]],
-            hint="Another size makes a new key, and a new record to publish.",
+            hint="Another size or domain makes a new key and a new record. For another domain choose "
+            "2048: left as it is, Zoho takes 1024 bits.",
         ),
         _select(
             "cname_status",
@@ -110,6 +113,11 @@ def restore_note(channel: str, address: str) -> View:
         "Ask",
         channel=channel,
     )
+
+
+def beside(sentence: str) -> str:
+    """A sentence as it stands beside a field, where Slack shows plain text: no code, but quotes."""
+    return re.sub(r"`([^`]*)`", r"“\1”", sentence)[:ERROR_MAX]
 
 
 def values(view: dict[str, Any]) -> dict[str, str]:

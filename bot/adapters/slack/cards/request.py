@@ -32,9 +32,17 @@ STATE_WORDS = {
 REPEATABLE = frozenset({State.REJECTED, State.CANCELLED, State.EXPIRED, State.STALE, State.FAILED})
 
 
+def state_word(request: ChangeRequest) -> str:
+    """ "Withdrawn" is said of the requester's own doing only."""
+    is_own = request.end_reason.startswith("withdrawn")
+    if request.state is State.CANCELLED and not is_own:
+        return "Cancelled"
+    return STATE_WORDS[request.state]
+
+
 def title(request: ChangeRequest) -> str:
     """ "Waiting for approval: change sender address"."""
-    word = STATE_WORDS[request.state]
+    word = state_word(request)
     if request.state is State.APPLYING and request.sent:
         word = "Sent, checking"
     return f"{word}: {request.plan.title}"
@@ -81,15 +89,17 @@ def _note(change: FieldChange, request: ChangeRequest) -> str:
             f"_{user(request.requester.user)} states that the CNAME is in place; mailcfg cannot "
             "check it._"
         )
-    return "_The CNAME status starts anew because the domain changes._"
+    why = "the domain changes" if request.plan.base else "the sender is new"
+    return f"_The CNAME status starts as not verified because {why}._"
 
 
 def _unchanged(request: ChangeRequest, changes: tuple[FieldChange, ...]) -> str:
     if not isinstance(request.plan, SetPlan) or request.plan.base is None:
         return ""
     touched = {change.label for change in changes}
-    same = [n for n in ("Address", "Display name", "CNAME status") if n not in touched]
-    return f"_Unchanged: {', '.join(name.lower() for name in same)}_" if same else ""
+    named = {"Address": "address", "Display name": "display name", "CNAME status": "CNAME status"}
+    same = [word for label, word in named.items() if label not in touched]
+    return f"_Unchanged: {', '.join(same)}_" if same else ""
 
 
 def _consequences(request: ChangeRequest) -> list[Block]:
@@ -107,45 +117,43 @@ def _warn_idn(request: ChangeRequest) -> list[str]:
 
 
 def status(request: ChangeRequest) -> str:
+    """Who voted, and where the request stands."""
+    return "\n".join([*map(_vote, request.decisions), standing(request)])
+
+
+def standing(request: ChangeRequest) -> str:
     """Where the request stands, as the card says it."""
+    why = _sentence(request.end_reason)
     match request.state:
         case State.PENDING:
             given, needed = len(request.approvals), request.quorum
-            lines = [
-                f"*{given} of {needed} approvals* · {_why_so_many(request)}",
-                *_votes(request),
-                f"Waiting until {when(request.expires_at)}",
-            ]
-            return "\n".join(lines)
-        case State.APPROVED:
-            wait = (
-                f"Waits until {when(request.not_before)}: {escape(request.waits_for)}"
-                if request.waits_for
-                else "It will be applied now."
+            return (
+                f"*{given} of {needed} approvals* · {_why_so_many(request)}\n"
+                f"Waiting until {when(request.expires_at)}"
             )
-            return "\n".join([*_votes(request), wait])
+        case State.APPROVED:
+            if not request.waits_for:
+                return "It will be applied now."
+            return f"Waits until {when(request.not_before)}: {escape(request.waits_for)}"
         case State.APPLYING:
-            return "\n".join([*_votes(request), _applying(request)])
+            return _applying(request)
         case State.UNCERTAIN:
-            why = f"\n{escape(request.waits_for)}" if request.waits_for else ""
             return (
                 "Not known yet whether the write took effect; next look "
-                f"{when(request.not_before)}.{why}"
+                f"{when(request.not_before)}.\n{escape(request.waits_for)}"
             )
         case State.APPLIED:
-            return "\n".join([*_votes(request), _in_force(request)])
+            return _in_force(request)
         case State.REJECTED:
-            return "\n".join(_votes(request))
-        case State.CANCELLED:
-            return f"{_sentence(request.end_reason)} Nothing was changed."
-        case State.EXPIRED:
-            return f"{_sentence(request.end_reason)} Nothing was changed."
+            return "Nothing was changed."
+        case State.CANCELLED | State.EXPIRED:
+            return f"{why} Nothing was changed."
         case State.STALE:
-            return f"{_sentence(request.end_reason)} Nothing was written."
+            return f"{why} Nothing was written."
         case State.FAILED:
-            return f"{_sentence(request.end_reason)} The configuration is unchanged."
+            return f"{why} The configuration is unchanged."
         case State.CONFLICT:
-            return f"{_sentence(request.end_reason)} Please look in the Cliq admin panel."
+            return f"{why} Please look in the Cliq admin panel."
 
 
 def _applying(request: ChangeRequest) -> str:
@@ -172,10 +180,6 @@ def _why_so_many(request: ChangeRequest) -> str:
     return because or "this deployment asks for that many"
 
 
-def _votes(request: ChangeRequest) -> list[str]:
-    return [_vote(decision) for decision in request.decisions]
-
-
 def _vote(decision: Decision) -> str:
     done = "Approved" if decision.kind is VoteKind.APPROVE else "Rejected"
     return f"{done} by {user(decision.voter.user)} {when(decision.at)}"
@@ -183,7 +187,9 @@ def _vote(decision: Decision) -> str:
 
 def _why_rejected(request: ChangeRequest) -> list[Block]:
     rejection = request.rejection
-    return [parts.quote(rejection.reason)] if rejection and rejection.reason else []
+    if rejection is None:
+        return []
+    return [parts.section("*Reason for rejecting*"), parts.quote(rejection.reason)]
 
 
 def _observed(request: ChangeRequest) -> list[Block]:
@@ -273,7 +279,7 @@ def _verb(request: ChangeRequest) -> str:
         case State.REJECTED:
             return "is rejected; nothing was changed"
         case State.CANCELLED:
-            return f"is withdrawn: {why}; nothing was changed"
+            return f"has ended: {why}; nothing was changed"
         case State.EXPIRED:
             return f"has expired: {why}; nothing was changed"
         case State.STALE:
@@ -318,14 +324,15 @@ def _line(text: str) -> tuple[str, list[Block]]:
 
 def result_line(request: ChangeRequest) -> Rendered:
     """The end of a request, told once in its thread, with the record to publish where one is due."""
-    text = f"#{request.number} {title(request)}. {status(request).splitlines()[-1]}"
+    text = f"#{request.number} {title(request)}. {standing(request)}"
     blocks: list[Block] = [parts.section(text)]
     record = new_record(request)
     if record is not None:
         blocks.append(
             parts.section(
                 "*Publish this record now:* until DNS has it, receivers cannot check the DKIM "
-                "signature of this mail. `/mailcfg dns` shows it again."
+                f"signature of mail from {code(request.observed.domain if request.observed else '')}. "
+                "`/mailcfg dns` shows it again."
             )
         )
         blocks += parts.record_blocks(record)
@@ -349,10 +356,10 @@ def details(request: ChangeRequest, deployment: Deployment) -> View:
     """Everything about a request, nothing shortened; for whoever may `show`."""
     blocks: list[Block] = [
         parts.section(f"*{title(request)}*\n{status(request)}"),
+        *_why_rejected(request),
         *[block for change in request.plan.diff() for block in parts.whole_diff(change)],
         parts.section("*Reason for asking*"),
         parts.quote(request.reason),
-        *_whole_votes(request),
         *_key_before(request.plan.base),
         parts.context(
             f"Asked by {user(request.requester.user)} {when(request.created_at)}",
@@ -367,17 +374,6 @@ def details(request: ChangeRequest, deployment: Deployment) -> View:
         close=PlainTextObject(text="Close"),
         blocks=[block.to_dict() for block in blocks],
     )
-
-
-def _whole_votes(request: ChangeRequest) -> list[Block]:
-    return [
-        block
-        for decision in request.decisions
-        for block in (
-            parts.section(_vote(decision)),
-            *([parts.quote(decision.reason)] if decision.reason else []),
-        )
-    ]
 
 
 def _key_before(base: MailConfig | None) -> list[Block]:

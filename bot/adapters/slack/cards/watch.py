@@ -228,15 +228,18 @@ def thread_line(message: Message) -> Rendered:
 
 
 def notice(message: Message) -> Rendered:
-    """Zoho moved a status by itself."""
+    """A status moved: that of DKIM by Zoho's own check, that of the CNAME by somebody's word."""
     facts = message.facts
     label = {"dkim_status": "DKIM status", "cname_status": "CNAME status"}[facts["field"]]
     before, after = _status(facts["before"]), _status(facts["after"])
     words = f"*{label}:* {before} → {after}"
-    said = f"Zoho changed the {words}, {when(stamp(facts['at']))}."
+    at = when(stamp(facts["at"]))
     if facts["field"] == "dkim_status":
-        said += f" {_dns_part(facts)}"
-    plain = f"Zoho changed the {label} from {before} to {after}."
+        said = f"Zoho changed the {words}, {at}. {_dns_part(facts)}"
+        plain = f"Zoho changed the {label} from {before} to {after}."
+    else:
+        said = f"Changed in Cliq, not through mailcfg: {words}, {at}."
+        plain = f"The {label} was changed in Cliq from {before} to {after}."
     return parts.rendered(plain, [parts.section(said)])
 
 

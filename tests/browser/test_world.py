@@ -1,0 +1,100 @@
+"""The drawer: what is broken there reaches the real bot, and what it says reaches the panes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from desk import Desk
+from playwright.sync_api import expect
+
+
+def with_drawer(desk: Desk) -> Desk:
+    desk.right.go("mail-alerts")
+    desk.open_drawer()
+    return desk
+
+
+def test_a_broken_record_is_reported_and_its_repair_too(desk: Desk) -> None:
+    with_drawer(desk)
+    desk.break_things("Break it")
+    desk.break_things("Check now")
+    desk.right.expect_card("DKIM record differs")
+    desk.break_things("Publish the DKIM record")
+    desk.break_things("Check now")
+    desk.right.expect_text("Resolved: the DKIM record is published")
+    desk.right.expect_text("DKIM verified · CNAME verified · DKIM record published")
+
+
+def test_an_edit_in_cliq_is_reported_as_outside_approval(desk: Desk) -> None:
+    with_drawer(desk)
+    desk.drawer.get_by_label("New display name").fill("Mr <b>Evil</b>")
+    desk.break_things("Change display name")
+    expect(desk.drawer.get_by_label("Answer of the API")).to_contain_text('"Mr <b>Evil</b>"')
+    desk.break_things("Check now")
+    desk.right.expect_card("Changed outside approval")
+    desk.right.expect_text("Mr <b>Evil</b>")
+
+    desk.drawer.get_by_label("New display name").fill("Scott Fisher")
+    desk.break_things("Change display name")
+    desk.break_things("Check now")
+    desk.right.expect_text("Resolved: the live configuration is the approved one again")
+
+
+def test_a_call_that_fails_is_seen_on_the_wire_and_made_again(desk: Desk) -> None:
+    with_drawer(desk)
+    desk.drawer.get_by_label("What happens to it").select_option("server_error")
+    desk.drawer.get_by_label("Which call").select_option("GET")
+    desk.break_things("Plan it")
+    expect(desk.drawer.locator(".faults")).to_have_text("Planned: the next GET meets status")
+    desk.left.type("show")
+    desk.left.expect_private("DKIM status")
+    expect(desk.drawer.locator(".faults li")).to_have_count(0)
+    expect(desk.drawer.locator(".wire .bad").first).to_have_text("500")
+
+
+def test_a_lock_is_shown_until_it_is_lifted(desk: Desk) -> None:
+    with_drawer(desk)
+    desk.drawer.get_by_label("What happens to it").select_option("lock")
+    desk.break_things("Plan it")
+    expect(desk.drawer.locator(".faults")).to_contain_text("Locked until")
+    desk.break_things("Lift the lock, forget the faults")
+    expect(desk.drawer.locator(".faults li")).to_have_count(0)
+
+
+def test_the_zone_can_be_edited_by_hand(desk: Desk) -> None:
+    with_drawer(desk)
+    desk.drawer.get_by_label("Name of the new record").fill("www.acme.example")
+    desk.drawer.get_by_label("Value of the new record").fill("hello")
+    desk.break_things("Add")
+    value = desk.drawer.get_by_label("Value of TXT www.acme.example")
+    expect(value).to_have_value("hello")
+    value.fill("good bye")
+    value.press("Enter")
+    expect(desk.drawer.get_by_label("Value of TXT www.acme.example")).to_have_value("good bye")
+    desk.break_things("Remove TXT www.acme.example")
+    expect(desk.drawer.get_by_label("Value of TXT www.acme.example")).to_have_count(0)
+
+
+def test_a_record_elsewhere_is_refused_with_a_sentence(desk: Desk) -> None:
+    with_drawer(desk)
+    desk.drawer.get_by_label("Name of the new record").fill("www.other.example")
+    desk.drawer.get_by_label("Value of the new record").fill("hello")
+    desk.break_things("Add")
+    expect(desk.drawer.get_by_role("status").nth(1)).to_contain_text("is not in the zone")
+
+
+def test_the_wire_shows_every_hop_and_no_secret(desk: Desk) -> None:
+    with_drawer(desk)
+    desk.left.type("show")
+    desk.left.expect_private("DKIM status")
+    wire = desk.drawer.locator(".wire")
+    expect(wire).to_contain_text("alice: /mailcfg show")
+    expect(wire).to_contain_text("GET /api/v2/mailconfigurations/global")
+    assert not [word for word in ("xoxb-", "xapp-", "Bearer", "1000.") if word in wire.inner_text()]
+
+
+def test_a_day_can_pass(open_desk: Any) -> None:
+    desk = open_desk()
+    before = desk.page.locator("#clock").inner_text()
+    desk.page.get_by_role("button", name="+1 day").first.click()
+    expect(desk.page.locator("#clock")).not_to_have_text(before)
