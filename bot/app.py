@@ -434,6 +434,7 @@ def timing_of(settings: Settings) -> Timing:
         quiet=settings.quiet,
         margin=settings.margin,
         lease=settings.lease,
+        retry=settings.retry,
         give_up=settings.give_up,
     )
 

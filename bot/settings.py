@@ -198,6 +198,11 @@ class Settings(BaseSettings):
         "How long one process may work on a change or a message before another one takes it over.",
         timedelta(seconds=60),
     )
+    retry: Span = knob(
+        "MAILCFG_RETRY",
+        "How long a change waits, at least, after a call that failed.",
+        timedelta(seconds=30),
+    )
     give_up: Span = knob(
         "MAILCFG_UNCERTAIN_FOR",
         "How long a write's outcome may stay unknown before a person must look.",

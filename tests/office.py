@@ -56,6 +56,7 @@ class Office:
     """The services of one organisation, and a few short ways to work with them."""
 
     store: SqlStore
+    org: str = ORG
     policy: Policy = POLICY
     seal: Seal = SEAL
     clock: FakeClock = field(default_factory=FakeClock)
@@ -65,12 +66,12 @@ class Office:
 
     def __post_init__(self) -> None:
         serial = count(1)
-        self._ids = lambda: f"id-{next(serial):04d}"
+        self._ids = lambda: f"{self.org}-{next(serial):04d}"
         self.start()
 
     def start(self) -> None:
         """Put the bot together; again, as after a restart, with what the policy then says."""
-        far: dict[str, Any] = {"org": ORG, "store": self.store, "api": self.cliq}
+        far: dict[str, Any] = {"org": self.org, "store": self.store, "api": self.cliq}
         people: dict[str, Any] = {"policy": self.policy, "directory": self.directory}
         sealed: dict[str, Any] = {"clock": self.clock, "seal": self.seal}
         self.changes = Changes(
@@ -122,7 +123,7 @@ class Office:
         return current
 
     async def incident(self, kind: Kind) -> Incident | None:
-        return await self.store.open_incident(ORG, kind)
+        return await self.store.open_incident(self.org, kind)
 
     async def messages(self) -> list[str]:
         """The kinds of the one-time messages that wait to be sent, in order."""

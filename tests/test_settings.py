@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from bot import settings
+from bot.app import timing_of
 from bot.errors import SettingsError
+from bot.services.apply import Timing
 
 GOOD = {
     "SLACK_BOT_TOKEN": "xoxb-1",
@@ -164,6 +166,10 @@ def test_an_impossible_value_is_named_with_its_cure(variable: str, value: str, s
 )
 def test_a_duration_is_a_number_with_its_unit(text: str, span: timedelta):
     assert settings.from_values(GOOD | {"MAILCFG_LEASE": "3d", "MAILCFG_QUIET": text}).quiet == span
+
+
+def test_how_long_a_change_waits_for_what_is_said_once():
+    assert timing_of(settings.from_values(GOOD)) == Timing()
 
 
 def test_without_a_way_for_slack_to_reach_the_bot_it_does_not_start():

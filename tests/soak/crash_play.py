@@ -16,12 +16,13 @@ from typing import Any
 from bot.sandbox.world import ADMIN_CHANNEL, ALICE, BOB, CAROL
 from tests.soak.processes import Bot, FarEnds, start_python
 
-CALL_TIMEOUT, QUIET, MARGIN, LEASE = 0.5, 1.5, 0.5, 3.0
+CALL_TIMEOUT, QUIET, MARGIN, LEASE = 1.0, 1.5, 0.5, 4.0
 QUICK = {
-    "MAILCFG_CALL_TIMEOUT": "500ms",
+    "MAILCFG_CALL_TIMEOUT": "1s",
     "MAILCFG_QUIET": "1500ms",
     "MAILCFG_MARGIN": "500ms",
-    "MAILCFG_LEASE": "3s",
+    "MAILCFG_LEASE": "4s",
+    "MAILCFG_RETRY": "500ms",
     "MAILCFG_LISTEN": "127.0.0.1:0",
     "MAILCFG_SECRET_KEY": "a key of thirty-two bytes or more",
     "MAILCFG_ORG": "acme",

@@ -14,6 +14,10 @@ import pytest
 COUNTS = {
     "kills": ("kills for each database; 0 sweeps every crash point", {"ci": 13, "full": 0}),
     "pairs": ("pairs of an outside call and a fault; 0 is all of them", {"ci": 40, "full": 0}),
+    "runs": ("random plays of the model", {"ci": 150, "full": 5000}),
+    "steps": ("steps of each play of the model", {"ci": 40, "full": 40}),
+    "rounds": ("rounds of six changes with several replicas", {"ci": 2, "full": 20}),
+    "zombies": ("replicas that are stopped and wake up too late", {"ci": 3, "full": 20}),
     "moves": ("times that the base moves at each point before a write", {"ci": 1, "full": 5}),
 }
 

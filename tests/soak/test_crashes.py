@@ -34,6 +34,8 @@ LIKELY_POINTS = 75
 BEYOND = 3
 """A sweep ends once so many kills in a row came too late; how many points there are varies a little."""
 WORKERS = 4
+VIOLATIONS_MAX = 3
+"""A company in which a promise was broken is left; after so many there is nothing more to learn."""
 
 
 @dataclass
@@ -156,7 +158,7 @@ def _again(dice: random.Random) -> int:
 
 
 async def lived(founder: Founder, series: Series, tally: Tally) -> None:
-    while not series.is_done and not tally.violations:
+    while not series.is_done and len(tally.violations) < VIOLATIONS_MAX:
         async with founder.company() as company:
             try:
                 await _live_here(company, series, tally)
@@ -194,7 +196,8 @@ async def test_whenever_the_bot_dies_a_change_happens_once_or_honestly_not_at_al
 
     for kind, tally in tallies.items():
         soak.report(f"crashes on {kind}", str(tally))
-    assert [line for tally in tallies.values() for line in tally.violations] == []
+    broken = [line for tally in tallies.values() for line in tally.violations]
+    assert not broken, "\n\n".join(broken)
 
 
 def _all_series(soak: Soak) -> list[tuple[str, Series]]:

@@ -1,0 +1,230 @@
+"""An upgrade finds requests in every state and leaves each where it can go on; so does going back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from alembic import command
+from sqlalchemy import Connection, MetaData, Table
+
+from bot.adapters.store import rows
+from bot.adapters.store.migrate import _config, _open, check_is_current, migrate
+from bot.adapters.store.sql import SqlStore, open_engine
+from bot.domain.change import EPOCH, Attempt, ChangeRequest, Decision, State, VoteKind
+from bot.domain.mail_config import Patch
+from bot.domain.plan import plan_set
+from bot.domain.policy import Facts
+from bot.ports import Card, Message
+from bot.services.audit import verify
+from tests.conftest import database_url
+from tests.fakes import MORNING, FakeClock, config
+from tests.office import ALICE, BOB, POLICY, RENAME, SEAL, Office
+from tests.postgres import Postgres
+
+FIRST = "0001"
+BASE = config()
+TARGET = config(name="Acme Support")
+SOON = MORNING + timedelta(minutes=1)
+LATER = MORNING + timedelta(minutes=2)
+OPEN = [State.PENDING, State.APPROVED, State.APPLYING, State.UNCERTAIN]
+
+
+def request(org: str) -> ChangeRequest:
+    bare = ChangeRequest(
+        id=f"id-{org}",
+        org=org,
+        number=1,
+        plan=plan_set(Patch.of(name="Acme Support"), BASE),
+        policy=POLICY,
+        quorum=1,
+        requester=ALICE,
+        requester_evidence=Facts(ALICE).as_dict(),
+        reason="the old name confuses people",
+        created_at=MORNING,
+        expires_at=MORNING + POLICY.approval_deadline,
+    )
+    return replace(bare, digest=bare.compute_digest())
+
+
+def vote(on: ChangeRequest, kind: VoteKind) -> Decision:
+    return Decision(
+        BOB, kind, SOON, "no" * (kind is VoteKind.REJECT), {}, SEAL.sign(on, BOB, kind, SOON)
+    )
+
+
+def in_state(state: State) -> ChangeRequest:
+    """One that came there in the usual way, in an organisation of its own."""
+    pending = request(state.lower())
+    approved = pending.approve(vote(pending, VoteKind.APPROVE), SOON, 1)
+    applying = approved.claim(SOON)
+    ways = {
+        State.PENDING: pending,
+        State.APPROVED: approved,
+        State.APPLYING: applying,
+        State.UNCERTAIN: applying.become_uncertain(SOON, SOON, "no answer"),
+        State.APPLIED: applying.apply(SOON, TARGET, "written"),
+        State.REJECTED: pending.reject(vote(pending, VoteKind.REJECT), SOON),
+        State.CANCELLED: pending.withdraw(SOON),
+        State.EXPIRED: pending.expire(SOON),
+        State.STALE: applying.go_stale(SOON, TARGET),
+        State.FAILED: applying.fail(SOON, "refused", BASE),
+        State.CONFLICT: applying.conflict(SOON, "neither", TARGET),
+    }
+    return ways[state]
+
+
+STATES = {state: in_state(state) for state in State}
+
+
+def upgraded(state: State) -> ChangeRequest:
+    """As it was; whoever was applying it has been stopped, so it may be taken over at once."""
+    before = STATES[state]
+    return replace(before, lease_until=EPOCH) if state is State.APPLYING else before
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def new_database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], str]:
+    """Makes an empty database, and gives its address."""
+    if request.param == "sqlite":
+        return lambda: database_url(tmp_path_factory.mktemp("first") / "mailcfg.db")
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.fresh
+
+
+@pytest.fixture
+def first_version(new_database: Callable[[], str]) -> str:
+    """A database as the first version left it, with a request in each state."""
+    return left_by_the_first_version(new_database())
+
+
+@pytest.fixture(scope="module")
+def upgraded_once(new_database: Callable[[], str]) -> str:
+    """One for all tests that keep to the request of their own state."""
+    url = left_by_the_first_version(new_database())
+    migrate(url)
+    return url
+
+
+def left_by_the_first_version(url: str) -> str:
+    migrate(url, FIRST)
+    fill(url)
+    return url
+
+
+def fill(url: str) -> None:
+    with connected(url) as connection:
+        for state, asked in STATES.items():
+            insert(connection, "request", rows.request_row(asked))
+            for decision in asked.decisions:
+                insert(connection, "decision", rows.decision_row(asked.id, decision))
+            insert(connection, "card", rows.card_row(Card(asked.id, "C1", "1.0", 1), None))
+            message = Message(f"said:{asked.id}", "approved", {"user": "U0BOB"}, asked.id)
+            insert(connection, "outbox", rows.message_row(message, len(state)))
+            if state in {State.UNCERTAIN, State.APPLIED, State.CONFLICT}:
+                insert(connection, "attempt", rows.attempt_row(Attempt(asked.id, 1, "PUT", SOON)))
+
+
+def insert(connection: Connection, table: str, row: dict[str, Any]) -> None:
+    """Into a table as it is, which may lack columns that today's has."""
+    there = Table(table, MetaData(), autoload_with=connection)
+    known = {name: value for name, value in row.items() if name in there.columns}
+    connection.execute(there.insert(), known)
+
+
+def everything(url: str) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of all tables, each with its columns."""
+    with connected(url) as connection:
+        found = MetaData()
+        found.reflect(connection)
+        return {
+            name: [
+                tuple(table.columns.keys()),
+                *sorted(connection.execute(table.select()), key=str),
+            ]
+            for name, table in found.tables.items()
+        }
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Connection]:
+    engine = _open(url)
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
+
+
+def downgrade(url: str) -> None:
+    config = _config()
+    with connected(url) as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, FIRST)
+
+
+@pytest.fixture
+async def store(upgraded_once: str) -> AsyncIterator[SqlStore]:
+    opened = SqlStore(open_engine(upgraded_once))
+    yield opened
+    await opened.close()
+
+
+def test_there_is_one_in_every_state():
+    assert {asked.state for asked in STATES.values()} == set(State)
+
+
+@pytest.mark.parametrize("state", State)
+async def test_an_upgrade_leaves_each_request_as_it_was(store: SqlStore, state: State):
+    assert await store.request(STATES[state].id) == upgraded(state)
+
+
+@pytest.mark.parametrize("state", State)
+async def test_what_is_stored_is_still_what_was_approved(store: SqlStore, state: State):
+    assert (await verify(store, STATES[state].org, SEAL)).problem == ""
+
+
+@pytest.mark.parametrize("state", OPEN)
+async def test_what_was_open_comes_to_its_end(store: SqlStore, state: State):
+    office = Office(store, clock=FakeClock(LATER), org=STATES[state].org)
+    if state is State.PENDING:
+        await office.approve(BOB, STATES[state])
+
+    for _ in range(3):
+        await office.applier.settle()
+        office.clock.advance(seconds=31)
+
+    assert (await office.now(STATES[state])).state is State.APPLIED
+    assert [write.method for write in office.cliq.writes] == ["PUT"]
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - set(OPEN)))
+async def test_what_had_ended_makes_room_for_the_next_request(store: SqlStore, state: State):
+    office = Office(store, clock=FakeClock(LATER), org=STATES[state].org)
+
+    assert (await office.changes.propose(ALICE, RENAME)).number == 2
+
+
+def test_up_and_down_again_leaves_everything_as_it_was(first_version: str):
+    before = everything(first_version)
+
+    migrate(first_version)
+    check_is_current(first_version)
+    downgrade(first_version)
+
+    assert everything(first_version) == before
+
+
+async def test_down_and_up_again_is_an_upgrade_like_the_first(first_version: str):
+    migrate(first_version)
+    downgrade(first_version)
+    migrate(first_version)
+
+    store = SqlStore(open_engine(first_version))
+    for state in State:
+        assert await store.request(STATES[state].id) == upgraded(state)
+    await store.close()
