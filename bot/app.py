@@ -33,6 +33,7 @@ from bot.adapters.slack.cards.parts import Deployment
 from bot.adapters.slack.directory import SlackDirectory
 from bot.adapters.slack.listeners import Listeners
 from bot.adapters.slack.notifier import Notifier
+from bot.adapters.slack.replays import IsFirst, memory, refuse_replays
 from bot.adapters.slack.transport import BODY_MAX, SocketMode, bolt_app, http_endpoint
 from bot.adapters.slack.workspace import SlackFault, Workspace, web_client
 from bot.adapters.store.clock import DatabaseClock
@@ -258,7 +259,11 @@ class Connection:
     """Slack's way to us: Socket Mode where there is an app-level token, else signed HTTP."""
 
     def __init__(
-        self, settings: Settings, workspace: Workspace, session: aiohttp.ClientSession
+        self,
+        settings: Settings,
+        workspace: Workspace,
+        session: aiohttp.ClientSession,
+        is_first: IsFirst,
     ) -> None:
         self._settings = settings
         self._workspace = workspace
@@ -266,6 +271,8 @@ class Connection:
         self._socket: SocketMode | None = None
         secret = settings.slack_signing_secret if self.transport == "http" else None
         self.bolt = bolt_app(workspace, settings.slack_bot_token, secret)
+        if secret is not None:
+            refuse_replays(self.bolt, is_first)
 
     @property
     def transport(self) -> str:
@@ -293,7 +300,9 @@ class Connection:
         return self._socket is not None and await self._socket.is_connected()
 
     def endpoint(self) -> Callable[[web.Request], Awaitable[web.Response]]:
-        return http_endpoint(self.bolt, lambda: self.is_introduced)
+        secret = self._settings.slack_signing_secret
+        assert secret is not None  # the settings see to it: without an app-level token it is needed
+        return http_endpoint(self.bolt, secret, lambda: self.is_introduced)
 
     async def close(self) -> None:
         if self._socket is not None:
@@ -314,7 +323,7 @@ async def build(settings: Settings, clock: Clock | None = None) -> App:
         client = web_client(settings.slack_bot_token, settings.slack_api_url, session)
         workspace = Workspace(client, session)
         parts = _assemble(settings, clock, store, workspace, http)
-        connection = Connection(settings, workspace, session)
+        connection = Connection(settings, workspace, session, memory(store, clock))
         parts.listeners.register(connection.bolt)
         return App(settings, clock, parts, connection, opening.pop_all())
 

@@ -177,6 +177,9 @@ class Transaction(Protocol):
     async def take_slot(self, job: str, slot: datetime) -> bool:
         """Whether this caller is the one that may run `job` for `slot`; true once for each pair."""
 
+    async def remember_signature(self, digest: str, now: datetime) -> bool:
+        """Whether this is new; it is remembered for ten minutes, twice as long as Slack's are valid."""
+
     async def save_card(self, card: Card, *, after: datetime | None = None) -> None:
         """Store where a card stands; `after` puts off the next try."""
 

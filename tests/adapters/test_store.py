@@ -303,6 +303,14 @@ async def test_a_slot_is_taken_once(store: SqlStore):
         assert await tx.take_slot("other", MORNING)
 
 
+async def test_a_signature_is_new_once_in_ten_minutes(store: SqlStore):
+    async with store.begin() as tx:
+        assert await tx.remember_signature("a", MORNING)
+        assert not await tx.remember_signature("a", MORNING + timedelta(minutes=10))
+        assert await tx.remember_signature("b", MORNING)
+        assert await tx.remember_signature("a", MORNING + timedelta(minutes=11))
+
+
 async def test_a_commit_is_told_and_a_rollback_is_not(store: SqlStore):
     commits: list[str] = []
     store.on_commit = lambda: commits.append("commit")

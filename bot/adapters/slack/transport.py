@@ -19,6 +19,7 @@ from slack_bolt.adapter.socket_mode.async_internals import (
 )
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.signature import SignatureVerifier
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 
@@ -124,29 +125,33 @@ class SocketMode:
 
 
 def http_endpoint(
-    app: AsyncApp, is_ready: Callable[[], bool]
+    app: AsyncApp, signing_secret: SecretStr, is_ready: Callable[[], bool]
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
     """Slack's signed requests; what is malformed is refused quietly before Bolt sees it."""
+    verifier = SignatureVerifier(signing_secret.get_secret_value())
 
     async def answer(request: web.Request) -> web.Response:
         if not is_ready():
             return web.Response(status=503, text="mailcfg is not connected to Slack yet")
-        problem = await _problem(request)
-        if problem is not None:
-            return problem
-        return await to_aiohttp_response(await app.async_dispatch(await to_bolt_request(request)))
+        if not await _is_signed(request, verifier):
+            return web.Response(status=401, text="not signed by Slack")
+        try:
+            asked = await to_bolt_request(request)
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+            return web.Response(status=400, text="no request of Slack")
+        return await to_aiohttp_response(await app.async_dispatch(asked))
 
     return answer
 
 
-async def _problem(request: web.Request) -> web.Response | None:
-    """Bolt raises on these instead of refusing them."""
+async def _is_signed(request: web.Request, verifier: SignatureVerifier) -> bool:
+    """Bolt would parse the body of strangers before it looks at the signature, raise on headers
+    that are none, and on bytes that are not UTF-8."""
     timestamp = request.headers.get("X-Slack-Request-Timestamp", "")
     signature = request.headers.get("X-Slack-Signature", "")
     if not _TIMESTAMP.fullmatch(timestamp) or not _SIGNATURE.fullmatch(signature):
-        return web.Response(status=401, text="not signed by Slack")
+        return False
     try:
-        (await request.read()).decode("utf-8")
+        return verifier.is_valid((await request.read()).decode("utf-8"), timestamp, signature)
     except UnicodeDecodeError:
-        return web.Response(status=400, text="the body is not UTF-8")
-    return None
+        return False

@@ -151,6 +151,13 @@ slot = Table(
     Column("slot_utc", BigInteger, primary_key=True),
 )
 
+replay = Table(
+    "replay",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+)
+
 watch = Table(
     "watch",
     metadata,

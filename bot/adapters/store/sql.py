@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
+    delete,
     event,
     func,
     insert,
@@ -42,6 +43,8 @@ from bot.services.audit import GENESIS, canonical_body, chain_hash
 
 PAGE = 500
 """Rows read at once where a table is read whole."""
+REMEMBERED_FOR = timedelta(minutes=10)
+"""How long signatures are kept; a request is refused for its age after five minutes."""
 IDLE_SECONDS = 5
 """How long a transaction may stand still; far longer than any of ours does, and within a lease."""
 
@@ -332,6 +335,15 @@ class SqlTransaction:
     async def take_slot(self, job: str, slot: datetime) -> bool:
         new = self._insert(schema.slot).on_conflict_do_nothing().returning(schema.slot.c.job)
         row = {"job": job, "slot_utc": rows.stamp(slot)}
+        return (await self._connection.execute(new, row)).first() is not None
+
+    async def remember_signature(self, digest: str, now: datetime) -> bool:
+        table = schema.replay
+        await self._connection.execute(
+            delete(table).where(table.c.at < rows.stamp(now - REMEMBERED_FOR))
+        )
+        new = self._insert(table).on_conflict_do_nothing().returning(table.c.digest)
+        row = {"digest": digest, "at": rows.stamp(now)}
         return (await self._connection.execute(new, row)).first() is not None
 
     async def finish_message(self, key: str, now: datetime) -> None:
