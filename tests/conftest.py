@@ -16,7 +16,10 @@ from tests.postgres import Postgres, running_server
 from tests.soak.options import (  # noqa: F401  # pytest reads options from this file only
     pytest_addoption,
     pytest_configure,
+    pytest_configure_node,
+    pytest_sessionfinish,
     pytest_terminal_summary,
+    pytest_testnodedown,
 )
 
 

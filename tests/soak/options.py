@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -55,11 +56,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     share, seed = config.getoption("--share"), config.getoption("--seed")
+    seed = getattr(config, "workerinput", {}).get("seed", seed)
     counts = {}
     for name, (_, by_share) in COUNTS.items():
         given = config.getoption(f"--{name}")
         counts[name] = by_share[share] if given is None else given
     config.stash[SOAK] = Soak(share, random.randrange(10**6) if seed is None else seed, counts)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """One seed for the tests of every worker process."""
+    node.workerinput["seed"] = node.config.stash[SOAK].seed
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker process has ended: what its suites have to say is said with the others'."""
+    node.config.stash[SOAK].figures += getattr(node, "workeroutput", {}).get("figures", [])
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["figures"] = session.config.stash[SOAK].figures
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
