@@ -256,7 +256,7 @@ def emulate_dns(
     port: Port = 8053,
     zone: Annotated[str, typer.Option(help="The zone it serves.")] = "acme.example",
 ) -> None:
-    """A DNS server with one editable zone, over UDP and TCP."""
+    """Two name servers of one editable zone, and a resolver with a cache, over UDP and TCP."""
     from bot.sandbox import dns_control
 
     _run(_serve_emulator(dns_control.start(host, port, zone=zone)))

@@ -28,7 +28,7 @@ from bot.sandbox.wire import (
 
 @dataclass(frozen=True)
 class RunningDns:
-    """A DNS server and its control endpoint, both listening."""
+    """The DNS servers and their control endpoint, all listening."""
 
     emulator: DnsEmulator
     control: Listening
@@ -37,8 +37,7 @@ class RunningDns:
     def dotenv(self) -> list[str]:
         """The settings that point mailcfg at this server."""
         return [
-            f"MAILCFG_DNS_SERVERS={self.emulator.address}",
-            f"MAILCFG_DNS_AUTHORITATIVE={self.emulator.address}",
+            *self.emulator.dotenv(),
             f"DNS_CONTROL_URL={self.control.url}{CONTROL_PREFIX}",
             f"DNS_CONTROL_TOKEN={self.control_token}",
         ]
@@ -56,7 +55,7 @@ async def start(
     control_token: str | None = None,
     zone: str = "acme.example",
 ) -> RunningDns:
-    """Start both servers. Raises PortInUse, or InputError if `zone` is no name."""
+    """Start them all. Raises PortInUse, or InputError if `zone` is no name."""
     emulator = DnsEmulator(zone)
     token = control_token or secrets.token_urlsafe(24)
     await emulator.start(host, port)
@@ -80,6 +79,7 @@ def control_app(emulator: DnsEmulator, token: str) -> web.Application:
             web.delete(f"{CONTROL_PREFIX}/records", control.remove),
             web.put(f"{CONTROL_PREFIX}/zone", control.replace),
             web.put(f"{CONTROL_PREFIX}/fault", control.set_fault),
+            web.delete(f"{CONTROL_PREFIX}/cache", control.forget_cache),
             web.get(f"{CONTROL_PREFIX}/queries", control.queries),
             web.delete(f"{CONTROL_PREFIX}/queries", control.forget_queries),
         ]
@@ -100,7 +100,8 @@ class _Control:
         self._dns = emulator
 
     async def state(self, request: web.Request) -> web.Response:
-        return web.json_response(self._dns.dump() | {"address": self._dns.address})
+        addresses = {name: server.address for name, server in self._dns.servers.items()}
+        return web.json_response(self._dns.dump() | {"addresses": addresses})
 
     async def records(self, request: web.Request) -> web.Response:
         return web.json_response({"records": self._dns.records()})
@@ -127,9 +128,18 @@ class _Control:
         return await self.records(request)
 
     async def set_fault(self, request: web.Request) -> web.Response:
+        """`{"fault": "silent"}` for every server, with `"server"` for that one; null heals."""
         body = await control_body(request)
-        self._dns.fault = _need(body, "fault", lambda value: value is None or _is_text(value))
-        return web.json_response({"fault": self._dns.fault})
+        fault = _need(body, "fault", lambda value: value is None or _is_text(value))
+        if "server" in body:
+            self._dns.break_server(_need(body, "server", _is_text), fault)
+        else:
+            self._dns.break_all(fault)
+        return web.json_response({"faults": self._dns.dump()["faults"]})
+
+    async def forget_cache(self, request: web.Request) -> web.Response:
+        self._dns.forget_cache()
+        return web.json_response({"cache": "empty"})
 
     async def queries(self, request: web.Request) -> web.Response:
         return web.json_response({"queries": [asdict(query) for query in self._dns.queries]})
@@ -146,6 +156,7 @@ _WANTED = {
     "values": "a list of values; each is a text, or the list of a TXT record's strings",
     "records": "a list of records",
     "fault": "a text, or null",
+    "server": "a text, such as ns1",
 }
 
 

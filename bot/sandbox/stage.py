@@ -46,8 +46,7 @@ class Stage:
         lines = [
             *self.slack.dotenv(),
             *self.cliq.dotenv(self.cliq_at.url),
-            f"MAILCFG_DNS_SERVERS={self.dns.address}",
-            f"MAILCFG_DNS_AUTHORITATIVE={self.dns.address}",
+            *self.dns.dotenv(),
         ]
         values = dict(line.split("=", 1) for line in lines)
         return values | {"MAILCFG_ORG": "acme", "MAILCFG_LABEL": "sandbox"}
@@ -113,7 +112,7 @@ async def open_stage(folder: Path | None = None, *, started: timedelta = timedel
     offset = timedelta(seconds=kept["offset_seconds"]) if kept else started
     clock = AdjustableClock(offset)
     wire_log = WireLog(clock)
-    dns = DnsEmulator(wire_log=wire_log)
+    dns = DnsEmulator(clock=clock, wire_log=wire_log)
     cliq = CliqEmulator(clock=clock, lookup_txt=dns.txt, configured=False, wire_log=wire_log)
     workspace = SlackWorkspace(
         clock=clock, control_token=secrets.token_urlsafe(24), wire_log=wire_log

@@ -13,7 +13,7 @@ import pytest
 from bot.adapters.dns import DnsResolver
 from bot.domain.dkim import Publication, TxtAnswer, judge
 from bot.sandbox.clock import AdjustableClock
-from bot.sandbox.dns import DnsEmulator
+from tests.name_server import NameServer
 
 HOST = "1522905413783._domainkey.acme.example"
 TRY_SECONDS = 0.4
@@ -21,16 +21,16 @@ KEY = "k=rsa; p=" + "MIIBIjANBgkqhkiG9w0B" + "A" * 372
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[DnsEmulator]:
-    emulator = DnsEmulator()
+async def server() -> AsyncIterator[NameServer]:
+    emulator = NameServer()
     await emulator.start()
     yield emulator
     await emulator.close()
 
 
 @pytest.fixture
-async def other_server() -> AsyncIterator[DnsEmulator]:
-    emulator = DnsEmulator()
+async def other_server() -> AsyncIterator[NameServer]:
+    emulator = NameServer()
     await emulator.start()
     yield emulator
     await emulator.close()
@@ -42,22 +42,22 @@ def clock() -> AdjustableClock:
 
 
 @pytest.fixture
-def resolver(server: DnsEmulator, clock: AdjustableClock) -> DnsResolver:
+def resolver(server: NameServer, clock: AdjustableClock) -> DnsResolver:
     return DnsResolver([at(server)], [at(server)], clock, try_seconds=TRY_SECONDS)
 
 
-def at(server: DnsEmulator) -> tuple[str, int]:
+def at(server: NameServer) -> tuple[str, int]:
     return server.host, server.port
 
 
-def discovering(server: DnsEmulator, clock: AdjustableClock) -> DnsResolver:
+def discovering(server: NameServer, clock: AdjustableClock) -> DnsResolver:
     return DnsResolver(
         [at(server)], [], clock, discovered_port=server.port, try_seconds=TRY_SECONDS
     )
 
 
 async def test_each_server_is_asked_and_its_split_strings_are_joined(
-    server: DnsEmulator, resolver: DnsResolver
+    server: NameServer, resolver: DnsResolver
 ) -> None:
     server.publish(HOST, KEY)
 
@@ -72,7 +72,7 @@ async def test_each_server_is_asked_and_its_split_strings_are_joined(
 
 
 async def test_several_records_are_all_told_in_a_steady_order(
-    server: DnsEmulator, resolver: DnsResolver
+    server: NameServer, resolver: DnsResolver
 ) -> None:
     server.publish(HOST, "v=spf1 -all")
     server.publish(HOST, KEY, add=True)
@@ -84,7 +84,7 @@ async def test_several_records_are_all_told_in_a_steady_order(
 
 @pytest.mark.parametrize("name", [HOST, "_domainkey.acme.example"])
 async def test_a_missing_record_is_a_definite_answer(
-    server: DnsEmulator, resolver: DnsResolver, name: str
+    server: NameServer, resolver: DnsResolver, name: str
 ) -> None:
     server.publish(f"other.{HOST}", KEY)
 
@@ -98,10 +98,10 @@ async def test_a_missing_record_is_a_definite_answer(
     [("silent", "timed out"), ("servfail", "server failure"), ("refused", "refused")],
 )
 async def test_a_server_at_fault_gives_no_definite_answer(
-    server: DnsEmulator, resolver: DnsResolver, fault: str, problem: str
+    server: NameServer, resolver: DnsResolver, fault: str, problem: str
 ) -> None:
     server.publish(HOST, KEY)
-    server.fault = fault
+    server.break_all(fault)
 
     answers = await resolver.txt(HOST)
 
@@ -110,23 +110,23 @@ async def test_a_server_at_fault_gives_no_definite_answer(
     assert len(server.queries) == 4
 
 
-async def test_one_lost_packet_does_not_matter(server: DnsEmulator, resolver: DnsResolver) -> None:
+async def test_one_lost_packet_does_not_matter(server: NameServer, resolver: DnsResolver) -> None:
     server.publish(HOST, KEY)
-    server.fault = "silent"
+    server.break_all("silent")
 
     looking = asyncio.create_task(resolver.txt(HOST))
     while len(server.queries) < 2:  # noqa: ASYNC110  (the server tells nobody of a question)
         await asyncio.sleep(0)
-    server.fault = None
+    server.break_all(None)
 
     assert judge(KEY, await looking) is Publication.RIGHT
 
 
 async def test_one_silent_server_does_not_hide_the_others(
-    server: DnsEmulator, other_server: DnsEmulator, clock: AdjustableClock
+    server: NameServer, other_server: NameServer, clock: AdjustableClock
 ) -> None:
     server.publish(HOST, KEY)
-    other_server.fault = "silent"
+    other_server.break_all("silent")
 
     resolver = DnsResolver(
         [at(server)], [at(server), at(other_server)], clock, try_seconds=TRY_SECONDS
@@ -138,7 +138,7 @@ async def test_one_silent_server_does_not_hide_the_others(
 
 
 async def test_a_server_that_is_not_there_is_a_time_out(
-    server: DnsEmulator, clock: AdjustableClock
+    server: NameServer, clock: AdjustableClock
 ) -> None:
     gone = at(server)
     await server.close()
@@ -150,7 +150,7 @@ async def test_a_server_that_is_not_there_is_a_time_out(
 
 
 async def test_a_record_too_big_for_udp_comes_over_tcp(
-    server: DnsEmulator, resolver: DnsResolver
+    server: NameServer, resolver: DnsResolver
 ) -> None:
     server.publish(HOST, "x" * 5000)
 
@@ -161,7 +161,7 @@ async def test_a_record_too_big_for_udp_comes_over_tcp(
 
 
 async def test_an_alias_inside_the_zone_is_followed(
-    server: DnsEmulator, resolver: DnsResolver
+    server: NameServer, resolver: DnsResolver
 ) -> None:
     server.publish(HOST, "key.acme.example", type="CNAME")
     server.publish("key.acme.example", KEY)
@@ -172,10 +172,10 @@ async def test_an_alias_inside_the_zone_is_followed(
 
 
 async def test_an_alias_out_of_the_zone_is_followed_through_a_resolver(
-    server: DnsEmulator, clock: AdjustableClock
+    server: NameServer, clock: AdjustableClock
 ) -> None:
     server.publish(HOST, "key.zoho.example", type="CNAME")
-    elsewhere = DnsEmulator("zoho.example")
+    elsewhere = NameServer("zoho.example")
     elsewhere.publish("key.zoho.example", KEY)
     await elsewhere.start()
 
@@ -186,7 +186,7 @@ async def test_an_alias_out_of_the_zone_is_followed_through_a_resolver(
 
 
 async def test_an_alias_to_nothing_is_definitely_missing(
-    server: DnsEmulator, resolver: DnsResolver
+    server: NameServer, resolver: DnsResolver
 ) -> None:
     server.publish(HOST, "gone.acme.example", type="CNAME")
 
@@ -196,7 +196,7 @@ async def test_an_alias_to_nothing_is_definitely_missing(
 
 
 async def test_aliases_in_a_circle_are_no_definite_answer(
-    server: DnsEmulator, resolver: DnsResolver
+    server: NameServer, resolver: DnsResolver
 ) -> None:
     server.publish("a.acme.example", "b.acme.example", type="CNAME")
     server.publish("b.acme.example", "a.acme.example", type="CNAME")
@@ -209,7 +209,7 @@ async def test_aliases_in_a_circle_are_no_definite_answer(
     }
 
 
-async def test_a_referral_is_no_definite_answer(server: DnsEmulator, resolver: DnsResolver) -> None:
+async def test_a_referral_is_no_definite_answer(server: NameServer, resolver: DnsResolver) -> None:
     server.publish("sub.acme.example", "ns.elsewhere.example", type="NS")
 
     answers = await resolver.txt("s.sub.acme.example")
@@ -219,7 +219,7 @@ async def test_a_referral_is_no_definite_answer(server: DnsEmulator, resolver: D
 
 
 async def test_bytes_that_are_no_utf8_and_backslashes_come_through(
-    server: DnsEmulator, resolver: DnsResolver
+    server: NameServer, resolver: DnsResolver
 ) -> None:
     server.publish(HOST, "caf\udce9 \\; \\")
 
@@ -280,7 +280,7 @@ async def test_no_zone_is_known_outside_of_what_the_resolver_knows(resolver: Dns
 
 
 async def test_the_zones_own_servers_are_found_and_called_by_name(
-    server: DnsEmulator, clock: AdjustableClock
+    server: NameServer, clock: AdjustableClock
 ) -> None:
     server.publish(HOST, KEY)
 
@@ -294,7 +294,7 @@ async def test_the_zones_own_servers_are_found_and_called_by_name(
 
 
 async def test_found_servers_are_remembered_for_an_hour(
-    server: DnsEmulator, clock: AdjustableClock
+    server: NameServer, clock: AdjustableClock
 ) -> None:
     resolver = discovering(server, clock)
     await resolver.txt(HOST)
@@ -310,7 +310,7 @@ async def test_found_servers_are_remembered_for_an_hour(
 
 
 async def test_the_last_found_servers_are_kept_while_no_resolver_answers(
-    server: DnsEmulator, other_server: DnsEmulator, clock: AdjustableClock
+    server: NameServer, other_server: NameServer, clock: AdjustableClock
 ) -> None:
     server.publish(HOST, KEY)
     resolver = DnsResolver(
@@ -318,7 +318,7 @@ async def test_the_last_found_servers_are_kept_while_no_resolver_answers(
     )
     await resolver.txt(HOST)
     clock.advance(timedelta(hours=2))
-    other_server.fault = "refused"
+    other_server.break_all("refused")
 
     answers = await resolver.txt(HOST)
 

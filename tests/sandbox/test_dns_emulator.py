@@ -6,10 +6,12 @@ import asyncio
 import random
 import struct
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import dns.asyncquery
 import dns.flags
 import dns.message
+import dns.name
 import dns.rcode
 import dns.rdatatype
 import httpx
@@ -18,15 +20,22 @@ from dns.message import Message
 from dns.rcode import Rcode
 
 from bot.errors import InputError, PortInUse
-from bot.sandbox.dns import DnsEmulator
+from bot.sandbox.clock import AdjustableClock as Clock
 from bot.sandbox.dns_control import RunningDns, start
+from bot.sandbox.dns_server import DnsServer
+from tests.name_server import NameServer
 
 KEY = "k=rsa; p=" + "A" * 392
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[DnsEmulator]:
-    emulator = DnsEmulator()
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def server(clock: Clock) -> AsyncIterator[NameServer]:
+    emulator = NameServer(clock=clock)
     await emulator.start()
     yield emulator
     await emulator.close()
@@ -47,7 +56,9 @@ async def control(running: RunningDns) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def ask(server: DnsEmulator, name: str, rdtype: str = "TXT", **kwargs: object) -> Message:
+async def ask(
+    server: NameServer | DnsServer, name: str, rdtype: str = "TXT", **kwargs: object
+) -> Message:
     query = dns.message.make_query(name, rdtype, **{"use_edns": 0, "payload": 1232} | kwargs)
     return await dns.asyncquery.udp(query, server.host, timeout=2, port=server.port)
 
@@ -56,7 +67,7 @@ def texts(response: Message) -> list[bytes]:
     return [b"".join(rdata.strings) for rrset in response.answer for rdata in rrset]
 
 
-async def test_a_new_zone_has_spf_dmarc_and_name_servers(server: DnsEmulator) -> None:
+async def test_a_new_zone_has_spf_dmarc_and_name_servers(server: NameServer) -> None:
     spf = await ask(server, "acme.example")
     dmarc = await ask(server, "_dmarc.acme.example")
     names = await ask(server, "acme.example", "NS")
@@ -67,23 +78,24 @@ async def test_a_new_zone_has_spf_dmarc_and_name_servers(server: DnsEmulator) ->
     assert {a[0].address for a in names.additional} == {"127.0.0.1"}
 
 
-async def test_answers_are_authoritative(server: DnsEmulator) -> None:
+async def test_answers_are_authoritative(server: NameServer) -> None:
     response = await ask(server, "ACME.example", flags=0)
 
     assert response.flags & dns.flags.AA
     assert not response.flags & dns.flags.RA
 
 
-async def test_a_client_that_wants_recursion_gets_the_same_data_with_ra(
-    server: DnsEmulator,
+async def test_a_resolver_gives_the_same_data_and_does_not_claim_to_own_it(
+    server: NameServer,
 ) -> None:
-    response = await ask(server, "acme.example", flags=dns.flags.RD)
+    response = await ask(server.resolver, "acme.example", flags=dns.flags.RD)
 
     assert response.flags & dns.flags.RA
+    assert not response.flags & dns.flags.AA
     assert texts(response) == [b"v=spf1 include:zohomail.example -all"]
 
 
-async def test_a_long_text_is_one_record_of_255_byte_strings(server: DnsEmulator) -> None:
+async def test_a_long_text_is_one_record_of_255_byte_strings(server: NameServer) -> None:
     server.publish("s._domainkey.acme.example", KEY)
 
     record = (await ask(server, "s._domainkey.acme.example")).answer[0][0]
@@ -92,7 +104,7 @@ async def test_a_long_text_is_one_record_of_255_byte_strings(server: DnsEmulator
     assert server.txt("S._DomainKey.acme.example.") == [KEY]
 
 
-async def test_strings_given_as_a_list_stay_as_they_are(server: DnsEmulator) -> None:
+async def test_strings_given_as_a_list_stay_as_they_are(server: NameServer) -> None:
     server.publish("s.acme.example", ["k=rsa;", " p=AA", ""])
 
     record = (await ask(server, "s.acme.example")).answer[0][0]
@@ -102,7 +114,7 @@ async def test_strings_given_as_a_list_stay_as_they_are(server: DnsEmulator) -> 
 
 
 async def test_publishing_replaces_and_adding_puts_a_second_record_beside(
-    server: DnsEmulator,
+    server: NameServer,
 ) -> None:
     server.publish("s.acme.example", "old")
     server.publish("s.acme.example", "new", ttl=60)
@@ -114,7 +126,7 @@ async def test_publishing_replaces_and_adding_puts_a_second_record_beside(
     assert response.answer[0].ttl == 60
 
 
-async def test_an_unknown_name_is_nxdomain_with_the_soa_to_cache_it_by(server: DnsEmulator) -> None:
+async def test_an_unknown_name_is_nxdomain_with_the_soa_to_cache_it_by(server: NameServer) -> None:
     response = await ask(server, "nothing.acme.example")
 
     assert response.rcode() == Rcode.NXDOMAIN
@@ -123,7 +135,7 @@ async def test_an_unknown_name_is_nxdomain_with_the_soa_to_cache_it_by(server: D
     assert response.flags & dns.flags.AA
 
 
-async def test_a_name_with_other_records_only_is_no_data(server: DnsEmulator) -> None:
+async def test_a_name_with_other_records_only_is_no_data(server: NameServer) -> None:
     response = await ask(server, "ns1.acme.example")
 
     assert response.rcode() == Rcode.NOERROR
@@ -131,7 +143,7 @@ async def test_a_name_with_other_records_only_is_no_data(server: DnsEmulator) ->
     assert response.authority[0].rdtype == dns.rdatatype.SOA
 
 
-async def test_a_name_that_only_has_names_under_it_is_no_data(server: DnsEmulator) -> None:
+async def test_a_name_that_only_has_names_under_it_is_no_data(server: NameServer) -> None:
     server.publish("s._domainkey.mail.acme.example", KEY)
 
     response = await ask(server, "_domainkey.mail.acme.example")
@@ -140,7 +152,7 @@ async def test_a_name_that_only_has_names_under_it_is_no_data(server: DnsEmulato
     assert response.answer == []
 
 
-async def test_an_alias_is_followed_inside_the_zone(server: DnsEmulator) -> None:
+async def test_an_alias_is_followed_inside_the_zone(server: NameServer) -> None:
     server.publish("s.acme.example", "alias.acme.example", type="CNAME")
     server.publish("alias.acme.example", "found")
 
@@ -150,7 +162,7 @@ async def test_an_alias_is_followed_inside_the_zone(server: DnsEmulator) -> None
     assert server.txt("s.acme.example") == ["found"]
 
 
-async def test_an_alias_out_of_the_zone_is_the_whole_answer(server: DnsEmulator) -> None:
+async def test_an_alias_out_of_the_zone_is_the_whole_answer(server: NameServer) -> None:
     server.publish("s.acme.example", "key.zoho.example", type="CNAME")
 
     response = await ask(server, "s.acme.example")
@@ -160,7 +172,7 @@ async def test_an_alias_out_of_the_zone_is_the_whole_answer(server: DnsEmulator)
     assert response.authority == []
 
 
-async def test_an_alias_to_nothing_is_nxdomain(server: DnsEmulator) -> None:
+async def test_an_alias_to_nothing_is_nxdomain(server: NameServer) -> None:
     server.publish("s.acme.example", "gone.acme.example", type="CNAME")
 
     response = await ask(server, "s.acme.example")
@@ -169,7 +181,7 @@ async def test_an_alias_to_nothing_is_nxdomain(server: DnsEmulator) -> None:
     assert [rrset.rdtype.name for rrset in response.answer] == ["CNAME"]
 
 
-async def test_aliases_in_a_circle_come_to_an_end(server: DnsEmulator) -> None:
+async def test_aliases_in_a_circle_come_to_an_end(server: NameServer) -> None:
     server.publish("a.acme.example", "b.acme.example", type="CNAME")
     server.publish("b.acme.example", "a.acme.example", type="CNAME")
 
@@ -178,7 +190,7 @@ async def test_aliases_in_a_circle_come_to_an_end(server: DnsEmulator) -> None:
     assert {rrset.rdtype.name for rrset in response.answer} == {"CNAME"}
 
 
-async def test_a_wildcard_answers_for_names_that_do_not_exist(server: DnsEmulator) -> None:
+async def test_a_wildcard_answers_for_names_that_do_not_exist(server: NameServer) -> None:
     server.publish("*.acme.example", "any")
 
     response = await ask(server, "x.y.acme.example")
@@ -187,7 +199,7 @@ async def test_a_wildcard_answers_for_names_that_do_not_exist(server: DnsEmulato
     assert response.answer[0].name.to_text() == "x.y.acme.example."
 
 
-async def test_a_wildcard_does_not_reach_below_an_existing_name(server: DnsEmulator) -> None:
+async def test_a_wildcard_does_not_reach_below_an_existing_name(server: NameServer) -> None:
     server.publish("*.acme.example", "any")
     server.publish("s._domainkey.acme.example", KEY)
 
@@ -199,7 +211,7 @@ async def test_a_wildcard_does_not_reach_below_an_existing_name(server: DnsEmula
     assert itself.answer == []
 
 
-async def test_a_name_below_a_delegation_is_referred(server: DnsEmulator) -> None:
+async def test_a_name_below_a_delegation_is_referred(server: NameServer) -> None:
     server.publish("sub.acme.example", "ns1.acme.example", type="NS")
 
     response = await ask(server, "s.sub.acme.example")
@@ -211,14 +223,14 @@ async def test_a_name_below_a_delegation_is_referred(server: DnsEmulator) -> Non
 
 
 @pytest.mark.parametrize("name", ["example", "other.example", "notacme.example"])
-async def test_names_outside_the_zone_are_refused(server: DnsEmulator, name: str) -> None:
+async def test_names_outside_the_zone_are_refused(server: NameServer, name: str) -> None:
     response = await ask(server, name)
 
     assert response.rcode() == Rcode.REFUSED
     assert not response.flags & dns.flags.AA
 
 
-async def test_too_much_for_udp_is_cut_and_whole_over_tcp(server: DnsEmulator) -> None:
+async def test_too_much_for_udp_is_cut_and_whole_over_tcp(server: NameServer) -> None:
     server.publish("big.acme.example", "x" * 3000)
     query = dns.message.make_query("big.acme.example", "TXT", use_edns=0, payload=4096)
 
@@ -231,7 +243,7 @@ async def test_too_much_for_udp_is_cut_and_whole_over_tcp(server: DnsEmulator) -
     assert cut.payload == 1232
 
 
-async def test_without_edns_512_bytes_is_the_most_over_udp(server: DnsEmulator) -> None:
+async def test_without_edns_512_bytes_is_the_most_over_udp(server: NameServer) -> None:
     server.publish("key.acme.example", "x" * 600)
 
     plain = await ask(server, "key.acme.example", use_edns=None, payload=None)
@@ -241,7 +253,7 @@ async def test_without_edns_512_bytes_is_the_most_over_udp(server: DnsEmulator) 
     assert not extended.flags & dns.flags.TC
 
 
-async def test_a_client_that_takes_less_is_given_less(server: DnsEmulator) -> None:
+async def test_a_client_that_takes_less_is_given_less(server: NameServer) -> None:
     server.publish("key.acme.example", "x" * 800)
 
     response = await ask(server, "key.acme.example", payload=700)
@@ -249,7 +261,7 @@ async def test_a_client_that_takes_less_is_given_less(server: DnsEmulator) -> No
     assert response.flags & dns.flags.TC
 
 
-async def test_one_tcp_connection_takes_many_questions(server: DnsEmulator) -> None:
+async def test_one_tcp_connection_takes_many_questions(server: NameServer) -> None:
     reader, writer = await asyncio.open_connection(server.host, server.port)
     wire = dns.message.make_query("acme.example", "TXT").to_wire(prepend_length=True)
     writer.write(wire + wire)
@@ -261,12 +273,12 @@ async def test_one_tcp_connection_takes_many_questions(server: DnsEmulator) -> N
     assert texts(dns.message.from_wire(first)) == texts(dns.message.from_wire(second))
 
 
-async def test_a_silent_server_answers_nobody_until_it_is_well_again(server: DnsEmulator) -> None:
-    server.fault = "silent"
+async def test_a_silent_server_answers_nobody_until_it_is_well_again(server: NameServer) -> None:
+    server.break_all("silent")
     query = dns.message.make_query("acme.example", "TXT").to_wire()
 
     unanswered = [server.respond(query, "udp"), server.respond(query, "tcp")]
-    server.fault = None
+    server.break_all(None)
 
     assert unanswered == [None, None]
     assert texts(await ask(server, "acme.example"))
@@ -276,8 +288,8 @@ async def test_a_silent_server_answers_nobody_until_it_is_well_again(server: Dns
 @pytest.mark.parametrize(
     ("fault", "rcode"), [("servfail", Rcode.SERVFAIL), ("refused", Rcode.REFUSED)]
 )
-async def test_a_failing_server_says_so(server: DnsEmulator, fault: str, rcode: Rcode) -> None:
-    server.fault = fault
+async def test_a_failing_server_says_so(server: NameServer, fault: str, rcode: Rcode) -> None:
+    server.break_all(fault)
 
     response = await ask(server, "acme.example")
 
@@ -285,12 +297,79 @@ async def test_a_failing_server_says_so(server: DnsEmulator, fault: str, rcode: 
     assert response.answer == []
 
 
-async def test_every_question_is_on_record(server: DnsEmulator) -> None:
+async def test_an_old_server_goes_on_with_the_zone_as_it_was(server: NameServer) -> None:
+    ns1, ns2 = server.authorities
+    server.publish("s.acme.example", "before")
+    server.break_server("ns2", "old")
+    server.publish("s.acme.example", "after")
+
+    assert texts(await ask(ns1, "s.acme.example")) == [b"after"]
+    assert texts(await ask(ns2, "s.acme.example")) == [b"before"]
+    server.break_server("ns2", None)
+    assert texts(await ask(ns2, "s.acme.example")) == [b"after"]
+
+
+async def test_a_resolver_keeps_an_answer_for_its_ttl(server: NameServer, clock: Clock) -> None:
+    server.publish("s.acme.example", "before", ttl=300)
+    await ask(server.resolver, "s.acme.example")
+    server.publish("s.acme.example", "after", ttl=300)
+
+    clock.advance(timedelta(seconds=100))
+    kept = await ask(server.resolver, "s.acme.example")
+    clock.advance(timedelta(seconds=200))
+    fresh = await ask(server.resolver, "s.acme.example")
+
+    assert (texts(kept), kept.answer[0].ttl) == ([b"before"], 200)
+    assert (texts(fresh), fresh.answer[0].ttl) == ([b"after"], 300)
+
+
+async def test_a_resolver_keeps_that_there_was_nothing(server: NameServer, clock: Clock) -> None:
+    missing = await ask(server.resolver, "s.acme.example")
+    server.publish("s.acme.example", "x")
+
+    kept = await ask(server.resolver, "s.acme.example")
+    clock.advance(timedelta(seconds=300))
+
+    assert (missing.rcode(), kept.rcode()) == (Rcode.NXDOMAIN, Rcode.NXDOMAIN)
+    assert texts(await ask(server.resolver, "s.acme.example")) == [b"x"]
+
+
+async def test_a_resolver_asks_the_next_server_if_one_is_broken(server: NameServer) -> None:
+    server.break_server("ns1", "silent")
+    answered = await ask(server.resolver, "acme.example")
+    server.break_server("ns2", "refused")
+    failed = await ask(server.resolver, "_dmarc.acme.example")
+
+    assert texts(answered) == [b"v=spf1 include:zohomail.example -all"]
+    assert failed.rcode() == Rcode.SERVFAIL
+
+
+async def test_signatures_that_do_not_validate_fail_unless_nobody_checks(
+    server: NameServer,
+) -> None:
+    server.break_server("resolver", "dnssec")
+
+    checked = await ask(server.resolver, "acme.example", flags=dns.flags.RD)
+    unchecked = await ask(server.resolver, "acme.example", flags=dns.flags.RD | dns.flags.CD)
+
+    assert checked.rcode() == Rcode.SERVFAIL
+    assert texts(unchecked) == [b"v=spf1 include:zohomail.example -all"]
+
+
+async def test_beyond_the_zone_a_resolver_finds_nothing(server: NameServer) -> None:
+    response = await ask(server.resolver, "key.zoho.example")
+
+    assert response.rcode() == Rcode.NXDOMAIN
+    assert response.authority[0].name == dns.name.root
+
+
+async def test_every_question_is_on_record(server: NameServer) -> None:
     await ask(server, "nothing.acme.example", flags=0)
 
     (query,) = server.queries
 
-    assert (query.transport, query.name, query.type) == ("udp", "nothing.acme.example", "TXT")
+    assert (query.server, query.transport) == ("ns1", "udp")
+    assert (query.name, query.type) == ("nothing.acme.example", "TXT")
     assert (query.recursion_desired, query.rcode) == (False, "NXDOMAIN")
 
 
@@ -305,7 +384,7 @@ async def test_every_question_is_on_record(server: DnsEmulator) -> None:
 def test_questions_it_cannot_serve_get_their_code(kwargs: dict[str, object], rcode: Rcode) -> None:
     query = dns.message.make_query("acme.example", **kwargs)
 
-    response = dns.message.from_wire(DnsEmulator().respond(query.to_wire(), "tcp") or b"")
+    response = dns.message.from_wire(NameServer().respond(query.to_wire(), "tcp") or b"")
 
     assert response.rcode() == rcode
 
@@ -314,15 +393,15 @@ def test_a_broken_packet_is_a_format_error_and_an_answer_is_ignored() -> None:
     broken = struct.pack("!6H", 7, 0x0100, 1, 0, 0, 0) + b"\xff"
     answer = struct.pack("!6H", 7, 0x8180, 1, 0, 0, 0)
 
-    response = DnsEmulator().respond(broken, "udp")
+    response = NameServer().respond(broken, "udp")
 
     assert response == struct.pack("!6H", 7, 0x8101, 0, 0, 0, 0)
-    assert DnsEmulator().respond(answer, "udp") is None
-    assert DnsEmulator().respond(b"\x00", "udp") is None
+    assert NameServer().respond(answer, "udp") is None
+    assert NameServer().respond(b"\x00", "udp") is None
 
 
 def test_no_packet_brings_it_down() -> None:
-    emulator, dice = DnsEmulator(), random.Random(1)
+    emulator, dice = NameServer(), random.Random(1)
     sound = dns.message.make_query("a.acme.example", "TXT", use_edns=0).to_wire()
 
     for _ in range(3000):
@@ -356,7 +435,7 @@ def test_no_packet_brings_it_down() -> None:
 def test_what_cannot_be_published_is_refused_with_a_sentence(
     name: str, value: str | list[str], rdtype: str, sentence: str
 ) -> None:
-    emulator = DnsEmulator()
+    emulator = NameServer()
     before = emulator.records()
 
     with pytest.raises(InputError) as refusal:
@@ -368,11 +447,11 @@ def test_what_cannot_be_published_is_refused_with_a_sentence(
 
 def test_a_ttl_is_a_whole_number_of_seconds() -> None:
     with pytest.raises(InputError, match="from 0 to 2147483647, not -1"):
-        DnsEmulator().publish("a.acme.example", "x", ttl=-1)
+        NameServer().publish("a.acme.example", "x", ttl=-1)
 
 
 def test_soa_and_name_servers_cannot_be_removed_but_others_can() -> None:
-    emulator = DnsEmulator()
+    emulator = NameServer()
 
     with pytest.raises(InputError, match="cannot be removed"):
         emulator.remove("acme.example", "SOA")
@@ -383,26 +462,31 @@ def test_soa_and_name_servers_cannot_be_removed_but_others_can() -> None:
 
 
 def test_names_outside_or_no_names_have_no_txt() -> None:
-    assert DnsEmulator().txt("other.example") == []
-    assert DnsEmulator().txt("..") == []
+    assert NameServer().txt("other.example") == []
+    assert NameServer().txt("..") == []
 
 
 def test_a_kept_state_comes_back_as_it_was() -> None:
-    old = DnsEmulator("mail.example")
+    old = NameServer("mail.example")
     old.publish("s.mail.example", ["half", "half"], ttl=5)
     old.publish("s.mail.example", "n\u00e4\u00efve \u2713", ttl=5, add=True)
     old.remove("ns2.mail.example", "A")
-    old.fault = "servfail"
+    old.break_server("ns1", "old")
+    old.publish("s.mail.example", "today")
+    old.break_server("resolver", "dnssec")
 
-    new = DnsEmulator()
+    new = NameServer()
     new.load(old.dump())
 
     assert new.dump() == old.dump()
     assert new.zone == "mail.example"
+    name = dns.name.from_text("s.mail.example")
+    assert len(new.authorities[0].reply(name, dns.rdatatype.TXT).answer[0]) == 2
+    assert len(new.authorities[1].reply(name, dns.rdatatype.TXT).answer[0]) == 1
 
 
 def test_whoever_asked_is_told_of_each_change() -> None:
-    emulator, told = DnsEmulator(), []
+    emulator, told = NameServer(), []
     emulator.on_change(lambda: told.append(emulator.txt("a.acme.example")))
 
     emulator.publish("a.acme.example", "x")
@@ -411,17 +495,17 @@ def test_whoever_asked_is_told_of_each_change() -> None:
     assert told == [["x"], []]
 
 
-async def test_a_port_that_is_taken_is_said_to_be(server: DnsEmulator) -> None:
+async def test_a_port_that_is_taken_is_said_to_be(server: NameServer) -> None:
     with pytest.raises(PortInUse, match=f"Port {server.port} on 127.0.0.1 is in use"):
-        await DnsEmulator().start(port=server.port)
+        await NameServer().start(port=server.port)
 
 
 async def test_the_dotenv_lines_point_at_the_server(running: RunningDns) -> None:
-    address = f"127.0.0.1:{running.emulator.port}"
+    ns1, ns2, resolver = (server.address for server in running.emulator.servers.values())
 
     assert running.dotenv() == [
-        f"MAILCFG_DNS_SERVERS={address}",
-        f"MAILCFG_DNS_AUTHORITATIVE={address}",
+        f"MAILCFG_DNS_SERVERS={resolver}",
+        f"MAILCFG_DNS_AUTHORITATIVE={ns1},{ns2}",
         f"DNS_CONTROL_URL=http://127.0.0.1:{running.control.port}/__control",
         f"DNS_CONTROL_TOKEN={running.control_token}",
     ]
@@ -440,7 +524,7 @@ async def test_a_record_published_by_control_is_served_and_removed_again(
     record = {"name": "s.acme.example", "type": "TXT", "value": KEY, "ttl": 60}
 
     listed = (await control.put("/records", json=record)).json()["records"]
-    served = await ask(running.emulator, "s.acme.example")
+    served = await ask(running.emulator.resolver, "s.acme.example")
     gone = await control.request("DELETE", "/records", json={"name": "s.acme.example"})
 
     assert {"name": "s.acme.example", "type": "TXT", "ttl": 60, "values": [KEY]} in listed
@@ -470,16 +554,39 @@ async def test_the_whole_zone_is_replaced_at_once_or_not_at_all(
 async def test_faults_and_questions_are_seen_through_control(
     running: RunningDns, control: httpx.AsyncClient
 ) -> None:
-    await control.put("/fault", json={"fault": "servfail"})
-    await ask(running.emulator, "acme.example")
+    await control.put("/fault", json={"fault": "servfail", "server": "ns2"})
+    ns1, ns2 = running.emulator.authorities
+    await ask(ns1, "acme.example")
+    await ask(ns2, "acme.example")
 
     state = (await control.get("/state")).json()
     queries = (await control.get("/queries")).json()["queries"]
 
-    assert state["fault"] == "servfail"
-    assert state["address"] == running.emulator.address
-    assert [query["rcode"] for query in queries] == ["SERVFAIL"]
+    assert state["faults"] == {"ns1": None, "ns2": "servfail", "resolver": None}
+    assert state["addresses"]["ns2"] == ns2.address
+    assert [(q["server"], q["rcode"]) for q in queries] == [("ns1", "NOERROR"), ("ns2", "SERVFAIL")]
     assert (await control.delete("/queries")).json() == {"queries": []}
+
+
+async def test_every_server_is_broken_and_healed_at_once_through_control(
+    control: httpx.AsyncClient,
+) -> None:
+    broken = (await control.put("/fault", json={"fault": "silent"})).json()
+    healed = (await control.put("/fault", json={"fault": None})).json()
+
+    assert set(broken["faults"].values()) == {"silent"}
+    assert set(healed["faults"].values()) == {None}
+
+
+async def test_the_cache_is_emptied_through_control(
+    running: RunningDns, control: httpx.AsyncClient
+) -> None:
+    await ask(running.emulator.resolver, "s.acme.example")
+    running.emulator.publish("s.acme.example", "x")
+
+    await control.delete("/cache")
+
+    assert texts(await ask(running.emulator.resolver, "s.acme.example")) == [b"x"]
 
 
 @pytest.mark.parametrize(
@@ -495,7 +602,15 @@ async def test_faults_and_questions_are_seen_through_control(
         ("DELETE", "/records", b'{"name": "acme.example", "type": "SOA"}', "cannot be removed"),
         ("PUT", "/zone", b'{"records": [5]}', "each record must be a JSON object"),
         ("PUT", "/zone", b'{"records": [{"name": "a.b", "values": "x"}]}', '"values" must be'),
-        ("PUT", "/fault", b'{"fault": "gone"}', "it is one of silent, servfail, refused, or null"),
+        ("PUT", "/fault", b'{"fault": "old"}', "'old' is no fault that all servers can have"),
+        (
+            "PUT",
+            "/fault",
+            b'{"fault": "gone", "server": "ns1"}',
+            "it is one of silent, servfail, refused, old, or null",
+        ),
+        ("PUT", "/fault", b'{"fault": null, "server": "ns3"}', "there are ns1, ns2, resolver."),
+        ("PUT", "/fault", b'{"fault": null, "server": 1}', '"server" must be a text, such as ns1'),
         ("PUT", "/fault", b"{}", '"fault" must be a text, or null'),
     ],
 )

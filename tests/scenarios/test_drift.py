@@ -210,7 +210,7 @@ async def test_a_failed_reading_says_only_that(settled: Play):
 
 @pytest.mark.parametrize("fault", ["servfail", "refused"])
 async def test_dns_without_an_answer_is_no_missing_record(settled: Play, fault: str):
-    settled.stage.dns.fault = fault
+    settled.stage.dns.break_all(fault)
     settled.passes()
     await settled.shows("DKIM record could not be looked up", ALERTS)
     assert not any("no TXT record" in text for text in settled.texts(ALERTS))

@@ -158,7 +158,7 @@ async def zoho(ending: AsyncExitStack) -> dict[str, str]:
     served = await cliq.start(lookup_txt=dns.txt)
     ending.push_async_callback(served.close)
     values = dict(line.split("=", 1) for line in served.dotenv())
-    servers = {"MAILCFG_DNS_SERVERS": dns.address, "MAILCFG_DNS_AUTHORITATIVE": dns.address}
+    servers = dict(line.split("=", 1) for line in dns.dotenv())
     return values | servers
 
 
