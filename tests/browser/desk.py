@@ -125,5 +125,10 @@ class Desk:
     def open_drawer(self) -> None:
         self.drawer.locator("summary").first.click()
 
+    def do_wrong(self, what: str) -> None:
+        """Somebody publishes the DKIM record, and makes a mistake."""
+        self.drawer.get_by_label("What somebody does wrong").select_option(label=what)
+        self.break_things("Do it wrong")
+
     def break_things(self, button: str) -> None:
         self.drawer.get_by_role("button", name=button, exact=True).click()

@@ -16,13 +16,25 @@ def with_drawer(desk: Desk) -> Desk:
 
 def test_a_broken_record_is_reported_and_its_repair_too(desk: Desk) -> None:
     with_drawer(desk)
-    desk.break_things("Break it")
+    desk.do_wrong("loses four characters in the middle")
     desk.break_things("Check now")
     desk.right.expect_card("DKIM record differs")
     desk.break_things("Publish the DKIM record")
     desk.break_things("Check now")
     desk.right.expect_text("Resolved: the DKIM record is published")
     desk.right.expect_text("DKIM verified · CNAME verified · DKIM record published")
+
+
+def test_a_name_server_that_is_down_is_seen_on_the_wire(desk: Desk) -> None:
+    with_drawer(desk)
+    state = desk.drawer.get_by_label("State of ns2")
+    state.select_option("silent")
+    desk.break_things("Check now")
+    expect(desk.drawer.locator(".wire li", has_text="bot → DNS ns2").first).to_contain_text(
+        "no answer"
+    )
+    state.select_option("")
+    expect(state).to_have_value("")
 
 
 def test_an_edit_in_cliq_is_reported_as_outside_approval(desk: Desk) -> None:

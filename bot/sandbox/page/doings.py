@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from bot.errors import InputError
+from bot.sandbox import dns_mistakes
 from bot.sandbox.cliq_faults import Fault, FaultKind
 from bot.sandbox.cliq_state import ADMIN
+from bot.sandbox.dns_mistakes import Wanted
 from bot.sandbox.dns_zone import DEFAULT_TTL
 from bot.sandbox.page.checklist import Checklist
 from bot.sandbox.page.screens import Screens
@@ -118,7 +120,9 @@ class WorldDoings:
             "check_now": self.check_now,
             "publish": self.publish,
             "remove_dkim": self.remove_dkim,
-            "alter_dkim": self.alter_dkim,
+            "mistake": self.mistake,
+            "break_dns": self.break_dns,
+            "forget_cache": self.forget_cache,
             "put_record": self.put_record,
             "remove_record": self.remove_record,
             "edit_cliq": self.edit_cliq,
@@ -142,21 +146,38 @@ class WorldDoings:
         return {"ok": True}
 
     async def publish(self, given: Json) -> Json:
-        live = self._live()
-        self._stage.dns.publish(live["dkim_host"], live["dkim_value"])
+        dns_mistakes.publish(self._stage.dns, self._wanted())
         return {"ok": True}
 
     async def remove_dkim(self, given: Json) -> Json:
-        if not self._stage.dns.remove(self._live()["dkim_host"]):
+        if not self._stage.dns.remove(self._wanted().host):
             raise Refused("The DKIM record is not in the zone, so there is nothing to remove.")
         return {"ok": True}
 
-    async def alter_dkim(self, given: Json) -> Json:
-        """Somebody pastes the record and loses a few characters in the middle of the key."""
-        live = self._live()
-        value, middle = live["dkim_value"], len(live["dkim_value"]) // 2
-        self._stage.dns.publish(live["dkim_host"], value[:middle] + value[middle + 4 :])
+    async def mistake(self, given: Json) -> Json:
+        """Somebody publishes the record, and does it wrong."""
+        kind = text_in(given, "kind")
+        if kind not in dns_mistakes.MISTAKES:
+            raise Refused(f"`{kind}` is no mistake that can be made here.")
+        dns_mistakes.make(self._stage.dns, self._wanted(), kind)
         return {"ok": True}
+
+    async def break_dns(self, given: Json) -> Json:
+        try:
+            self._stage.dns.break_server(
+                text_in(given, "server"), optional_text_in(given, "fault") or None
+            )
+        except InputError as error:
+            raise Refused(str(error)) from error
+        return {"ok": True}
+
+    async def forget_cache(self, given: Json) -> Json:
+        self._stage.dns.forget_cache()
+        return {"ok": True}
+
+    def _wanted(self) -> Wanted:
+        live = self._live()
+        return Wanted(live["dkim_host"], live["dkim_value"])
 
     def _live(self) -> dict[str, str]:
         live = self._stage.cliq.configuration

@@ -147,6 +147,10 @@ class Live:
         return {
             "api": envelope(cliq.state.configuration()),
             "zone": self._stage.dns.records(),
+            "servers": [
+                {"name": server.name, "faults": server.FAULTS, "fault": server.fault}
+                for server in self._stage.dns.servers.values()
+            ],
             "faults": [asdict(fault) for fault in cliq.faults.waiting],
             "locked_until": locked.isoformat() if locked and locked > clock.now() else None,
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bot.sandbox import world
+from bot.sandbox.dns_mistakes import MISTAKES
 from bot.sandbox.page.journal import Journal
 from bot.sandbox.slack import SlackWorkspace
 from bot.sandbox.slack_records import Channel, Json, Message, User, View
@@ -28,6 +29,7 @@ class Screens:
             "people": [_person(user) for user in users if not user.is_("is_bot")],
             "names": {user.id: user.real_name for user in users} | {"USLACKBOT": "Slackbot"},
             "usage_hint": self._usage_hint,
+            "mistakes": {kind: mistake.label for kind, mistake in MISTAKES.items()},
             "bot": world.BOT_USER_ID,
             "channels": {c.id: c.name for c in self._workspace.channels() if not c.is_im},
         }

@@ -11,6 +11,13 @@ const FAULTS = [
   ["lock", "is refused: locked for ten minutes"],
 ];
 const METHODS = [["PUT", "write"], ["GET", "read"], ["DELETE", "removal"]];
+const DNS_FAULTS = {
+  silent: "says nothing",
+  servfail: "fails",
+  refused: "refuses",
+  old: "falls behind",
+  dnssec: "rejects DNSSEC",
+};
 const FIXED_TYPES = new Set(["SOA", "NS", "A"]);
 const ZONE = "acme.example";
 const WIRE_KEPT = 200;
@@ -34,7 +41,9 @@ export class World {
   update(news) {
     if (news.bot_runs !== undefined) this.showBot(news.bot_runs);
     if (news.api) this.api.textContent = JSON.stringify(news.api, null, 2);
+    if (news.cast) this.showMistakes(news.cast.mistakes);
     if (news.zone) this.showZone(news.zone);
+    if (news.servers) this.showServers(news.servers);
     if (news.faults || news.locked_until !== undefined) this.showFaults(news);
     if (news.wire?.length) this.showWire(news.wire);
   }
@@ -140,12 +149,13 @@ export class World {
     onSubmit(form, () => this.do("put_record", { name: name.value, type: type.value, value: value.value }));
     return section(
       "DNS",
-      el("p.muted", {}, "The zone acme.example, served by a real DNS server on this machine. Names are within it."),
+      el("p.muted", {}, "The zone acme.example, with two real name servers and a resolver that caches. Names are within it."),
       row(
         this.button("Publish the DKIM record", "publish", {}, ".primary"),
-        this.button("Break it", "alter_dkim"),
         this.button("Remove it", "remove_dkim"),
       ),
+      this.mistakeForm(),
+      this.serversLine(),
       el(
         "div.scroll",
         { tabindex: "0", role: "region", "aria-label": "Records of the zone" },
@@ -158,6 +168,40 @@ export class World {
       ),
       form,
     );
+  }
+
+  mistakeForm() {
+    this.mistake = el("select", { "aria-label": "What somebody does wrong" });
+    const form = el("form.row", {}, "Somebody", this.mistake, el("button.small", { type: "submit" }, "Do it wrong"));
+    onSubmit(form, () => this.do("mistake", { kind: this.mistake.value }));
+    return form;
+  }
+
+  showMistakes(mistakes) {
+    if (this.mistake.childElementCount) return;
+    this.mistake.append(...Object.entries(mistakes).map(([value, text]) => el("option", { value }, text)));
+  }
+
+  serversLine() {
+    this.servers = new Map();
+    this.serverRow = el("div.row.servers");
+    this.serverRow.append(this.button("Empty the cache", "forget_cache"));
+    return this.serverRow;
+  }
+
+  showServers(servers) {
+    for (const { name, faults, fault } of servers) {
+      if (!this.servers.has(name)) this.servers.set(name, this.serverChoice(name, faults));
+      this.servers.get(name).value = fault ?? "";
+    }
+  }
+
+  serverChoice(name, faults) {
+    const options = [["", "works"], ...faults.map((fault) => [fault, DNS_FAULTS[fault]])];
+    const select = choice(`State of ${name}`, options);
+    select.addEventListener("change", () => this.do("break_dns", { server: name, fault: select.value }));
+    this.serverRow.lastChild.before(el("label.server", {}, name, select));
+    return select;
   }
 
   /** Rows keep their place and what is being typed; only those whose record changed are drawn anew. */
