@@ -14,6 +14,7 @@ from enum import Enum, StrEnum
 from typing import Any, assert_never
 
 from bot.domain.change import from_milliseconds, milliseconds
+from bot.domain.moment import from_stamp, stamp, whole
 from bot.errors import AlreadySettled
 
 SNOOZES = (timedelta(hours=1), timedelta(hours=6), timedelta(days=1), timedelta(weeks=1))
@@ -145,14 +146,14 @@ class Incident:
             "is_flapping": self.is_flapping,
             "events": self.events,
             "last_told_at": milliseconds(self.last_told_at),
-            "good_since": _stamp(self.good_since),
-            "snoozed_until": _stamp(self.snoozed_until),
+            "good_since": stamp(self.good_since),
+            "snoozed_until": stamp(self.snoozed_until),
         }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Incident:
         times = ("opened_at", "first_seen_at", "last_told_at", "good_since", "snoozed_until")
-        return cls(**values | {name: _time(values[name]) for name in times})
+        return cls(**values | {name: from_stamp(values[name]) for name in times})
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,15 +188,15 @@ class AlertState:
         """Silence reminders, and nothing else, until then. Raises AlreadySettled."""
         if self.incident is None:
             raise AlreadySettled("This alert has ended, so there is nothing to snooze.")
-        return replace(self, incident=replace(self.incident, snoozed_until=_whole(until)))
+        return replace(self, incident=replace(self.incident, snoozed_until=whole(until)))
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; times are whole milliseconds since 1970."""
         return {
             "recent": [[milliseconds(tick.at), tick.bad] for tick in self.recent],
-            "pending_since": _stamp(self.pending_since),
-            "propagating_since": _stamp(self.propagating_since),
-            "unknown_since": _stamp(self.unknown_since),
+            "pending_since": stamp(self.pending_since),
+            "propagating_since": stamp(self.propagating_since),
+            "unknown_since": stamp(self.unknown_since),
             "is_silence_told": self.is_silence_told,
             "silences": self.silences,
             "openings": [milliseconds(at) for at in self.openings],
@@ -209,9 +210,9 @@ class AlertState:
         incident = values["incident"]
         return cls(
             recent=tuple(Tick(from_milliseconds(at), bad) for at, bad in values["recent"]),
-            pending_since=_time(values["pending_since"]),
-            propagating_since=_time(values["propagating_since"]),
-            unknown_since=_time(values["unknown_since"]),
+            pending_since=from_stamp(values["pending_since"]),
+            propagating_since=from_stamp(values["propagating_since"]),
+            unknown_since=from_stamp(values["unknown_since"]),
             is_silence_told=values["is_silence_told"],
             silences=values["silences"],
             openings=tuple(from_milliseconds(at) for at in values["openings"]),
@@ -236,7 +237,7 @@ def step(
     `now` is the time for which the tick was due, not when its look-ups ended: those differ by
     seconds from tick to tick, and an hour must be an hour.
     """
-    now = _whole(now)
+    now = whole(now)
     if seen.severity is Severity.UNKNOWN:
         return _wait(state, now, parameters)
     state, resumed = _resume(state, now)
@@ -382,16 +383,3 @@ def _tell(
 
 def _age(since: datetime | None, now: datetime) -> timedelta:
     return timedelta(0) if since is None else now - since
-
-
-def _whole(at: datetime) -> datetime:
-    """To the millisecond, as it is stored: or a restart could move a time."""
-    return from_milliseconds(milliseconds(at))
-
-
-def _stamp(at: datetime | None) -> int | None:
-    return None if at is None else milliseconds(at)
-
-
-def _time(stamp: int | None) -> datetime | None:
-    return None if stamp is None else from_milliseconds(stamp)
