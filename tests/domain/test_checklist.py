@@ -141,7 +141,21 @@ def test_where_none_of_the_zones_servers_can_be_reached_the_resolvers_decide():
     assert after(replace(right, live=LIVE), wrong)[0].resolvers_at is None
 
 
-@pytest.mark.parametrize("live", [None, BASE, replace(LIVE, dkim_value=BASE.dkim_value)])
+def test_what_the_resolvers_hold_is_remembered():
+    right = replace(seen(15), resolvers=True)
+
+    assert after(right, seen(30, VERIFIED))[1] == [News.PROGRESS, News.COMPLETE]
+
+
+@pytest.mark.parametrize(
+    "live",
+    [
+        None,
+        BASE,
+        replace(LIVE, dkim_value=BASE.dkim_value),
+        replace(LIVE, dkim_host="2._domainkey.mail.acme.example"),
+    ],
+)
 def test_another_key_ends_the_wait(live: object):
     checklist, told = after(seen(15, ns1=True), seen(30, live, ns1=True), seen(45, VERIFIED))
 

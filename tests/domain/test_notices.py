@@ -61,6 +61,8 @@ def test_an_older_write_of_ours_did_not_do_it():
 def test_a_verified_that_a_checklist_waits_for_is_told_there():
     assert moved(PENDING, LIVE, is_awaited=True) == []
     assert moved(LIVE, PENDING, is_awaited=True) == ["dkim_status: verified -> not_verified"]
+    cname = replace(LIVE, cname_status="not_verified")
+    assert moved(cname, LIVE, is_awaited=True) == ["cname_status: not_verified -> verified"]
 
 
 @pytest.mark.parametrize(("before", "after"), [(None, LIVE), (LIVE, None), (None, None)])
