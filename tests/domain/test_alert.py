@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.domain.alert import (
@@ -198,6 +198,7 @@ def test_a_restart_neither_adds_nor_loses_anything(timeline: Timeline):
     assert timeline.play(restarts=True) == timeline.play()
 
 
+@settings(max_examples=300)
 @given(timelines())
 def test_failed_look_ups_change_nothing_but_that_they_are_told(timeline: Timeline):
     """Without them the same is told, and remembered, at the same times."""
