@@ -40,6 +40,7 @@ from bot.adapters.store.clock import DatabaseClock
 from bot.adapters.store.lock import sole_process
 from bot.adapters.store.migrate import check_is_current, migrate
 from bot.adapters.store.sql import SqlStore, open_engine
+from bot.domain.alert import Parameters
 from bot.domain.change import Seal
 from bot.domain.policy import Policy
 from bot.errors import OperatorError, PortInUse, SettingsError
@@ -445,6 +446,22 @@ def timing_of(settings: Settings) -> Timing:
         lease=settings.lease,
         retry=settings.retry,
         give_up=settings.give_up,
+    )
+
+
+def alert_parameters_of(settings: Settings) -> Parameters:
+    return Parameters(
+        confirm_bad=settings.confirm_bad,
+        confirm_window=settings.confirm_window,
+        resolve_after=settings.resolve_after,
+        remind_every=settings.remind_every,
+        unknown_after=settings.unknown_after,
+        pending_grace=settings.pending_grace,
+        propagation_grace=settings.propagation_grace,
+        publish_grace=settings.publish_grace,
+        flap_opens=settings.flap_opens,
+        flap_window=settings.flap_window,
+        flap_quiet=settings.flap_quiet,
     )
 
 

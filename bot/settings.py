@@ -182,6 +182,59 @@ class Settings(BaseSettings):
     check_every: Span = knob(
         "MAILCFG_CHECK_EVERY", "Time between two checks.", timedelta(minutes=15)
     )
+    confirm_bad: int = knob(
+        "MAILCFG_ALERT_CONFIRM_BAD",
+        "A finding alerts once this many of the last definite checks show it.",
+        2,
+    )
+    confirm_window: int = knob(
+        "MAILCFG_ALERT_CONFIRM_WINDOW", "How many of the last definite checks count for that.", 3
+    )
+    resolve_after: Span = knob(
+        "MAILCFG_ALERT_RESOLVE_AFTER",
+        "How long all must be in order before an alert ends.",
+        timedelta(hours=1),
+    )
+    remind_every: Span = knob(
+        "MAILCFG_ALERT_REMIND_EVERY",
+        "How long after its last message an alert that lasts is brought to mind.",
+        timedelta(hours=24),
+    )
+    unknown_after: Span = knob(
+        "MAILCFG_ALERT_UNKNOWN_AFTER",
+        "How long checks must fail without a break before that is said.",
+        timedelta(hours=6),
+    )
+    pending_grace: Span = knob(
+        "MAILCFG_ALERT_PENDING_GRACE",
+        "How long Zoho may take to confirm a right record before that alerts.",
+        timedelta(hours=72),
+    )
+    propagation_grace: Span = knob(
+        "MAILCFG_ALERT_PROPAGATION_GRACE",
+        "How long servers may disagree on the record before that alerts.",
+        timedelta(hours=24),
+    )
+    publish_grace: Span = knob(
+        "MAILCFG_PUBLISH_GRACE",
+        "How long after a change of ours its record may be missing before that alerts.",
+        timedelta(hours=4),
+    )
+    flap_opens: int = knob(
+        "MAILCFG_ALERT_FLAP_OPENS",
+        "So many alerts within MAILCFG_ALERT_FLAP_WINDOW are told as flapping.",
+        3,
+    )
+    flap_window: Span = knob(
+        "MAILCFG_ALERT_FLAP_WINDOW",
+        "The time within which MAILCFG_ALERT_FLAP_OPENS alerts are flapping.",
+        timedelta(hours=24),
+    )
+    flap_quiet: Span = knob(
+        "MAILCFG_ALERT_FLAP_QUIET",
+        "How long all must be in order before a flapping alert ends.",
+        timedelta(hours=6),
+    )
     call_timeout: Span = knob(
         "MAILCFG_CALL_TIMEOUT", "How long a call to Zoho may take.", timedelta(seconds=10)
     )
@@ -242,6 +295,7 @@ class Settings(BaseSettings):
             *self._people_faults(),
             *self._storage_faults(),
             *self._timing_faults(),
+            *self._alert_faults(),
         ]
 
     def _slack_faults(self) -> Iterator[str]:
@@ -334,6 +388,28 @@ class Settings(BaseSettings):
             yield (
                 "MAILCFG_SHUTDOWN_GRACE must be at least MAILCFG_CALL_TIMEOUT + MAILCFG_MARGIN: "
                 "otherwise a write could be cut off."
+            )
+
+    def _alert_faults(self) -> Iterator[str]:
+        """The relations without which an alert could never open, or never be told as flapping."""
+        if self.confirm_bad < 1:
+            yield "MAILCFG_ALERT_CONFIRM_BAD must be 1 or more: an alert needs a finding."
+        if self.confirm_bad > self.confirm_window:
+            yield (
+                "MAILCFG_ALERT_CONFIRM_BAD must be at most MAILCFG_ALERT_CONFIRM_WINDOW: otherwise "
+                "no alert could ever open."
+            )
+        if self.flap_opens < 2:
+            yield "MAILCFG_ALERT_FLAP_OPENS must be 2 or more: one alert alone is no flapping."
+        elif self.flap_window <= (self.flap_opens - 1) * self.resolve_after:
+            yield (
+                "MAILCFG_ALERT_FLAP_WINDOW must be longer than MAILCFG_ALERT_RESOLVE_AFTER times "
+                "(MAILCFG_ALERT_FLAP_OPENS - 1): otherwise flapping could never be told."
+            )
+        if self.flap_quiet < self.resolve_after:
+            yield (
+                "MAILCFG_ALERT_FLAP_QUIET must be at least MAILCFG_ALERT_RESOLVE_AFTER: a flapping "
+                "alert ends later than others, not earlier."
             )
 
 

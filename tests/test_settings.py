@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from bot import settings
-from bot.app import timing_of
+from bot.app import alert_parameters_of, timing_of
+from bot.domain.alert import Parameters
 from bot.errors import SettingsError
 from bot.services.apply import Timing
 
@@ -124,6 +125,34 @@ def test_every_missing_setting_has_its_line():
             "otherwise a write could be cut off.",
         ),
         (
+            "MAILCFG_ALERT_CONFIRM_BAD",
+            "0",
+            "MAILCFG_ALERT_CONFIRM_BAD must be 1 or more: an alert needs a finding.",
+        ),
+        (
+            "MAILCFG_ALERT_CONFIRM_BAD",
+            "4",
+            "MAILCFG_ALERT_CONFIRM_BAD must be at most MAILCFG_ALERT_CONFIRM_WINDOW: otherwise no "
+            "alert could ever open.",
+        ),
+        (
+            "MAILCFG_ALERT_FLAP_OPENS",
+            "1",
+            "MAILCFG_ALERT_FLAP_OPENS must be 2 or more: one alert alone is no flapping.",
+        ),
+        (
+            "MAILCFG_ALERT_FLAP_WINDOW",
+            "2h",
+            "MAILCFG_ALERT_FLAP_WINDOW must be longer than MAILCFG_ALERT_RESOLVE_AFTER times "
+            "(MAILCFG_ALERT_FLAP_OPENS - 1): otherwise flapping could never be told.",
+        ),
+        (
+            "MAILCFG_ALERT_FLAP_QUIET",
+            "59m",
+            "MAILCFG_ALERT_FLAP_QUIET must be at least MAILCFG_ALERT_RESOLVE_AFTER: a flapping "
+            "alert ends later than others, not earlier.",
+        ),
+        (
             "MAILCFG_CHECK_EVERY",
             "15 x",
             "MAILCFG_CHECK_EVERY is wrong: `15 x` is no duration; write it like 500ms, 90s, 15m or "
@@ -170,6 +199,20 @@ def test_a_duration_is_a_number_with_its_unit(text: str, span: timedelta):
 
 def test_how_long_a_change_waits_for_what_is_said_once():
     assert timing_of(settings.from_values(GOOD)) == Timing()
+
+
+def test_how_patient_alerts_are_is_said_once():
+    assert alert_parameters_of(settings.from_values(GOOD)) == Parameters()
+
+
+def test_alerts_may_be_set_to_the_very_border():
+    least = {
+        "MAILCFG_ALERT_CONFIRM_BAD": "3",
+        "MAILCFG_ALERT_FLAP_OPENS": "2",
+        "MAILCFG_ALERT_FLAP_WINDOW": "61m",
+        "MAILCFG_ALERT_FLAP_QUIET": "60m",
+    }
+    assert settings.from_values(GOOD | least).flap_window == timedelta(minutes=61)
 
 
 def test_without_a_way_for_slack_to_reach_the_bot_it_does_not_start():

@@ -1,0 +1,97 @@
+"""What is told at once, beside the alerts: a status that moved, a change outside approval. Pure.
+
+A notice says what a reading of the API shows, so it needs no second look at DNS; that what follows
+from it lasts is for `alert` to find out. Each is told once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.domain import dkim
+from bot.domain.change import canonical
+from bot.domain.mail_config import VERIFIED, MailConfig, domain_of
+
+OUTSIDE = frozenset({"CONFIG_DRIFT", "KEY_REISSUED"})
+"""The findings that say that what is live was not approved."""
+REMEMBERED_MAX = 20
+"""Live configurations of one drift that are remembered as told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A successful look at the API, of a tick or not."""
+
+    at: datetime
+    live: MailConfig | None
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChange:
+    """A status that moved without us; `field` is the API's name of it."""
+
+    field: str
+    before: str
+    after: str
+    at: datetime
+
+
+def status_changes(
+    before: Reading,
+    after: Reading,
+    *,
+    own_write_at: datetime | None = None,
+    is_awaited: bool = False,
+) -> tuple[StatusChange, ...]:
+    """What moved between two readings in a row, in either direction.
+
+    Nothing if our own write lies between them, or may: `own_write_at` is when the last one that may
+    have had an effect was sent. A status of another host or domain has not moved: it is another
+    thing's. `is_awaited` says that an open checklist waits for Zoho, and tells a `verified` itself.
+    """
+    old, new = before.live, after.live
+    is_ours = own_write_at is not None and before.at <= own_write_at <= after.at
+    if old is None or new is None or is_ours:
+        return ()
+    moved = []
+    if old.dkim_host.lower() == new.dkim_host.lower():
+        moved.append(StatusChange("dkim_status", old.dkim_status, new.dkim_status, after.at))
+    if old.domain == new.domain:
+        moved.append(StatusChange("cname_status", old.cname_status, new.cname_status, after.at))
+    return tuple(c for c in moved if c.before != c.after and not (is_awaited and _is_news(c)))
+
+
+def _is_news(change: StatusChange) -> bool:
+    """Whether it is what a checklist waits for."""
+    return change.field == "dkim_status" and change.after == VERIFIED
+
+
+def outside_approval(
+    told: tuple[str, ...], live: MailConfig | None, findings: Collection[str]
+) -> tuple[tuple[str, ...], bool]:
+    """Whether to say now that the sender was changed outside approval, and what is told by then.
+
+    Once for each live configuration: `told` are those said since the approved one was last live, so
+    that going back and forth between two makes no noise, and a change that is made anew after it
+    was undone is told anew. `findings` are all ids of a reading that was judged; while a change of
+    ours is being written there is none, so do not ask.
+    """
+    if OUTSIDE.isdisjoint(findings):
+        return (), False
+    mark = fingerprint(live)
+    if mark in told:
+        return told, False
+    return (*told, mark)[-REMEMBERED_MAX:], True
+
+
+def fingerprint(live: MailConfig | None) -> str:
+    """The same for configurations in which nothing that is approved differs."""
+    if live is None:
+        return "none"
+    local, _, _ = live.email_id.strip().rpartition("@")
+    key = dkim.public_key(live.dkim_value) or live.dkim_value.strip()
+    shown = [local, domain_of(live.email_id), live.name, live.dkim_host.lower(), key]
+    return hashlib.sha256(canonical(shown).encode()).hexdigest()[:16]
