@@ -134,11 +134,15 @@ def manifest(
     http: Annotated[
         str | None, typer.Option(help="Public https address of this bot, for signed HTTP.")
     ] = None,
+    groups: Annotated[
+        bool, typer.Option("--groups", help="With what usergroups as approvers need.")
+    ] = False,
 ) -> None:
     """Print the Slack app's manifest: Socket Mode, or with --http signed HTTP."""
     from bot.adapters.slack.manifest import for_http, for_socket_mode
 
-    typer.echo(for_http(http) if http else for_socket_mode(), nl=False)
+    text = for_http(http, groups=groups) if http else for_socket_mode(groups=groups)
+    typer.echo(text, nl=False)
 
 
 @cli.command()
@@ -176,7 +180,7 @@ def sandbox(
 
     if transport not in {"socket", "http"}:
         _fail(f"`{transport}` is no transport: it is socket or http.")
-    logs.configure("WARNING", "console")
+    logs.configure("ERROR", "console")  # its two approvers are just enough, which is warned of
     if tour:
         raise typer.Exit(asyncio.run(world.play_tour(transport=transport, skip=skip, svg=svg)))
     _check_token(host, token)

@@ -11,7 +11,7 @@ import asyncio
 import errno
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +31,7 @@ from bot.adapters.cliq.throttle import MemoryBudget
 from bot.adapters.dns import DnsResolver
 from bot.adapters.slack.cards.parts import Deployment
 from bot.adapters.slack.directory import SlackDirectory
+from bot.adapters.slack.events import Events
 from bot.adapters.slack.listeners import Listeners
 from bot.adapters.slack.notifier import Notifier
 from bot.adapters.slack.replays import IsFirst, memory, refuse_replays
@@ -43,8 +44,9 @@ from bot.adapters.store.sql import SqlStore, open_engine
 from bot.domain.alert import Parameters
 from bot.domain.change import Seal
 from bot.domain.policy import Policy
-from bot.errors import OperatorError, PortInUse, SettingsError
+from bot.errors import CouldNotCheck, OperatorError, PortInUse, SettingsError
 from bot.ports import Clock
+from bot.services.admission import Admission
 from bot.services.apply import Applier, Timing
 from bot.services.changes import Changes
 from bot.services.look import Look
@@ -114,6 +116,8 @@ class Parts:
 
     store: SqlStore
     workspace: Workspace
+    directory: SlackDirectory
+    admission: Admission
     changes: Changes
     applier: Applier
     watch: Watch
@@ -144,6 +148,8 @@ class App:
         ]
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._connecting: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._has_shown_rules = False
         parts.store.on_commit = self.wake
         self.port = 0
 
@@ -173,8 +179,9 @@ class App:
     async def __aexit__(self, *_: object) -> None:
         """Stop taking work, end what was begun, close every connection."""
         self._scheduler.shutdown(wait=False)
-        if self._connecting is not None:
-            self._connecting.cancel()
+        for task in (self._connecting, *self._tasks):
+            if task is not None:
+                task.cancel()
         await self._connection.close()
         grace = self._settings.shutdown_grace.total_seconds()
         await asyncio.gather(
@@ -194,6 +201,44 @@ class App:
         assert self._connecting is not None
         await asyncio.shield(self._connecting)
 
+    def pause(self, why: str) -> None:
+        """Slack says that it has withdrawn our access: nothing new is begun until it works again.
+
+        What was sent already is still settled by reading. An access that works after all, as after
+        a rotation of tokens, is noticed by asking.
+        """
+        log.error("Slack has withdrawn mailcfg's access; paused until it works again", said=why)
+        self._connection.pause()
+        self._start(self._resume())
+
+    def group_changed(self) -> None:
+        """Somebody has joined or left a group of approvers: no click is judged by the old members."""
+        self.parts.directory.forget_groups()
+        self._start(self._warn_of_approvers())
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _resume(self) -> None:
+        try:
+            await self._connect()
+        except SettingsError as error:
+            log.error("paused until mailcfg is mended and started again", faults=error.faults)
+
+    async def _warn_of_approvers(self) -> None:
+        try:
+            await self._check_approvers()
+        except SettingsError as error:
+            log.error("the approvers are not enough any more", faults=error.faults)
+        except CouldNotCheck as error:
+            log.warning("the approvers could not be checked", error=str(error))
+
+    async def _check_approvers(self) -> None:
+        for warning in await self.parts.admission.check_settings():
+            log.warning(warning)
+
     async def readiness(self) -> dict[str, bool]:
         """What must be true for the bot to do its job."""
         seen = await self.parts.store.watch(self._settings.org)
@@ -209,26 +254,37 @@ class App:
         await self.parts.applier.settle(may_begin=self._connection.is_introduced)
 
     async def _tell(self) -> None:
-        if self._connection.is_introduced:
-            await self.parts.notifier.send_due()
+        if not self._connection.is_introduced:
+            return
+        if not self._has_shown_rules:
+            await self.parts.changes.show_todays_rules()
+            self._has_shown_rules = True
+        await self.parts.notifier.send_due()
 
     async def _watch(self) -> None:
         await self.parts.watch.tick()
 
     async def _connect(self) -> None:
-        """Reach Slack, for as long as it takes."""
+        """Reach Slack, for as long as it takes. Raises SettingsError for what will never work."""
         while True:
             try:
+                await self._connection.introduce()
+                await self._check_approvers()
                 await self._connection.open()
             except SlackFault as fault:
                 if fault.is_token_trouble:
                     raise SettingsError([_refused(fault)]) from fault
-                log.warning("Slack is out of reach; trying again", error=fault.error)
-                await asyncio.sleep(CONNECT_RETRY_SECONDS)
+                await self._try_again(fault.error)
+            except CouldNotCheck as error:
+                await self._try_again(str(error))
             else:
                 log.info("connected to Slack", transport=self._connection.transport)
                 self.wake()
                 return
+
+    async def _try_again(self, why: str) -> None:
+        log.warning("Slack is out of reach; trying again", error=why)
+        await asyncio.sleep(CONNECT_RETRY_SECONDS)
 
     async def _serve(self) -> None:
         server = web.Application(client_max_size=BODY_MAX)
@@ -270,6 +326,8 @@ class Connection:
         self._workspace = workspace
         self._session = session
         self._socket: SocketMode | None = None
+        self._is_open = False
+        self._is_paused = False
         secret = settings.slack_signing_secret if self.transport == "http" else None
         self.bolt = bolt_app(workspace, settings.slack_bot_token, secret)
         if secret is not None:
@@ -281,29 +339,36 @@ class Connection:
 
     @property
     def is_introduced(self) -> bool:
-        """Whether Slack has told us who we are, so that it can be called."""
-        return self._workspace.identity is not None
+        """Whether Slack has told us who we are and lets us in, so that it can be called."""
+        return self._workspace.identity is not None and not self._is_paused
 
-    async def open(self) -> None:
+    async def introduce(self) -> None:
         """Raises SlackFault."""
         await self._workspace.introduce()
+
+    async def open(self) -> None:
+        """Let Slack reach us; ends a pause. Raises SlackFault."""
         token = self._settings.slack_app_token
         if token is not None:
             if self._socket is None:
                 self._socket = SocketMode(
                     self.bolt, token, self._settings.slack_api_url, self._session
                 )
-            await self._socket.connect()
+            if not await self._socket.is_connected():
+                await self._socket.connect()
+        self._is_open, self._is_paused = True, False
+
+    def pause(self) -> None:
+        self._is_paused = True
 
     async def is_open(self) -> bool:
-        if self.transport == "http":
-            return self.is_introduced
-        return self._socket is not None and await self._socket.is_connected()
+        is_connected = self._socket is None or await self._socket.is_connected()
+        return self._is_open and not self._is_paused and is_connected
 
     def endpoint(self) -> Callable[[web.Request], Awaitable[web.Response]]:
         secret = self._settings.slack_signing_secret
         assert secret is not None  # the settings see to it: without an app-level token it is needed
-        return http_endpoint(self.bolt, secret, lambda: self.is_introduced)
+        return http_endpoint(self.bolt, secret, lambda: self._is_open and self.is_introduced)
 
     async def close(self) -> None:
         if self._socket is not None:
@@ -326,7 +391,13 @@ async def build(settings: Settings, clock: Clock | None = None) -> App:
         parts = _assemble(settings, clock, store, workspace, http)
         connection = Connection(settings, workspace, session, memory(store, clock))
         parts.listeners.register(connection.bolt)
-        return App(settings, clock, parts, connection, opening.pop_all())
+        app = App(settings, clock, parts, connection, opening.pop_all())
+        Events(
+            groups=policy_of(settings).groups,
+            group_changed=app.group_changed,
+            access_withdrawn=app.pause,
+        ).register(connection.bolt)
+        return app
 
 
 async def _open_store(url: str, opening: AsyncExitStack) -> SqlStore:
@@ -362,10 +433,13 @@ def _assemble(
         authoritative=settings.dns_authoritative,
         clock=clock,
     )
-    deployment = Deployment(settings.org, settings.label, settings.zoho_data_center)
     policy = policy_of(settings)
+    deployment = Deployment(settings.org, settings.label, settings.zoho_data_center, policy=policy)
     shared: dict[str, Any] = {"org": settings.org, "store": store, "api": api}
     directory = SlackDirectory(workspace, clock)
+    admission = Admission(
+        org=settings.org, policy=policy, store=store, directory=directory, clock=clock
+    )
     seal = Seal(tuple(key.get_secret_value().encode() for key in settings.secret_key))
     changes = Changes(
         **shared,
@@ -384,10 +458,12 @@ def _assemble(
         alert_channel=settings.alert_channel,
         lease=settings.lease,
     )
-    look = Look(**shared, policy=policy, resolver=resolver, directory=directory)
+    look = Look(**shared, policy=policy, resolver=resolver, directory=directory, clock=clock)
     return Parts(
         store=store,
         workspace=workspace,
+        directory=directory,
+        admission=admission,
         changes=changes,
         applier=Applier(
             **shared,
@@ -408,6 +484,7 @@ def _assemble(
         notifier=notifier,
         listeners=Listeners(
             workspace=workspace,
+            admission=admission,
             changes=changes,
             look=look,
             notifier=notifier,

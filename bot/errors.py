@@ -14,6 +14,7 @@ MailcfgError
 │   ├── AlreadySettled          the request has moved on
 │   └── UnknownRequest
 ├── CouldNotCheck               a look-up failed, so nothing was done: try again
+│   └── GroupTrouble            a usergroup does not exist, or may not be read: not by trying again
 ├── OperatorError               the deployment is wrong: call whoever runs it
 │   ├── SettingsError           one line per fault
 │   ├── PortInUse
@@ -40,8 +41,9 @@ MailcfgError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 
 class MailcfgError(Exception):
@@ -77,11 +79,15 @@ class Refusal(MailcfgError):
 
 
 class NotAllowed(Refusal):
-    """This person may not do this. `code` is the policy's reason code, for the audit."""
+    """This person may not do this.
 
-    def __init__(self, code: str, sentence: str) -> None:
+    `code` is the policy's reason code and `evidence` what the verdict rests on, for the audit.
+    """
+
+    def __init__(self, code: str, sentence: str, evidence: Mapping[str, Any] | None = None) -> None:
         super().__init__(sentence)
         self.code = code
+        self.evidence = evidence
 
 
 class NoChange(Refusal):
@@ -110,6 +116,22 @@ class UnknownRequest(Refusal):
 
 class CouldNotCheck(MailcfgError):
     """A look-up that a decision needs has failed, so nothing was decided."""
+
+
+class GroupTrouble(CouldNotCheck):
+    """Slack's definite no about a usergroup; `cure` is one sentence for whoever runs mailcfg.
+
+    `is_missing`: there is no such group, so nobody is in it; else it may not be read.
+    """
+
+    def __init__(self, group: str, cure: str, *, is_missing: bool) -> None:
+        super().__init__(
+            "Could not check with Slack who is in the group of approvers, so nothing was done. Tell "
+            "whoever runs mailcfg."
+        )
+        self.group = group
+        self.cure = cure
+        self.is_missing = is_missing
 
 
 class OperatorError(MailcfgError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -73,8 +73,21 @@ class Resolver(Protocol):
 class Directory(Protocol):
     """Who people are, at Slack."""
 
-    async def look_up(self, actor: Actor) -> Facts:
-        """What Slack says about this person now. Raises CouldNotCheck if it says nothing."""
+    async def look_up(
+        self, actor: Actor, groups: Sequence[str] = (), *, afresh: bool = False
+    ) -> Facts:
+        """What Slack says about this person now, and which of these usergroups they are in.
+
+        Who is in a group may have been read up to a minute ago, unless it is asked `afresh`; in one
+        that does not exist is nobody. Raises NotAllowed for somebody whom Slack does not know,
+        CouldNotCheck if it says nothing.
+        """
+
+    async def named(self, entry: str) -> tuple[Actor, ...]:
+        """The people whom a user or usergroup id stands for, unchecked, at most a minute old.
+
+        Raises GroupTrouble for a group that Slack will never tell about, else CouldNotCheck.
+        """
 
 
 class LostRace(Exception):

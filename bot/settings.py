@@ -153,7 +153,9 @@ class Settings(BaseSettings):
         "all verify.",
     )
     approvers: Words = knob(
-        "MAILCFG_APPROVERS", "Slack user ids that may approve and reject, comma-separated.", ()
+        "MAILCFG_APPROVERS",
+        "Slack user ids (U…) and usergroup ids (S…) that may approve and reject, comma-separated.",
+        (),
     )
     requesters: Words = knob(
         "MAILCFG_REQUESTERS",
@@ -334,15 +336,12 @@ class Settings(BaseSettings):
                 )
 
     def _people_faults(self) -> Iterator[str]:
-        people = {"MAILCFG_APPROVERS": self.approvers, "MAILCFG_REQUESTERS": self.requesters}
-        for name, users in people.items():
-            for user in users:
-                is_anyone = name == "MAILCFG_REQUESTERS" and user == "*"
-                if not is_anyone and not re.fullmatch(r"[UW][A-Z0-9]{2,}", user):
-                    yield (
-                        f"{name} has `{user}`, which is no Slack user id (U…). Everybody sees "
-                        "their own id in `/mailcfg help`."
-                    )
+        for entry in self.approvers:
+            if not re.fullmatch(r"[UWS][A-Z0-9]{2,}", entry):
+                yield _no_id("MAILCFG_APPROVERS", entry, "user id (U…) or usergroup id (S…)")
+        for user in self.requesters:
+            if user != "*" and not re.fullmatch(r"[UW][A-Z0-9]{2,}", user):
+                yield _no_id("MAILCFG_REQUESTERS", user, "user id (U…)")
         if not self.watch_only:
             yield from self._quorum_faults()
 
@@ -354,12 +353,13 @@ class Settings(BaseSettings):
                     f"MAILCFG_{name} must be 1 or more: nothing is changed without a second person."
                 )
         known = len(set(self.approvers))
+        has_group = any(entry.startswith("S") for entry in self.approvers)
         if known == 0:
             yield (
                 "MAILCFG_APPROVERS is missing: list the Slack user ids of those who may approve, "
                 "or set MAILCFG_WATCH_ONLY=true."
             )
-        elif known < self.highest_quorum:
+        elif known < self.highest_quorum and not has_group:
             yield (
                 f"MAILCFG_APPROVERS has {known}, but a change can need {self.highest_quorum} "
                 "approvals: add approvers, or lower MAILCFG_APPROVALS_SENSITIVE."
@@ -411,6 +411,13 @@ class Settings(BaseSettings):
                 "MAILCFG_ALERT_FLAP_QUIET must be at least MAILCFG_ALERT_RESOLVE_AFTER: a flapping "
                 "alert ends later than others, not earlier."
             )
+
+
+def _no_id(variable: str, entry: str, what: str) -> str:
+    return (
+        f"{variable} has `{entry}`, which is no Slack {what}. Everybody sees their own id in "
+        "`/mailcfg help`."
+    )
 
 
 def _is_safe(address: str) -> bool:

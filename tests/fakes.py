@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -17,8 +17,8 @@ from pathlib import Path
 
 from bot.domain.dkim import TxtAnswer
 from bot.domain.mail_config import NOT_VERIFIED, MailConfig
-from bot.domain.policy import Actor, Facts
-from bot.errors import CouldNotCheck, NotAllowed
+from bot.domain.policy import Actor, Facts, is_group
+from bot.errors import CouldNotCheck, GroupTrouble, NotAllowed
 from bot.ports import Purpose
 
 KEYS: dict[str, list[str]] = json.loads(
@@ -180,13 +180,19 @@ class FakeCliq:
 
 
 class FakeDirectory:
-    """`ports.Directory`: people with flags; nobody can be looked up while it is out of reach."""
+    """`ports.Directory`: people with flags; nobody can be looked up while it is out of reach.
+
+    `groups` are the members of each usergroup; one that is not there has never existed. Answers are
+    never kept, and `afresh` are those who were asked about without a kept answer being good enough.
+    """
 
     def __init__(self, *people: Facts) -> None:
         self._people = {facts.actor.user: facts for facts in people}
+        self.groups: dict[str, tuple[str, ...]] = {}
         self.is_reachable = True
         self.unreadable: str | None = None
         self.asked: list[str] = []
+        self.afresh: list[str] = []
 
     def change(self, actor: Actor, **flags: bool) -> None:
         """From now on Slack says something else about this person."""
@@ -198,14 +204,28 @@ class FakeDirectory:
     def forget(self, actor: Actor) -> None:
         del self._people[actor.user]
 
-    async def look_up(self, actor: Actor) -> Facts:
+    async def look_up(
+        self, actor: Actor, groups: Sequence[str] = (), *, afresh: bool = False
+    ) -> Facts:
         self.asked.append(actor.user)
+        self.afresh += [actor.user] * afresh
         await asyncio.sleep(0)
-        if not self.is_reachable or actor.user == self.unreadable:
+        if not self.is_reachable or self.unreadable in (actor.user, *groups):
             raise CouldNotCheck("Could not check your membership; try again.")
         if actor.user not in self._people:
             raise NotAllowed("unknown", "Slack does not know you.")
-        return self._people[actor.user]
+        found = self._people[actor.user]
+        mine = tuple(group for group in groups if actor.user in self.groups.get(group, ()))
+        return replace(found, groups=mine)
+
+    async def named(self, entry: str) -> tuple[Actor, ...]:
+        if not is_group(entry):
+            return (Actor(TEAM, entry),)
+        if not self.is_reachable or self.unreadable == entry:
+            raise CouldNotCheck("Could not check your membership; try again.")
+        if entry not in self.groups:
+            raise GroupTrouble(entry, "Slack knows no such group.", is_missing=True)
+        return tuple(Actor(TEAM, user) for user in self.groups[entry])
 
 
 class FakeDns:

@@ -22,6 +22,7 @@ SCOPE_OF = {
     "chat.postEphemeral": "chat:write",
     "chat.postMessage": "chat:write",
     "chat.update": "chat:write",
+    "usergroups.users.list": "usergroups:read",
     "users.info": "users:read",
     "views.open": None,
     "views.update": None,
@@ -95,6 +96,7 @@ def test_http_and_socket_mode_differ_in_the_transport_only():
     assert http["settings"].pop("socket_mode_enabled") is False
     url = "https://mailcfg.example.com/slack/events"
     assert http["settings"]["interactivity"].pop("request_url") == url
+    assert http["settings"]["event_subscriptions"].pop("request_url") == url
     assert http["features"]["slash_commands"][0].pop("url") == url
     assert socket == http
 
@@ -103,9 +105,22 @@ def test_the_scopes_are_exactly_those_of_the_methods_that_are_called():
     adapter = "\n".join(
         file.read_text(encoding="utf-8") for file in (ROOT / "bot/adapters/slack").rglob("*.py")
     )
-    called = set(re.findall(r'"((?:auth|chat|users|views|conversations)\.[A-Za-z.]+)"', adapter))
+    families = "auth|chat|usergroups|users|views|conversations"
+    called = set(re.findall(rf'"((?:{families})\.[A-Za-z.]+)"', adapter))
     needed = {SCOPE_OF[method] for method in called} - {None}
-    assert needed | {"commands"} == set(manifest.SCOPES)
+    assert needed | {"commands"} == {*manifest.SCOPES, *manifest.GROUP_SCOPES}
+
+
+def test_a_usergroup_needs_one_more_scope_and_its_events():
+    plain = yaml.safe_load(manifest.for_socket_mode())
+    grouped = yaml.safe_load(manifest.for_socket_mode(groups=True))
+    few, more = (app["oauth_config"]["scopes"]["bot"] for app in (plain, grouped))
+    assert set(more) - set(few) == {"usergroups:read"}
+    told, of_groups = (
+        app["settings"]["event_subscriptions"]["bot_events"] for app in (plain, grouped)
+    )
+    assert told == ["app_uninstalled", "tokens_revoked"]
+    assert of_groups == [*told, "subteam_members_changed", "subteam_updated"]
 
 
 async def test_the_drawing_of_the_tour_is_what_the_tour_prints(tmp_path: Path):

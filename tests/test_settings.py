@@ -80,8 +80,14 @@ def test_every_missing_setting_has_its_line():
         (
             "MAILCFG_APPROVERS",
             "bob,U0CAROL",
-            "MAILCFG_APPROVERS has `bob`, which is no Slack user id (U…). Everybody sees their own "
-            "id in `/mailcfg help`.",
+            "MAILCFG_APPROVERS has `bob`, which is no Slack user id (U…) or usergroup id (S…). "
+            "Everybody sees their own id in `/mailcfg help`.",
+        ),
+        (
+            "MAILCFG_REQUESTERS",
+            "S0GROUP",
+            "MAILCFG_REQUESTERS has `S0GROUP`, which is no Slack user id (U…). Everybody sees their "
+            "own id in `/mailcfg help`.",
         ),
         (
             "MAILCFG_APPROVERS",
@@ -219,6 +225,10 @@ def test_without_a_way_for_slack_to_reach_the_bot_it_does_not_start():
     values = {name: value for name, value in GOOD.items() if name != "SLACK_APP_TOKEN"}
     with pytest.raises(SettingsError, match="SLACK_APP_TOKEN or SLACK_SIGNING_SECRET is missing"):
         settings.from_values(values)
+
+
+def test_how_many_are_in_a_group_of_approvers_is_not_for_the_settings_to_say():
+    assert settings.from_values(GOOD | {"MAILCFG_APPROVERS": "S0MAIL"}).approvers == ("S0MAIL",)
 
 
 def test_watching_only_needs_no_approvers():

@@ -24,7 +24,7 @@ from typing import Any
 
 from bot.domain.mail_config import MailConfig
 from bot.domain.plan import Plan
-from bot.domain.policy import OWN_REQUEST, Actor, Facts, Policy, may_decide
+from bot.domain.policy import OWN_REQUEST, Actor, Facts, Policy, who_may_decide
 from bot.errors import AlreadySettled, NotAllowed
 
 DIGEST_VERSION = 1
@@ -123,6 +123,11 @@ class ChangeRequest:
 
     def decision_of(self, person: Actor) -> Decision | None:
         return next((d for d in self.decisions if d.voter.is_same_person(person)), None)
+
+    def quorum_under(self, today: Policy) -> int:
+        """The approvals it needs: the larger of what was asked for then and what is now."""
+        is_sensitive = self.plan.sensitive_because is not None
+        return max(self.quorum, today.quorum(is_sensitive=is_sensitive))
 
     def approve(self, decision: Decision, now: datetime, quorum: int) -> ChangeRequest:
         """Rows 2 and 3: a vote, and with the last one needed the approval.
@@ -388,10 +393,4 @@ def people_still_for(
 
     A vote must be valid under the rules that were frozen into the request and under today's.
     """
-    counted: list[Actor] = []
-    for facts in voters:
-        verdicts = [may_decide(facts, p, request.requester) for p in (request.policy, today)]
-        is_new = not any(facts.actor.is_same_person(other) for other in counted)
-        if is_new and all(verdict.is_allowed for verdict in verdicts):
-            counted.append(facts.actor)
-    return tuple(counted)
+    return who_may_decide(voters, (request.policy, today), request.requester)

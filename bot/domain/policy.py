@@ -2,11 +2,15 @@
 
 Slack's words for people: a *guest* is `is_restricted` or `is_ultra_restricted`; a *stranger* or a
 person whose team is another one comes from a shared channel. Facts are gathered by the directory,
-freshly at every click and again before anything is written.
+freshly at every click and again before anything is written. Whoever is listed may be a person (U…,
+W…) or, among the approvers, a usergroup (S…), which stands for those who are in it at that moment.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
@@ -42,9 +46,10 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What Slack said about a person. Stored with each decision as its evidence.
+    """What Slack said about a person, at `fetched_at`; part of the evidence of each decision.
 
     `is_stranger`: of another workspace, by the payload, by their account or by Slack's own flag.
+    `groups` are those of the usergroups that were asked about in which the person is.
     """
 
     actor: Actor
@@ -52,19 +57,20 @@ class Facts:
     is_bot: bool = False
     is_guest: bool = False
     is_stranger: bool = False
+    groups: tuple[str, ...] = ()
     fetched_at: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "actor"}
-        return self.actor.as_dict() | values
+        return self.actor.as_dict() | values | {"groups": list(self.groups)}
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The rules of this deployment; frozen into each request, so that they cannot widen later.
 
-    `approvers` and `requesters` are user ids; no requesters means approvers only, `*` every full
-    member. `approvals_sensitive` counts for a changed address, a reset, and an accepted address.
+    `approvers` are user and usergroup ids, `requesters` user ids; no requesters means approvers only,
+    `*` every full member. `approvals_sensitive` counts for a changed address, a reset, and an accepted address.
     """
 
     approvers: tuple[str, ...]
@@ -78,10 +84,25 @@ class Policy:
     def quorum(self, *, is_sensitive: bool) -> int:
         return max(self.approvals, self.approvals_sensitive) if is_sensitive else self.approvals
 
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The usergroups among the approvers."""
+        return tuple(entry for entry in self.approvers if is_group(entry))
+
     def approvers_for(self, requester: Actor) -> tuple[str, ...]:
-        """The listed people who may vote on a request of `requester`."""
+        """The listed people and usergroups that may vote on a request of `requester`."""
         mine = {requester.user, requester.enterprise_user}
-        return tuple(user for user in self.approvers if user not in mine)
+        return tuple(entry for entry in self.approvers if entry not in mine)
+
+    def approver_entry(self, facts: Facts) -> str | None:
+        """The entry that makes somebody an approver: their own id, else their usergroup's."""
+        ids = {facts.actor.user, facts.actor.enterprise_user, *facts.groups}
+        return next((entry for entry in self.approvers if entry in ids), None)
+
+    def fingerprint(self) -> str:
+        """Equal rules have the same one: SHA-256 of their canonical values."""
+        text = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def as_dict(self) -> dict[str, Any]:
         """Canonical values for the digest and the row; spans in whole seconds."""
@@ -104,6 +125,11 @@ class Policy:
         return cls(**(values | spans | lists))
 
 
+def is_group(entry: str) -> bool:
+    """Whether a listed id is a usergroup's."""
+    return entry.startswith("S")
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether, and if not why: `code` for the audit, `sentence` for the person."""
@@ -117,6 +143,9 @@ class Verdict:
 
 
 ALLOWED = Verdict("ok")
+OTHER_TEAM = Verdict(
+    "other_team", "You are not a member of this workspace; only its members may do this."
+)
 OWN_REQUEST = Verdict(
     "own_request", "You asked for this change, so someone else must decide on it."
 )
@@ -125,9 +154,7 @@ OWN_REQUEST = Verdict(
 def may_show(facts: Facts) -> Verdict:
     """Every full, active member of the workspace."""
     if facts.is_stranger:
-        return Verdict(
-            "other_team", "You are not a member of this workspace; only its members may do this."
-        )
+        return OTHER_TEAM
     if facts.is_deleted:
         return Verdict("deleted", "Your account in this workspace is deactivated.")
     if facts.is_bot:
@@ -146,8 +173,10 @@ def may_propose(facts: Facts, policy: Policy) -> Verdict:
     member = may_show(facts)
     if not member.is_allowed:
         return member
-    listed = {*policy.requesters, *policy.approvers}
-    if ANYONE in policy.requesters or _is_listed(facts.actor, listed):
+    mine = {facts.actor.user, facts.actor.enterprise_user}
+    if ANYONE in policy.requesters or mine & {*policy.requesters}:
+        return ALLOWED
+    if policy.approver_entry(facts) is not None:
         return ALLOWED
     return Verdict(
         "not_requester",
@@ -163,12 +192,27 @@ def may_decide(facts: Facts, policy: Policy, requester: Actor) -> Verdict:
     member = may_show(facts)
     if not member.is_allowed:
         return member
-    if not _is_listed(facts.actor, set(policy.approvers)):
+    if policy.approver_entry(facts) is None:
         return Verdict(
             "not_approver", "You are not among the approvers of this workspace's sender."
         )
     return ALLOWED
 
 
-def _is_listed(actor: Actor, users: set[str]) -> bool:
-    return actor.user in users or actor.enterprise_user in users
+def who_may_decide(
+    people: Iterable[Facts], policies: Sequence[Policy], requester: Actor
+) -> tuple[Actor, ...]:
+    """Who of these may decide on a request of `requester` under every policy, each person once."""
+    found: list[Actor] = []
+    for facts in people:
+        is_new = not any(facts.actor.is_same_person(other) for other in found)
+        verdicts = [may_decide(facts, policy, requester) for policy in policies]
+        if is_new and all(verdict.is_allowed for verdict in verdicts):
+            found.append(facts.actor)
+    return tuple(found)
+
+
+def evidence(facts: Facts, policy: Policy, verdict: Verdict = ALLOWED) -> dict[str, Any]:
+    """What a verdict rests on, to be kept with it: the facts, the entry that matched, the rules."""
+    judged = {"matched": policy.approver_entry(facts), "policy": policy.fingerprint()}
+    return facts.as_dict() | judged | {"verdict": verdict.code}

@@ -242,7 +242,7 @@ class SlackWorkspace:
     def plain_text(self, shown: Message | View) -> str:
         """A message or a form as a person reads it now, dates in UTC."""
         state = self._state
-        reader = Reader(state.users, state.channels, state.clock.now())
+        reader = Reader(state.users, state.channels, state.clock.now(), state.usergroups)
         return reader.view(shown) if isinstance(shown, View) else reader.message(shown)
 
     def block_problems(self, blocks: Any, surface: str = "message") -> list[str]:
@@ -287,8 +287,38 @@ class SlackWorkspace:
         members = next((c.members for c in self.channels() if c.id == channel_id), ())
         return self.set_channel(channel_id, members=(*members, user_id))
 
+    def usergroups(self) -> list[Usergroup]:
+        return list(self._state.usergroups.values())
+
     def add_usergroup(self, group_id: str, handle: str, users: Iterable[str]) -> None:
         self._state.put_usergroup(Usergroup(group_id, handle, handle, tuple(users)))
+
+    async def set_members(self, group_id: str, users: Iterable[str]) -> Usergroup:
+        """Change who is in a usergroup; an app that may read groups is told. Raises PersonCannot."""
+        before, now = self._usergroup(group_id), tuple(users)
+        changed = replace(before, users=now)
+        self._state.put_usergroup(changed)
+        if "usergroups:read" in self.scopes:
+            await self.event(
+                {
+                    "type": "subteam_members_changed",
+                    "subteam_id": group_id,
+                    "team_id": world.TEAM_ID,
+                    "added_users": [user for user in now if user not in before.users],
+                    "removed_users": [user for user in before.users if user not in now],
+                }
+            )
+        return changed
+
+    def disable_usergroup(self, group_id: str) -> None:
+        """What an admin's "Disable" does; raises PersonCannot."""
+        now = self._state.epoch_seconds()
+        self._state.put_usergroup(replace(self._usergroup(group_id), deleted=now))
+
+    def _usergroup(self, group_id: str) -> Usergroup:
+        if group_id not in self._state.usergroups:
+            raise PersonCannot(f"There is no usergroup `{group_id}`.")
+        return self._state.usergroups[group_id]
 
     def delete_message(self, channel: str, ts: str) -> None:
         """What an admin's "Delete message" does."""

@@ -52,6 +52,7 @@ def control_routes(workspace: SlackWorkspace) -> list[web.RouteDef]:
         "views": control.views,
         "users": control.users,
         "channels": control.channels,
+        "usergroups": control.usergroups,
         "faults": control.faults,
         "requests": control.requests,
         "interactions": control.interactions,
@@ -182,10 +183,16 @@ class _Control:
             raise bad_control("name `is_archived`, `is_private`, `is_ext_shared` or `members`")
         return asdict(self._workspace.set_channel(given["id"], **changes))
 
+    async def usergroups(self, given: Json) -> list[Json]:
+        return [asdict(group) for group in self._workspace.usergroups()]
+
     async def set_usergroup(self, given: Json) -> Json:
-        users, handle = self._people(given, "users"), _text(given, "handle")
-        self._workspace.add_usergroup(given["id"], handle, users)
-        return {"id": given["id"], "handle": handle, "users": list(users)}
+        """A new group where there is a `handle`, else other members of an old one."""
+        users = self._people(given, "users")
+        if "handle" in given:
+            self._workspace.add_usergroup(given["id"], _text(given, "handle"), users)
+        group = await self._workspace.set_members(given["id"], users)
+        return asdict(group)
 
     def _people(self, given: Json, name: str) -> tuple[str, ...]:
         ids = given.get(name)

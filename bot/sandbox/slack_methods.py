@@ -123,13 +123,14 @@ def conversations_open(state: State, arguments: Arguments) -> Json:
 
 
 def usergroups_list(state: State, arguments: Arguments) -> Json:
-    with_users = arguments.flag("include_users")
-    return {"usergroups": [g.wire(with_users=with_users) for g in state.usergroups.values()]}
+    with_users, with_disabled = arguments.flag("include_users"), arguments.flag("include_disabled")
+    shown = [g for g in state.usergroups.values() if with_disabled or not g.deleted]
+    return {"usergroups": [group.wire(with_users=with_users) for group in shown]}
 
 
 def usergroups_users_list(state: State, arguments: Arguments) -> Json:
     group = state.usergroups.get(arguments.required("usergroup"))
-    if group is None:
+    if group is None or (group.deleted and not arguments.flag("include_disabled")):
         raise SlackError("no_such_subteam")
     return {"users": list(group.users)}
 

@@ -154,10 +154,13 @@ class Channel:
 
 @dataclass(frozen=True)
 class Usergroup:
+    """`deleted` is when it was disabled, in epoch seconds; 0 is never."""
+
     id: str
     handle: str
     name: str
     users: tuple[str, ...]
+    deleted: int = 0
 
     def wire(self, *, with_users: bool = False) -> Json:
         group: Json = {
@@ -168,7 +171,7 @@ class Usergroup:
             "handle": self.handle,
             "description": "",
             "is_external": False,
-            "date_delete": 0,
+            "date_delete": self.deleted,
             "user_count": len(self.users),
         }
         return group | {"users": list(self.users)} if with_users else group

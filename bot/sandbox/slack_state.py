@@ -121,6 +121,10 @@ class State:
             )
         for place in world.PLACES:
             self.channels[place.id] = Channel(place.id, place.name, tuple(self.users), created=now)
+        for group in world.GROUPS:
+            self.usergroups[group.id] = Usergroup(
+                group.id, group.handle, group.handle, group.members
+            )
 
     def serial(self) -> int:
         self._serial += 1

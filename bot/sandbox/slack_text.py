@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot.sandbox.slack_records import Channel, Json, Message, User, View
+from bot.sandbox.slack_records import Channel, Json, Message, User, Usergroup, View
 
 _TOKEN = re.compile(r"<([^<>]+)>")
 _BEFORE, _AFTER = r"(?<![^\s(\[>*_~])", r"(?![^\s.,;:!?)\]*_~])"
@@ -30,6 +30,7 @@ class Reader:
     users: Mapping[str, User]
     channels: Mapping[str, Channel]
     now: datetime
+    usergroups: Mapping[str, Usergroup] = field(default_factory=dict)
 
     def message(self, message: Message) -> str:
         """The blocks, or the text where there are none, and what Slack adds below."""
@@ -84,7 +85,8 @@ class Reader:
         if name == "date":
             return self._date(arguments, fallback=label)
         if name == "subteam":
-            return label or f"@{arguments[0]}"
+            group = self.usergroups.get(arguments[0])
+            return f"@{group.handle}" if group else label or f"@{arguments[0]}"
         return f"@{name}"
 
     def _date(self, arguments: list[str], *, fallback: str) -> str:

@@ -36,6 +36,15 @@ class Place:
     name: str
 
 
+@dataclass(frozen=True)
+class Group:
+    """A usergroup, `members` by their ids."""
+
+    id: str
+    handle: str
+    members: tuple[str, ...]
+
+
 ALICE = Person("U0ALICE", "alice", "Alice Ng", ("is_admin",))
 BOB = Person("U0BOB", "bob", "Bob Ito")
 CAROL = Person("U0CAROL", "carol", "Carol Diaz")
@@ -44,5 +53,7 @@ BOT = Person(BOT_USER_ID, BOT_NAME, BOT_NAME, ("is_bot",))
 
 PEOPLE = (ALICE, BOB, CAROL, MALLORY)
 PLACES = (Place(ADMIN_CHANNEL, "mail-admin"), Place(ALERT_CHANNEL, "mail-alerts"))
+MAIL_APPROVERS = Group("S0MAILAPPROVERS", "mail-approvers", (BOB.id, CAROL.id))
+GROUPS = (MAIL_APPROVERS,)
 REQUESTERS = (ALICE.id,)
 APPROVERS = (BOB.id, CAROL.id)

@@ -51,6 +51,7 @@ from bot.ports import (
     Transaction,
     WatchState,
 )
+from bot.services.admission import groups_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,28 +169,26 @@ class Applier:
         """
         if self._policy.watch_only:
             return "this deployment only watches now"
-        requester = await self._facts(request.requester)
+        needed = request.quorum_under(self._policy)
+        groups = groups_of(self._policy, request)
+        requester = await self._facts(request.requester, groups)
         if requester is None or not may_propose(requester, self._policy).is_allowed:
             return "the requester may no longer ask for changes"
-        voters = [await self._facts(decision.voter) for decision in request.approvals]
+        voters = [await self._facts(decision.voter, groups) for decision in request.approvals]
         known = [facts for facts in voters if facts is not None]
         counting = people_still_for(request, known, self._policy)
-        if len(counting) >= self._quorum(request):
+        if len(counting) >= needed:
             return None
-        if len(request.approvals) >= self._quorum(request):
+        if len(request.approvals) >= needed:
             return "an approver is no longer eligible"
         return "more approvals are asked for now than it had"
 
-    async def _facts(self, actor: Actor) -> Facts | None:
+    async def _facts(self, actor: Actor, groups: tuple[str, ...]) -> Facts | None:
         """A person's standing now; None if Slack knows of no such person any more."""
         try:
-            return await self._directory.look_up(actor)
+            return await self._directory.look_up(actor, groups, afresh=True)
         except NotAllowed:
             return None
-
-    def _quorum(self, request: ChangeRequest) -> int:
-        is_sensitive = request.plan.sensitive_because is not None
-        return max(request.quorum, self._policy.quorum(is_sensitive=is_sensitive))
 
     async def _begin(self, request: ChangeRequest) -> None:
         """The read right before the first write decides: done already, moved, or send."""

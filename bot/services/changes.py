@@ -7,8 +7,8 @@ transaction. Whoever loses a race reads again and decides anew. Refusals are aud
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -38,8 +38,6 @@ from bot.domain.plan import (
 from bot.domain.policy import Actor, Facts, Policy, Verdict
 from bot.errors import (
     AlreadyOpen,
-    CouldNotCheck,
-    MailcfgError,
     NotAllowed,
     Refusal,
     UnknownRequest,
@@ -55,6 +53,7 @@ from bot.ports import (
     Purpose,
     Store,
 )
+from bot.services.admission import Admission
 
 BASE_MAX_AGE = timedelta(minutes=10)
 """How old the live value may be on which a request is built."""
@@ -83,7 +82,9 @@ class Changes:
         self._channel = approval_channel
         self._store = store
         self._api = api
-        self._directory = directory
+        self._admission = Admission(
+            org=org, policy=policy, store=store, directory=directory, clock=clock
+        )
         self._clock = clock
         self._seal = seal
         self._new_id = new_id
@@ -96,13 +97,13 @@ class Changes:
         """
         facts = await self._allowed(actor, "propose", self._may_propose)
         live = await self._api.read(Purpose.LOOK)
-        async with self._auditing_refusals(actor, "propose"):
+        async with self._admission.auditing_refusals(actor, "propose"):
             return await self._propose(facts, wish, live)
 
     async def propose_over(self, actor: Actor, wish: Wish, base: str) -> ChangeRequest:
         """Ask for a change of the configuration that a form showed: `base` is `sealed_base()`'s."""
         facts = await self._allowed(actor, "propose", self._may_propose)
-        async with self._auditing_refusals(actor, "propose"):
+        async with self._admission.auditing_refusals(actor, "propose"):
             live = self._unseal(base)
             if isinstance(wish, Set):
                 wish = replace(wish, patch=wish.patch.beyond(live))
@@ -160,8 +161,20 @@ class Changes:
             with suppress(LostRace):
                 await self._store_move(request, moved, "expired", "mailcfg", facts)
 
+    async def show_todays_rules(self) -> None:
+        """Have the card of the open request shown anew, since its quorum may have been raised."""
+        request = await self._store.open_request(self.org)
+        card = await self._store.card(request.id) if request is not None else None
+        if card is not None and card.ts:
+            async with self._store.begin() as tx:
+                await tx.save_card(replace(card, shown_rev=0))
+
     async def pending(self) -> ChangeRequest | None:
         return await self._store.open_request(self.org)
+
+    def needed(self, request: ChangeRequest) -> int:
+        """The approvals that a request needs under today's rules as well."""
+        return request.quorum_under(self.policy)
 
     async def baseline(self) -> Baseline | None:
         """What was approved last, or None if nothing ever was."""
@@ -171,7 +184,8 @@ class Changes:
     async def _propose(self, facts: Facts, wish: Wish, live: MailConfig | None) -> ChangeRequest:
         plan = await self._plan(wish, live)
         request = self._new_request(facts, plan, wish.reason)
-        self._check_enough_approvers(request)
+        await self._admission.check_enough_approvers(request)
+        await self.expire()  # or one whose time has just run out would stand in the way
         try:
             return await self._add(request)
         except AlreadyOpen:
@@ -199,23 +213,12 @@ class Changes:
             policy=self.policy,
             quorum=self.policy.quorum(is_sensitive=plan.sensitive_because is not None),
             requester=facts.actor,
-            requester_evidence=facts.as_dict(),
+            requester_evidence=rules.evidence(facts, self.policy),
             reason=reason,
             created_at=now,
             expires_at=now + self.policy.approval_deadline,
         )
         return replace(bare, digest=bare.compute_digest())
-
-    def _check_enough_approvers(self, request: ChangeRequest) -> None:
-        others = len(self.policy.approvers_for(request.requester))
-        if others < request.quorum:
-            raise NotAllowed(
-                "too_few_approvers",
-                f"This change needs {request.quorum} approvals, and besides you there "
-                f"{'is 1 approver' if others == 1 else f'are {others} approvers'}. Let somebody "
-                "who is no approver ask, or have whoever runs mailcfg add one to "
-                "MAILCFG_APPROVERS.",
-            )
 
     async def _add(self, request: ChangeRequest) -> ChangeRequest:
         async with self._store.begin() as tx:
@@ -236,34 +239,30 @@ class Changes:
     ) -> ChangeRequest:
         request, now = await self._found(request_id), self._clock.now()
         vote = self._vote(request, facts, kind, reason)
-        async with self._auditing_refusals(facts.actor, kind, request):
+        async with self._admission.auditing_refusals(facts.actor, kind, request):
             moved = self._count(request, vote)
         said = {"user": facts.actor.user, "reason": reason, "given": len(moved.approvals)}
-        said |= {"needed": self._quorum(request), "at": milliseconds(now)}
+        said |= {"needed": self.needed(request), "at": milliseconds(now)}
         word = "approved" if kind is VoteKind.APPROVE else "rejected"
         await self._store_move(request, moved, word, facts.actor.principal, said)
         return moved
 
     def _count(self, request: ChangeRequest, vote: Decision) -> ChangeRequest:
         if vote.kind is VoteKind.APPROVE:
-            return request.approve(vote, vote.at, self._quorum(request))
+            return request.approve(vote, vote.at, self.needed(request))
         return request.reject(vote, vote.at)
 
     def _vote(self, request: ChangeRequest, facts: Facts, kind: VoteKind, reason: str) -> Decision:
         at = from_milliseconds(milliseconds(self._clock.now()))
         mac = self._seal.sign(request, facts.actor, kind, at)
-        return Decision(facts.actor, kind, at, reason, facts.as_dict(), mac)
-
-    def _quorum(self, request: ChangeRequest) -> int:
-        """The larger of what was asked for when it was proposed and what is asked for now."""
-        is_sensitive = request.plan.sensitive_because is not None
-        return max(request.quorum, self.policy.quorum(is_sensitive=is_sensitive))
+        grounds = rules.evidence(facts, self.policy)
+        return Decision(facts.actor, kind, at, reason, grounds, mac)
 
     async def _withdraw(self, actor: Actor, request_id: str | None) -> ChangeRequest:
         request = await (self.pending() if request_id is None else self._found(request_id))
         if request is None:
             raise Refusal("No request is open, so there is nothing to withdraw.")
-        async with self._auditing_refusals(actor, "withdraw", request):
+        async with self._admission.auditing_refusals(actor, "withdraw", request):
             if not request.requester.is_same_person(actor):
                 raise NotAllowed(
                     "not_own_request",
@@ -324,33 +323,7 @@ class Changes:
     ) -> Facts:
         """The actor's facts, if they may."""
         request = await self._store.request(request_id) if request_id else None
-        async with self._auditing_refusals(actor, action, request):
-            facts = await self._directory.look_up(actor)
-            verdict: Verdict = await may(facts)
-            if not verdict.is_allowed:
-                raise NotAllowed(verdict.code, verdict.sentence)
-        return facts
-
-    @asynccontextmanager
-    async def _auditing_refusals(
-        self, actor: Actor, action: str, request: ChangeRequest | None = None
-    ) -> AsyncIterator[None]:
-        """Whatever is refused inside goes to the audit before the person is told."""
-        try:
-            yield
-        except (Refusal, CouldNotCheck) as refusal:
-            await self._audit_refusal(actor, action, refusal, request)
-            raise
-
-    async def _audit_refusal(
-        self, actor: Actor, action: str, refusal: MailcfgError, request: ChangeRequest | None
-    ) -> None:
-        code = refusal.code if isinstance(refusal, NotAllowed) else type(refusal).__name__
-        body = {"action": str(action), "code": code, "sentence": str(refusal)}
-        subject = None if request is None else request.id
-        now = self._clock.now()
-        async with self._store.begin() as tx:
-            await tx.record(AuditEntry(self.org, now, actor.principal, "refused", subject, body))
+        return await self._admission.admit(actor, action, may, request)
 
     def _entry(
         self, request: ChangeRequest, kind: str, actor: str, body: dict[str, Any]

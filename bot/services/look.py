@@ -8,9 +8,10 @@ from bot.domain import policy as rules
 from bot.domain.change import ChangeRequest
 from bot.domain.dkim import Record
 from bot.domain.mail_config import MailConfig, drift
-from bot.domain.policy import Actor, Facts, Policy
-from bot.errors import NotAllowed, Refusal
-from bot.ports import Directory, MailConfigApi, Purpose, Resolver, Store, WatchState
+from bot.domain.policy import Actor, Facts, Policy, Verdict
+from bot.errors import Refusal
+from bot.ports import Clock, Directory, MailConfigApi, Purpose, Resolver, Store, WatchState
+from bot.services.admission import NOBODY, Admission
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,10 @@ class Standing:
 
 
 class Look:
-    """Read-only answers for members of the workspace. All raise NotAllowed and CouldNotCheck."""
+    """Read-only answers for members of the workspace.
+
+    All raise NotAllowed and CouldNotCheck, and keep the refusal in the audit.
+    """
 
     def __init__(
         self,
@@ -56,6 +60,7 @@ class Look:
         api: MailConfigApi,
         resolver: Resolver,
         directory: Directory,
+        clock: Clock,
     ) -> None:
         self.org = org
         self.policy = policy
@@ -63,10 +68,13 @@ class Look:
         self._api = api
         self._resolver = resolver
         self._directory = directory
+        self._admission = Admission(
+            org=org, policy=policy, store=store, directory=directory, clock=clock
+        )
 
     async def show(self, actor: Actor) -> Overview:
         """The live configuration, read now. Raises CliqError and OAuthError as well."""
-        await self.check_member(actor)
+        await self.check_member(actor, "show")
         live = await self._api.read(Purpose.LOOK)
         return Overview(
             live, await self._store.last_applied(self.org), await self._store.watch(self.org)
@@ -74,7 +82,7 @@ class Look:
 
     async def record(self, actor: Actor) -> Publishing:
         """The record that the live configuration needs; raises Refusal if it needs none."""
-        await self.check_member(actor)
+        await self.check_member(actor, "dns")
         live = await self._api.read(Purpose.LOOK)
         if live is None or not live.dkim_value:
             raise Refusal("Cliq's system sender is in use, so there is no record to publish.")
@@ -84,23 +92,24 @@ class Look:
         return Publishing(Record(live.dkim_host, live.dkim_value, zone), is_approved)
 
     async def pending(self, actor: Actor) -> ChangeRequest | None:
-        await self.check_member(actor)
+        await self.check_member(actor, "pending")
         return await self._store.open_request(self.org)
 
     async def request(self, actor: Actor, request_id: str) -> ChangeRequest | None:
-        await self.check_member(actor)
+        await self.check_member(actor, "details")
         return await self._store.request(request_id)
 
     async def standing(self, actor: Actor) -> Standing:
-        facts = await self._directory.look_up(actor)
+        facts = await self._directory.look_up(actor, self.policy.groups)
         may_show = rules.may_show(facts).is_allowed
         may_propose = rules.may_propose(facts, self.policy).is_allowed
-        nobody = Actor(team="", user="")
-        may_approve = rules.may_decide(facts, self.policy, nobody).is_allowed
+        may_approve = rules.may_decide(facts, self.policy, NOBODY).is_allowed
         return Standing(facts, may_show, may_propose, may_approve)
 
-    async def check_member(self, actor: Actor) -> None:
-        facts = await self._directory.look_up(actor)
-        verdict = rules.may_show(facts)
-        if not verdict.is_allowed:
-            raise NotAllowed(verdict.code, verdict.sentence)
+    async def check_member(self, actor: Actor, action: str = "look") -> None:
+        """Raises NotAllowed unless this is a full, active member."""
+
+        async def may(facts: Facts) -> Verdict:
+            return rules.may_show(facts)
+
+        await self._admission.admit(actor, action, may)

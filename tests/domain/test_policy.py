@@ -10,9 +10,11 @@ from bot.domain.policy import (
     Actor,
     Facts,
     Policy,
+    evidence,
     may_decide,
     may_propose,
     may_show,
+    who_may_decide,
 )
 from tests.fakes import TEAM
 from tests.office import ALICE, BOB, CAROL, ERIN, POLICY
@@ -82,6 +84,51 @@ def test_an_approver_may_be_listed_by_the_grid_wide_id():
     assert may_decide(Facts(BOB_ON_GRID), GRID, requester=ALICE).is_allowed
 
 
+BY_GROUP = Policy(approvers=("S0MAIL", BOB.user), requesters=(ALICE.user,))
+
+
+@pytest.mark.parametrize(
+    ("facts", "propose", "decide", "matched"),
+    [
+        (Facts(CAROL, groups=("S0MAIL",)), "ok", "ok", "S0MAIL"),
+        (Facts(CAROL, groups=("S0OTHER", "S0MAIL")), "ok", "ok", "S0MAIL"),
+        (Facts(BOB), "ok", "ok", BOB.user),
+        (Facts(BOB, groups=("S0MAIL",)), "ok", "ok", "S0MAIL"),
+        (Facts(CAROL), "not_requester", "not_approver", None),
+        (Facts(CAROL, groups=("S0OTHER",)), "not_requester", "not_approver", None),
+        (Facts(ALICE, groups=("S0MAIL",)), "ok", "own_request", "S0MAIL"),
+        (Facts(CAROL, groups=("S0MAIL",), is_guest=True), "guest", "guest", "S0MAIL"),
+        (Facts(CAROL, groups=("S0MAIL",), is_bot=True), "bot", "bot", "S0MAIL"),
+        (Facts(CAROL, groups=("S0MAIL",), is_deleted=True), "deleted", "deleted", "S0MAIL"),
+        (Facts(CAROL, groups=("S0MAIL",), is_stranger=True), "other_team", "other_team", "S0MAIL"),
+    ],
+)
+def test_a_usergroup_stands_for_who_is_in_it(
+    facts: Facts, propose: str, decide: str, matched: str | None
+):
+    assert may_propose(facts, BY_GROUP).code == propose
+    assert may_decide(facts, BY_GROUP, requester=ALICE).code == decide
+    assert BY_GROUP.approver_entry(facts) == matched
+
+
+def test_a_group_lets_nobody_ask_where_it_is_no_approver():
+    assert may_propose(Facts(ERIN, groups=("S0MAIL",)), POLICY).code == "not_requester"
+
+
+def test_each_person_counts_once_and_only_where_every_rule_allows_it():
+    two_ids = Facts(Actor(TEAM, "W0BOB", "W0BOB")), Facts(Actor(TEAM, "U0BOB", "W0BOB"))
+    everyone = Policy(approvers=("W0BOB", "U0BOB", CAROL.user, ERIN.user, ALICE.user))
+    people = (*two_ids, Facts(CAROL), Facts(ERIN, is_guest=True), Facts(ALICE))
+
+    assert who_may_decide(people, (everyone,), ALICE) == (two_ids[0].actor, CAROL)
+    assert who_may_decide(people, (everyone, Policy((CAROL.user,))), ALICE) == (CAROL,)
+
+
+def test_only_the_usergroups_among_the_approvers_are_asked_about():
+    assert BY_GROUP.groups == ("S0MAIL",)
+    assert POLICY.groups == ()
+
+
 def test_with_a_star_every_full_member_may_ask_and_nobody_else():
     everyone = Policy(approvers=(BOB.user,), requesters=("*",))
 
@@ -139,10 +186,27 @@ def test_a_policy_comes_back_from_its_stored_form():
     assert Policy.from_dict(odd.as_dict()) == odd
 
 
-def test_the_evidence_holds_who_and_what_slack_said():
-    evidence = Facts(BOB_ON_GRID, is_guest=True, fetched_at="2026-03-02T09:00:00Z").as_dict()
+def test_equal_rules_have_one_fingerprint():
+    same = Policy(POLICY.approvers, POLICY.requesters)
+    assert same.fingerprint() == POLICY.fingerprint()
+    assert Policy(POLICY.approvers).fingerprint() != POLICY.fingerprint()
 
-    assert evidence == {
+
+def test_the_grounds_of_a_verdict_are_the_facts_the_entry_that_matched_and_the_rules():
+    facts = Facts(CAROL, groups=("S0MAIL",), is_guest=True)
+    grounds = evidence(facts, BY_GROUP, may_decide(facts, BY_GROUP, ALICE))
+
+    assert grounds == facts.as_dict() | {
+        "matched": "S0MAIL",
+        "policy": BY_GROUP.fingerprint(),
+        "verdict": "guest",
+    }
+
+
+def test_the_evidence_holds_who_and_what_slack_said():
+    said = Facts(BOB_ON_GRID, is_guest=True, fetched_at="2026-03-02T09:00:00Z").as_dict()
+
+    assert said == {
         "team": TEAM,
         "user": "U0BOB2",
         "enterprise_user": "W0BOB",
@@ -150,5 +214,6 @@ def test_the_evidence_holds_who_and_what_slack_said():
         "is_bot": False,
         "is_guest": True,
         "is_stranger": False,
+        "groups": [],
         "fetched_at": "2026-03-02T09:00:00Z",
     }

@@ -154,6 +154,8 @@ async def test_the_request_url_chooses_the_transport(slack, http):
         ),
         ("POST", "submit", {"user": "U0BOB", "view_id": "V1", "values": 7}, "must be an object"),
         ("PUT", "users/U0NO", {"flags": {}}, "There is nobody with the id `U0NO`."),
+        ("PUT", "usergroups/S0NO", {"users": []}, "There is no usergroup `S0NO`."),
+        ("PUT", "usergroups/S0MAILAPPROVERS", {"users": ["U0NO"]}, "ids of people who exist"),
         ("PUT", f"channels/{ADMIN}", {}, "name `is_archived`"),
         ("PUT", f"channels/{ADMIN}", {"members": ["U0NO"]}, "ids of people who exist"),
         ("PUT", f"channels/{ADMIN}", {"is_archived": "yes"}, "must be true or false"),
@@ -171,3 +173,13 @@ async def test_bad_input_is_answered_with_a_sentence(http, verb, path, body, sen
     status, answer = await sent(http, verb, path, **body)
     assert status == 400
     assert sentence in answer["error"]
+
+
+async def test_a_user_group_is_made_and_its_members_are_changed(http):
+    path = "usergroups/S0NEW"
+    status, made = await sent(http, "PUT", path, handle="news", users=["U0BOB"])
+    assert (status, made["handle"], made["users"]) == (200, "news", ["U0BOB"])
+    await sent(http, "PUT", path, users=["U0CAROL"])
+    groups = {group["id"]: group for group in await seen(http, "usergroups")}
+    assert set(groups) == {"S0MAILAPPROVERS", "S0NEW"}
+    assert (groups["S0NEW"]["handle"], groups["S0NEW"]["users"]) == ("news", ["U0CAROL"])

@@ -492,6 +492,20 @@ async def test_an_event_reaches_the_app(slack, bolt):
     assert event["subteam"] == {"id": "S0MAIL"}
 
 
+@pytest.mark.parametrize("scopes", [("usergroups:read",), ()])
+async def test_an_app_that_may_read_user_groups_is_told_who_came_and_went(slack, bolt, scopes):
+    seen = []
+    slack.scopes = (*slack.scopes, *scopes)
+
+    @bolt.event("subteam_members_changed")
+    async def changed(event):
+        seen.append((event["subteam_id"], event["added_users"], event["removed_users"]))
+
+    async with connected(slack, bolt):
+        await slack.set_members("S0MAILAPPROVERS", ["U0BOB", "U0ALICE"])
+    assert seen == [("S0MAILAPPROVERS", ["U0ALICE"], ["U0CAROL"])] * len(scopes)
+
+
 async def test_waiting_in_vain_says_for_what(slack):
     with pytest.raises(TimeoutError, match="in vain for the card"):
         await slack.wait_for(lambda: slack.sees("U0BOB", ADMIN), timeout=0.01, what="the card")

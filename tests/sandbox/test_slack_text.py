@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.sandbox.slack_records import Channel, Message, User, View
+from bot.sandbox.slack_records import Channel, Message, User, Usergroup, View
 from bot.sandbox.slack_text import Reader
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -15,6 +15,7 @@ READER = Reader(
     {"U0ALICE": User("U0ALICE", "alice", "Alice Ng")},
     {"C0MAILADMIN": Channel("C0MAILADMIN", "mail-admin", ())},
     NOON,
+    {"S0MAIL": Usergroup("S0MAIL", "mail-approvers", "Mail approvers", ())},
 )
 
 
@@ -23,6 +24,7 @@ READER = Reader(
     [
         ("<@U0ALICE> asks in <#C0MAILADMIN>", "@Alice asks in #mail-admin"),
         ("<@U0NOBODY> and <!here>", "@U0NOBODY and @here"),
+        ("<!subteam^S0MAIL>, <!subteam^S0NO>", "@mail-approvers, @S0NO"),
         ("a &lt;b&gt; &amp; c", "a <b> & c"),
         ("&amp;lt;", "&lt;"),
         ("*bold*, _slanted_ and ~gone~.", "bold, slanted and gone."),

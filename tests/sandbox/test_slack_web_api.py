@@ -133,6 +133,16 @@ async def test_user_groups_are_listed_with_their_people(slack, client):
     assert unknown["error"] == "no_such_subteam"
 
 
+async def test_a_disabled_user_group_is_shown_to_who_asks_for_disabled_ones(slack, client):
+    slack.disable_usergroup("S0MAILAPPROVERS")
+    assert (await client.usergroups_list())["usergroups"] == []
+    hidden = await refusal(client.usergroups_users_list(usergroup="S0MAILAPPROVERS"))
+    assert hidden["error"] == "no_such_subteam"
+    listed = await client.usergroups_users_list(usergroup="S0MAILAPPROVERS", include_disabled=True)
+    assert listed["users"] == ["U0BOB", "U0CAROL"]
+    assert (await client.usergroups_list(include_disabled=True))["usergroups"][0]["date_delete"]
+
+
 async def test_posts_are_seen_in_order_with_increasing_ts(slack, client):
     first = await client.chat_postMessage(channel=ADMIN, text="one")
     second = await client.chat_postMessage(channel=ADMIN, text="two")

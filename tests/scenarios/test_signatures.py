@@ -149,6 +149,11 @@ SIGNED_NONSENSE = {
     "a payload that is a number": b"payload=7",
     "a payload without a type": b"payload=%7B%7D",
     "a click without an action": CLICK.encode(),
+    "a click by nobody": urlencode(
+        {"payload": '{"type":"block_actions","actions":[{"action_id":"approve","value":"x"}]}'}
+    ).encode(),
+    "a command by nobody": b"command=%2Fmailcfg&text=show",
+    "a command of nothing": b"command=%00",
     "a form that is none": b'payload={"type":"view_submission","user":{"id":"U0ALICE"}}',
     "a command of another name": b"command=%2Fother&user_id=U0ALICE&team_id=T0ACME",
     "an enterprise that is a number": b'{"enterprise":7}',

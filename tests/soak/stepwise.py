@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -159,11 +159,16 @@ class DoorDirectory:
     def __init__(self, directory: FakeDirectory) -> None:
         self._directory = directory
 
-    async def look_up(self, actor: Actor) -> Facts:
+    async def look_up(
+        self, actor: Actor, groups: Sequence[str] = (), *, afresh: bool = False
+    ) -> Facts:
         await door("look up")
-        facts = await self._directory.look_up(actor)
+        facts = await self._directory.look_up(actor, groups, afresh=afresh)
         seen().fit[actor.user] = not facts.is_guest
         return facts
+
+    async def named(self, entry: str) -> tuple[Actor, ...]:
+        return await self._directory.named(entry)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from bot.adapters.slack.cards import answers, forms
 from bot.adapters.slack.cards import request as request_cards
 from bot.adapters.slack.cards.parts import Deployment, Rendered
 from bot.adapters.slack.notifier import Notifier
+from bot.adapters.slack.team_check import TeamCheck
 from bot.adapters.slack.workspace import SlackFault, Workspace
 from bot.domain.change import ChangeRequest, VoteKind
 from bot.domain.command import (
@@ -38,7 +39,7 @@ from bot.domain.command import (
     parse,
 )
 from bot.domain.mail_config import Patch, clean_reason
-from bot.domain.policy import Actor
+from bot.domain.policy import OTHER_TEAM, Actor
 from bot.errors import (
     AlreadyOpen,
     BadValue,
@@ -49,6 +50,7 @@ from bot.errors import (
     OperatorError,
     UnknownRequest,
 )
+from bot.services.admission import Admission
 from bot.services.changes import Changes
 from bot.services.look import Look
 
@@ -69,12 +71,14 @@ class Listeners:
         self,
         *,
         workspace: Workspace,
+        admission: Admission,
         changes: Changes,
         look: Look,
         notifier: Notifier,
         deployment: Deployment,
     ) -> None:
         self._workspace = workspace
+        self._admission = admission
         self._changes = changes
         self._look = look
         self._notifier = notifier
@@ -83,6 +87,7 @@ class Listeners:
 
     def register(self, app: AsyncApp) -> None:
         """One listener of each kind: Bolt tries them in order, and each miss costs time."""
+        TeamCheck(self._workspace, self.turn_away).register(app)
         anything = re.compile(".*", re.DOTALL)
         app.command(anything)(self.on_command)
         app.action(anything)(self.on_action)
@@ -92,6 +97,17 @@ class Listeners:
         """Wait for what was acknowledged and is still being answered."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
+
+    async def turn_away(self, ack: Ack, body: Body) -> Any:
+        """Tell somebody of another workspace, privately, why nothing was done."""
+        action = str(body.get("command") or body["type"])
+        refused = self._admission.turn_away(actor_of(body), action, OTHER_TEAM)
+        said = await self._in_time(refused)
+        if "command" in body:
+            return await ack(**_private(said))
+        if "response_url" in body:
+            self._answer(self._responder(body), _as_is(said))
+        return await ack()
 
     async def on_command(self, ack: Ack, body: Body) -> None:
         actor, respond = actor_of(body), self._responder(body)
@@ -129,7 +145,8 @@ class Listeners:
             case Pending():
                 request = await self._look.pending(actor)
                 link = await self._notifier.link(request.id) if request else None
-                return answers.pending(request, link)
+                needed = self._changes.needed(request) if request else 0
+                return answers.pending(request, link, needed)
             case Set() | Reset() | Accept():
                 return await self._proposed(await self._changes.propose(actor, command))
             case SetForm() | Withdraw():
@@ -170,7 +187,7 @@ class Listeners:
 
     async def _approve(self, actor: Actor, request_id: str) -> Rendered | None:
         request = await self._changes.decide(actor, request_id, VoteKind.APPROVE)
-        given, needed = len(request.approvals), request.quorum
+        given, needed = len(request.approvals), self._changes.needed(request)
         return answers.sentence(
             f"Your approval of #{request.number} is recorded: {given} of {needed}."
         )

@@ -141,6 +141,11 @@ class Workspace:
     async def user(self, user: str) -> Any:
         return (await self._form("users.info", user=user))["user"]
 
+    async def group_members(self, group: str) -> tuple[str, ...]:
+        """The user ids in a usergroup; a disabled one counts as none."""
+        answer = await self._form("usergroups.users.list", usergroup=group)
+        return tuple(map(str, answer["users"]))
+
     async def _form(self, method: str, **arguments: str) -> Any:
         """For the methods that take no JSON body."""
         return await call(self.client, method, params=arguments, http_verb="GET")

@@ -25,9 +25,12 @@ class Screens:
     def cast(self) -> Json:
         """Who and what there is: people, the app and its command, channels."""
         users = self._workspace.users()
+        groups = {group.id: group.handle for group in self._workspace.usergroups()}
         return {
             "people": [_person(user) for user in users if not user.is_("is_bot")],
-            "names": {user.id: user.real_name for user in users} | {"USLACKBOT": "Slackbot"},
+            "names": {user.id: user.real_name for user in users}
+            | {"USLACKBOT": "Slackbot"}
+            | groups,
             "usage_hint": self._usage_hint,
             "mistakes": {kind: mistake.label for kind, mistake in MISTAKES.items()},
             "bot": world.BOT_USER_ID,

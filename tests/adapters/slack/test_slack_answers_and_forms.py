@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from bot.adapters.slack.cards import answers, forms
+from bot.adapters.slack.cards import request as request_cards
 from bot.domain.command import SUBCOMMANDS
 from bot.domain.dkim import Record
 from bot.domain.mail_config import MailConfig, Patch
@@ -26,7 +27,9 @@ from tests.adapters.slack.every_card import (
     REQUEST_ID,
     applied,
     approved,
+    claimed,
     pending,
+    voted,
 )
 from tests.adapters.slack.hostile import ALLOWED_TOKENS, HOSTILE
 from tests.adapters.slack.reading import buttons, live_tokens, plain, problems, rich_texts
@@ -164,8 +167,29 @@ def test_pending_says_how_the_open_request_stands():
     assert plain(answers.pending(None, None)) == "No request is open."
     assert plain(answers.pending(approved(), LINK)) == (
         f"Request #42 ({LINK}) to change sender address, asked by @Alice: approved, 2 of 2 "
-        "approvals, until tomorrow at 9:00 AM."
+        "approvals, until today at 10:30 AM."
     )
+
+
+def test_pending_names_no_deadline_once_writing_has_begun():
+    unknown = claimed().become_uncertain(LATER, LATER, "Cliq did not answer")
+    assert plain(answers.pending(unknown, None)) == (
+        "Request #42 to change sender address, asked by @Alice: outcome unknown, 2 of 2 approvals."
+    )
+
+
+def test_pending_and_the_card_ask_for_as_many_approvals_as_are_needed_now():
+    strict = replace(DEPLOYMENT, policy=replace(POLICY, approvals_sensitive=3))
+    assert "1 of 3 approvals, until" in plain(answers.pending(voted(), None, 3))
+    shown = request_cards.card(voted(), strict)
+    assert shown.text.endswith("waits for approval: 1 of 3 so far.")
+    assert "1 of 3 approvals" in plain(shown)
+    assert "1 of 3 approvals" in str(request_cards.details(voted(), strict).to_dict())
+
+
+def test_a_group_of_approvers_is_mentioned_as_a_group():
+    grouped = replace(pending(NAME), policy=replace(POLICY, approvers=("U0BOB", "S0MAIL")))
+    assert "<@U0BOB>, <!subteam^S0MAIL>" in answers.proposed(grouped, LINK).text
 
 
 def test_a_second_request_is_refused_with_a_link_to_the_first():

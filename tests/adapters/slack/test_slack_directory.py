@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from bot.adapters.slack.directory import SlackDirectory, facts_of
 from bot.adapters.slack.workspace import Identity, Workspace, web_client
 from bot.domain.policy import Actor, Facts
-from bot.errors import CouldNotCheck, NotAllowed
+from bot.errors import CouldNotCheck, GroupTrouble, NotAllowed
+from bot.sandbox import world
 from bot.sandbox.slack import SlackWorkspace
 from bot.sandbox.slack_faults import Fault, FaultKind
 from tests.fakes import FakeClock
@@ -71,6 +72,115 @@ async def test_a_payload_from_another_team_is_a_strangers(directory: SlackDirect
 async def test_somebody_whom_slack_does_not_know_may_not(directory: SlackDirectory):
     with pytest.raises(NotAllowed, match=r"^Slack does not know you here\.$"):
         await directory.look_up(Actor("T0ACME", "U0NOBODY"))
+
+
+@pytest.fixture
+def grouped(slack: SlackWorkspace) -> SlackWorkspace:
+    """A workspace with a group of approvers that the app may read."""
+    slack.scopes = (*slack.scopes, "usergroups:read")
+    slack.add_usergroup("S0MAIL", "mail-approvers", ["U0ALICE", "U0BOB"])
+    slack.add_usergroup("S0OTHER", "others", ["U0BOB"])
+    return slack
+
+
+async def test_the_groups_that_are_asked_about_are_said(
+    directory: SlackDirectory, grouped: SlackWorkspace
+):
+    assert (await directory.look_up(ALICE, ("S0MAIL", "S0OTHER"))).groups == ("S0MAIL",)
+    assert (await directory.look_up(ALICE)).groups == ()
+    assert read_groups(grouped) == ["S0MAIL", "S0OTHER"]
+
+
+def read_groups(slack: SlackWorkspace) -> list[str]:
+    asked = [r for r in slack.requests if r.method == "usergroups.users.list"]
+    return [request.arguments["usergroup"] for request in asked]
+
+
+async def test_who_is_in_a_group_is_kept_for_a_minute_and_read_anew_where_it_must_be(
+    directory: SlackDirectory, grouped: SlackWorkspace, clock: FakeClock
+):
+    await directory.look_up(ALICE, ("S0MAIL",))
+    grouped.add_usergroup("S0MAIL", "mail-approvers", ["U0BOB"])
+    clock.advance(seconds=59)
+
+    assert (await directory.look_up(ALICE, ("S0MAIL",))).groups == ("S0MAIL",)
+    assert (await directory.look_up(ALICE, ("S0MAIL",), afresh=True)).groups == ()
+    assert read_groups(grouped) == ["S0MAIL", "S0MAIL"]
+
+
+async def test_a_minute_later_a_group_is_read_again(
+    directory: SlackDirectory, grouped: SlackWorkspace, clock: FakeClock
+):
+    await directory.look_up(ALICE, ("S0MAIL",))
+    grouped.add_usergroup("S0MAIL", "mail-approvers", ["U0BOB"])
+    clock.advance(seconds=60)
+
+    assert (await directory.look_up(ALICE, ("S0MAIL",))).groups == ()
+
+
+async def test_a_group_that_was_forgotten_is_read_again(
+    directory: SlackDirectory, grouped: SlackWorkspace
+):
+    await directory.look_up(ALICE, ("S0MAIL",))
+    grouped.add_usergroup("S0MAIL", "mail-approvers", ["U0BOB"])
+    directory.forget_groups()
+
+    assert (await directory.look_up(ALICE, ("S0MAIL",))).groups == ()
+
+
+async def test_a_group_is_known_by_either_id_of_its_member(
+    directory: SlackDirectory, grouped: SlackWorkspace
+):
+    grouped.set_flags("U0ALICE", enterprise_user={"id": "W0ALICE", "teams": ["T0ACME"]})
+    grouped.add_usergroup("S0MAIL", "mail-approvers", ["W0ALICE"])
+
+    assert (await directory.look_up(ALICE, ("S0MAIL",))).groups == ("S0MAIL",)
+
+
+async def test_nobody_is_in_a_group_that_does_not_exist_or_is_disabled(
+    directory: SlackDirectory, grouped: SlackWorkspace
+):
+    grouped.disable_usergroup("S0MAIL")
+
+    assert (await directory.look_up(ALICE, ("S0MAIL", "S0NEVER"))).groups == ()
+    with pytest.raises(GroupTrouble) as missing:
+        await directory.named("S0MAIL")
+    assert missing.value.cure == (
+        "Slack knows no such group, or it is disabled. Give the id (S…) of one that exists."
+    )
+
+
+async def test_a_group_that_may_not_be_read_refuses_and_says_the_cure_to_the_operator(
+    directory: SlackDirectory, slack: SlackWorkspace
+):
+    with pytest.raises(CouldNotCheck) as refused:
+        await directory.look_up(ALICE, (world.MAIL_APPROVERS.id,))
+    assert str(refused.value) == (
+        "Could not check with Slack who is in the group of approvers, so nothing was done. Tell "
+        "whoever runs mailcfg."
+    )
+    assert isinstance(refused.value, GroupTrouble)
+    assert refused.value.cure == (
+        "mailcfg may not read groups. Add the scope usergroups:read to the Slack app "
+        "(`mailcfg manifest --groups` prints it) and install the app again."
+    )
+
+
+async def test_a_group_that_cannot_be_read_now_refuses(
+    directory: SlackDirectory, grouped: SlackWorkspace
+):
+    grouped.plan_fault(Fault("usergroups.users.list", FaultKind.RATELIMITED))
+    with pytest.raises(CouldNotCheck) as refused:
+        await directory.look_up(ALICE, ("S0MAIL",))
+    assert str(refused.value) == COULD_NOT
+
+
+async def test_an_id_stands_for_a_person_or_for_the_members_of_a_group(
+    directory: SlackDirectory, grouped: SlackWorkspace
+):
+    bob = Actor("T0ACME", "U0BOB")
+    assert await directory.named("U0BOB") == (bob,)
+    assert await directory.named("S0MAIL") == (ALICE, bob)
 
 
 FAULTS = {

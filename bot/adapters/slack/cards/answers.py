@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from slack_sdk.models.blocks import Block
 
 from bot.adapters.slack.cards import parts
 from bot.adapters.slack.cards.parts import Deployment, Rendered, code, escape, user, when
 from bot.adapters.slack.cards.request import state_word
-from bot.domain.change import ChangeRequest
+from bot.domain.change import ChangeRequest, State
 from bot.domain.command import SUBCOMMANDS
 from bot.domain.mail_config import VERIFIED, MailConfig, key_summary
 from bot.domain.policy import ANYONE, Policy
@@ -159,13 +161,22 @@ def proposed(request: ChangeRequest, link: str | None) -> Rendered:
     )
 
 
-def pending(request: ChangeRequest | None, link: str | None) -> Rendered:
+def pending(request: ChangeRequest | None, link: str | None, needed: int = 0) -> Rendered:
+    """The open request; `needed` approvals are asked for now, as many as then or more."""
     if request is None:
         return sentence("No request is open.")
     where = f"<{link}|#{request.number}>" if link else f"#{request.number}"
     word = state_word(request)
+    given, until = len(request.approvals), _deadline(request)
     return sentence(
         f"Request {where} to {request.plan.title}, asked by {user(request.requester.user)}: "
-        f"{word[0].lower()}{word[1:]}, {len(request.approvals)} of {request.quorum} approvals, "
-        f"until {when(request.expires_at)}."
+        f"{word[0].lower()}{word[1:]}, {given} of {max(needed, request.quorum)} approvals"
+        f"{', until ' + when(until) if until else ''}."
     )
+
+
+def _deadline(request: ChangeRequest) -> datetime | None:
+    """When a request ends by itself: once writing has begun, never."""
+    if request.state is State.PENDING:
+        return request.expires_at
+    return request.apply_by if request.state is State.APPROVED else None

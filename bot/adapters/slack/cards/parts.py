@@ -29,9 +29,10 @@ from slack_sdk.models.blocks import (
     SectionBlock,
 )
 
-from bot.domain.change import from_milliseconds
+from bot.domain.change import ChangeRequest, from_milliseconds
 from bot.domain.dkim import Record
 from bot.domain.mail_config import FieldChange, MailConfig
+from bot.domain.policy import Policy, is_group
 
 SECTION_MAX = 3000
 HEADER_MAX = 150
@@ -52,12 +53,17 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What every card says about where it comes from."""
+    """What every card says about where it comes from; `policy` is the rules of today."""
 
     org: str
     label: str = ""
     data_center: str = "us"
     command: str = "/mailcfg"
+    policy: Policy | None = None
+
+    def needed(self, request: ChangeRequest) -> int:
+        """The approvals that a request needs today, as many as when it was asked for or more."""
+        return request.quorum if self.policy is None else request.quorum_under(self.policy)
 
 
 def rendered(text: str, blocks: Sequence[Block]) -> Rendered:
@@ -100,7 +106,8 @@ def is_long(value: str | None) -> bool:
 
 
 def user(user_id: str) -> str:
-    return f"<@{user_id}>"
+    """A person, or a usergroup where the id is one's."""
+    return f"<!subteam^{user_id}>" if is_group(user_id) else f"<@{user_id}>"
 
 
 def when(at: datetime | None) -> str:

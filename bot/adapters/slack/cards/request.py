@@ -50,12 +50,13 @@ def title(request: ChangeRequest) -> str:
 
 def card(request: ChangeRequest, deployment: Deployment) -> Rendered:
     """The one card of a request."""
+    needed = deployment.needed(request)
     blocks: list[Block] = [
         parts.header(title(request)),
         parts.section(_opening(request, deployment)),
         *parts.lines(_diff(request)),
         *_consequences(request),
-        parts.section(status(request)),
+        parts.section(status(request, needed)),
         *_why_rejected(request),
         *_observed(request),
         parts.section("*Reason for asking*"),
@@ -63,7 +64,7 @@ def card(request: ChangeRequest, deployment: Deployment) -> Rendered:
         parts.actions(f"request-{request.number}", _buttons(request)),
         parts.context(_footer(request, deployment)),
     ]
-    return parts.rendered(sentence(request), blocks)
+    return parts.rendered(sentence(request, needed), blocks)
 
 
 def _opening(request: ChangeRequest, deployment: Deployment) -> str:
@@ -116,19 +117,19 @@ def _warn_idn(request: ChangeRequest) -> list[str]:
     return []
 
 
-def status(request: ChangeRequest) -> str:
+def status(request: ChangeRequest, needed: int) -> str:
     """Who voted, and where the request stands."""
-    return "\n".join([*map(_vote, request.decisions), standing(request)])
+    return "\n".join([*map(_vote, request.decisions), standing(request, needed)])
 
 
-def standing(request: ChangeRequest) -> str:
-    """Where the request stands, as the card says it."""
+def standing(request: ChangeRequest, needed: int) -> str:
+    """Where the request stands, as the card says it; `needed` approvals are asked for now."""
     why = _sentence(request.end_reason)
     match request.state:
         case State.PENDING:
-            given, needed = len(request.approvals), request.quorum
+            given = len(request.approvals)
             return (
-                f"*{given} of {needed} approvals* · {_why_so_many(request)}\n"
+                f"*{given} of {needed} approvals* · {_why_so_many(request, needed)}\n"
                 f"Waiting until {when(request.expires_at)}"
             )
         case State.APPROVED:
@@ -173,9 +174,9 @@ def _in_force(request: ChangeRequest) -> str:
     return " ".join([done, *map(escape, request.plan.warnings(request.observed))])
 
 
-def _why_so_many(request: ChangeRequest) -> str:
+def _why_so_many(request: ChangeRequest, needed: int) -> str:
     because = request.plan.sensitive_because
-    if request.quorum == 1:
+    if needed == 1:
         return "somebody other than the requester must agree"
     return because or "this deployment asks for that many"
 
@@ -257,16 +258,16 @@ def _footer(request: ChangeRequest, deployment: Deployment) -> str:
     return " · ".join(words)
 
 
-def sentence(request: ChangeRequest) -> str:
+def sentence(request: ChangeRequest, needed: int) -> str:
     """The card in one sentence, for screen readers and notifications: no dates, no mentions."""
-    return f"Request #{request.number} to {request.plan.title} {_verb(request)}."
+    return f"Request #{request.number} to {request.plan.title} {_verb(request, needed)}."
 
 
-def _verb(request: ChangeRequest) -> str:
+def _verb(request: ChangeRequest, needed: int) -> str:
     why = escape(request.end_reason.removesuffix("."))
     match request.state:
         case State.PENDING:
-            return f"waits for approval: {len(request.approvals)} of {request.quorum} so far"
+            return f"waits for approval: {len(request.approvals)} of {needed} so far"
         case State.APPROVED:
             return "is approved and will be applied"
         case State.APPLYING:
@@ -324,7 +325,7 @@ def _line(text: str) -> tuple[str, list[Block]]:
 
 def result_line(request: ChangeRequest) -> Rendered:
     """The end of a request, told once in its thread, with the record to publish where one is due."""
-    text = f"#{request.number} {title(request)}. {standing(request)}"
+    text = f"#{request.number} {title(request)}. {standing(request, request.quorum)}"
     blocks: list[Block] = [parts.section(text)]
     record = new_record(request)
     if record is not None:
@@ -355,7 +356,7 @@ def new_record(request: ChangeRequest) -> Record | None:
 def details(request: ChangeRequest, deployment: Deployment) -> View:
     """Everything about a request, nothing shortened; for whoever may `show`."""
     blocks: list[Block] = [
-        parts.section(f"*{title(request)}*\n{status(request)}"),
+        parts.section(f"*{title(request)}*\n{status(request, deployment.needed(request))}"),
         *_why_rejected(request),
         *[block for change in request.plan.diff() for block in parts.whole_diff(change)],
         parts.section("*Reason for asking*"),

@@ -86,7 +86,7 @@ function token(body) {
 function special(body, label) {
   const [name, ...rest] = body.split("^");
   if (name === "date") return { kind: "date", seconds: Number(rest[0]), pattern: rest[1] ?? "", label };
-  if (name === "subteam") return { kind: "everyone", text: label || `@${rest[0]}` };
+  if (name === "subteam") return { kind: "user", id: rest[0], label };
   return { kind: "everyone", text: `@${name}` };
 }
 
