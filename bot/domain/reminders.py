@@ -80,3 +80,6 @@ class Reminders:
             yield _Moment(asked_at + span, name, escalates=span == max(self.after))
         if self.before is not None:
             yield _Moment(deadline - self.before, f"before {self.before.total_seconds():g}s")
+
+
+USUAL = Reminders()
