@@ -323,6 +323,12 @@ class Settings(BaseSettings):
     def highest_quorum(self) -> int:
         return max(self.approvals, self.approvals_sensitive)
 
+    @property
+    def fallbacks(self) -> tuple[str, ...]:
+        """Where to post what belongs in a channel that is gone, in the order to try."""
+        named = (self.fallback_channel,) if self.fallback_channel else ()
+        return (*named, self.approval_channel, self.alert_channel)
+
     def faults(self) -> list[str]:
         """What is impossible though each value is well formed; one line each."""
         return [
