@@ -44,6 +44,7 @@ from bot.adapters.store.sql import SqlStore, open_engine
 from bot.domain.alert import Parameters
 from bot.domain.change import Seal
 from bot.domain.policy import Policy
+from bot.domain.reminders import Reminders
 from bot.errors import CouldNotCheck, OperatorError, PortInUse, SettingsError
 from bot.ports import Clock
 from bot.services.admission import Admission
@@ -81,12 +82,19 @@ class Loop:
         self._stopping = False
         self.is_failing = False
         self._task: asyncio.Task[None] | None = None
+        self._later: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name=self._name)
 
     def wake(self) -> None:
         self._woken.set()
+
+    def wake_after(self, seconds: float) -> None:
+        """Wake it then, too; what was said before about when is void."""
+        if self._later is not None:
+            self._later.cancel()
+        self._later = asyncio.get_running_loop().call_later(seconds, self.wake)
 
     async def stop(self, seconds: float) -> None:
         """Let the work in hand end; cut it off after `seconds`."""
@@ -141,9 +149,10 @@ class App:
         self._settings = settings
         self._connection = connection
         self._resources = resources
+        self._telling = Loop("tell", self._tell)
         self._loops = [
             Loop("settle", self._settle),
-            Loop("tell", self._tell),
+            self._telling,
             Loop("watch", self._watch),
         ]
         self._scheduler = AsyncIOScheduler(timezone=UTC)
@@ -251,6 +260,7 @@ class App:
 
     async def _settle(self) -> None:
         await self.parts.changes.expire()
+        await self.parts.changes.remind()
         await self.parts.applier.settle(may_begin=self._connection.is_introduced)
 
     async def _tell(self) -> None:
@@ -259,7 +269,9 @@ class App:
         if not self._has_shown_rules:
             await self.parts.changes.show_todays_rules()
             self._has_shown_rules = True
-        await self.parts.notifier.send_due()
+        wait = await self.parts.notifier.send_due()
+        if wait is not None:
+            self._telling.wake_after(wait)
 
     async def _watch(self) -> None:
         await self.parts.watch.tick()
@@ -434,7 +446,14 @@ def _assemble(
         clock=clock,
     )
     policy = policy_of(settings)
-    deployment = Deployment(settings.org, settings.label, settings.zoho_data_center, policy=policy)
+    deployment = Deployment(
+        settings.org,
+        settings.label,
+        settings.zoho_data_center,
+        notify=settings.notify,
+        escalate_to=settings.escalate_to,
+        policy=policy,
+    )
     shared: dict[str, Any] = {"org": settings.org, "store": store, "api": api}
     directory = SlackDirectory(workspace, clock)
     admission = Admission(
@@ -449,6 +468,7 @@ def _assemble(
         clock=clock,
         seal=seal,
         new_id=new_id,
+        reminders=reminders_of(settings),
     )
     notifier = Notifier(
         workspace=workspace,
@@ -457,6 +477,8 @@ def _assemble(
         deployment=deployment,
         alert_channel=settings.alert_channel,
         lease=settings.lease,
+        fallbacks=settings.fallbacks,
+        pace=settings.slack_pace,
     )
     look = Look(**shared, policy=policy, resolver=resolver, directory=directory, clock=clock)
     return Parts(
@@ -489,6 +511,7 @@ def _assemble(
             look=look,
             notifier=notifier,
             deployment=deployment,
+            commit_budget=settings.commit_budget,
         ),
     )
 
@@ -539,6 +562,12 @@ def alert_parameters_of(settings: Settings) -> Parameters:
         flap_opens=settings.flap_opens,
         flap_window=settings.flap_window,
         flap_quiet=settings.flap_quiet,
+    )
+
+
+def reminders_of(settings: Settings) -> Reminders:
+    return Reminders(
+        after=settings.remind_after, before=settings.remind_before, quiet=settings.quiet_hours
     )
 
 

@@ -135,6 +135,8 @@ class Card:
     """Where a living message stands in Slack: `ts` is empty until it is posted.
 
     `subject` is the id of the request or incident that it shows, `shown_rev` what it showed last.
+    `mention_at` is when the approvers are mentioned, if they are. `instead_of` is the channel where
+    it belongs but could not be posted.
     """
 
     subject: str
@@ -142,6 +144,8 @@ class Card:
     ts: str = ""
     shown_rev: int = 0
     tries: int = 0
+    mention_at: datetime | None = None
+    instead_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +184,8 @@ class Transaction(Protocol):
     async def record(self, entry: AuditEntry) -> None:
         """Append to the audit, chained to the entry before it."""
 
-    async def tell(self, message: Message) -> None: ...
+    async def tell(self, message: Message, *, after: datetime | None = None) -> None:
+        """Store a one-time message, unless one with its key was; it is not sent before `after`."""
 
     async def save_incident(self, incident: Incident) -> None:
         """Store a new or changed living message; its card becomes due."""
@@ -195,6 +200,9 @@ class Transaction(Protocol):
 
     async def save_card(self, card: Card, *, after: datetime | None = None) -> None:
         """Store where a card stands; `after` puts off the next try."""
+
+    async def show_again(self, subject: str) -> None:
+        """Make a card due though its row has not moved: it is brought up to date, or posted anew."""
 
     async def claim_card(self, card: Card, now: datetime, until: datetime) -> bool:
         """Whether this caller may show the card now; if so, nobody else tries before `until`."""
@@ -241,7 +249,13 @@ class Store(Protocol):
     async def due_messages(self, now: datetime) -> list[tuple[Message, int]]:
         """One-time messages not sent yet, oldest first, each with its number of tries."""
 
+    async def told(self, subject: str, kind: str) -> tuple[str, ...]:
+        """The keys of all messages of this kind about a subject, sent or not, in their order."""
+
     async def card(self, subject: str) -> Card | None: ...
+
+    async def last_mention(self, org: str, now: datetime) -> datetime | None:
+        """When the approvers of an organisation were last mentioned on or with a card."""
 
     async def subject(self, subject: str) -> ChangeRequest | Incident | None:
         """The request or incident with this id."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -22,10 +23,13 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from bot.domain.reminders import QuietHours
 from bot.errors import SettingsError
 
 DATABASE = "sqlite+aiosqlite:///mailcfg.db"
 SECRETS_DIR = Path("/run/secrets")
+SLACK_WAITS = timedelta(seconds=3)
+"""docs.slack.dev/interactivity/handling-user-interaction: an interaction fails after this."""
 
 _UNITS = {
     "ms": timedelta(milliseconds=1),
@@ -52,6 +56,46 @@ def read_seconds(value: Any) -> Any:
     if span % _UNITS["s"]:
         raise ValueError(f"`{value}` has a part of a second; write it like 90s, 15m or 24h")
     return span
+
+
+NEVER = "never"
+
+
+def read_moment(value: Any) -> Any:
+    """A duration, or `never`, which is None; raises ValueError."""
+    return None if value == NEVER else read_span(value)
+
+
+def read_moments(value: Any) -> Any:
+    """Comma-separated durations, or `never`, which is none of them; raises ValueError."""
+    if not isinstance(value, str):
+        return value
+    return () if value == NEVER else tuple(read_span(word) for word in read_list(value))
+
+
+def read_quiet_hours(value: Any) -> Any:
+    """`22:00-07:00 Europe/Berlin` as QuietHours; raises ValueError."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(\d{1,2}):(\d\d)\s*-\s*(\d{1,2}):(\d\d)\s+(\S+)", value.strip())
+    wrong = f"`{value}` is no part of a day; write it like 22:00-07:00 Europe/Berlin"
+    if match is None:
+        raise ValueError(wrong)
+    *clock, zone = match.groups()
+    try:
+        start, end = time(int(clock[0]), int(clock[1])), time(int(clock[2]), int(clock[3]))
+    except ValueError as error:
+        raise ValueError(wrong) from error
+    if start == end:
+        raise ValueError(f"`{value}` begins when it ends; write it like 22:00-07:00 Europe/Berlin")
+    return QuietHours(start, end, read_zone(zone))
+
+
+def read_zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"`{name}` is no time zone; write it like Europe/Berlin or UTC") from error
 
 
 def read_list(value: Any) -> Any:
@@ -88,6 +132,9 @@ def read_listen(value: Any) -> Any:
 Span = Annotated[timedelta, BeforeValidator(read_span)]
 Seconds = Annotated[timedelta, BeforeValidator(read_seconds)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(read_list)]
+Moment = Annotated[timedelta | None, BeforeValidator(read_moment)]
+Moments = Annotated[tuple[timedelta, ...], NoDecode, BeforeValidator(read_moments)]
+Quiet = Annotated[QuietHours | None, NoDecode, BeforeValidator(read_quiet_hours)]
 Servers = Annotated[tuple[tuple[str, int], ...], NoDecode, BeforeValidator(read_servers)]
 Address = Annotated[tuple[str, int], NoDecode, BeforeValidator(read_listen)]
 Keys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(read_list)]
@@ -167,6 +214,48 @@ class Settings(BaseSettings):
     )
     approval_channel: str = knob("MAILCFG_APPROVAL_CHANNEL", "Channel id for request cards (C…).")
     alert_channel: str = knob("MAILCFG_ALERT_CHANNEL", "Channel id for alerts (C…).")
+    fallback_channel: str | None = knob(
+        "MAILCFG_FALLBACK_CHANNEL",
+        "Channel id for what belongs in a channel that is gone. Unset: the other of the two.",
+        None,
+    )
+    notify: Words = knob(
+        "MAILCFG_NOTIFY",
+        "Slack user and user group ids that each request card also mentions; it grants nothing.",
+        (),
+    )
+    remind_after: Moments = knob(
+        "MAILCFG_REMIND_AFTER",
+        "How long after it was asked a waiting request is remembered in its thread, "
+        "comma-separated; or never.",
+        (timedelta(hours=1), timedelta(hours=4)),
+    )
+    remind_before: Moment = knob(
+        "MAILCFG_REMIND_BEFORE",
+        "How long before its deadline it is remembered once more; or never.",
+        timedelta(hours=1),
+    )
+    escalate_to: Words = knob(
+        "MAILCFG_ESCALATE_TO",
+        "Slack user and user group ids that the last reminder of MAILCFG_REMIND_AFTER mentions; it "
+        "grants nothing.",
+        (),
+    )
+    quiet_hours: Quiet = knob(
+        "MAILCFG_QUIET_HOURS",
+        "When nobody is reminded, such as 22:00-07:00 Europe/Berlin; deadlines stay as they are.",
+        None,
+    )
+    slack_pace: Span = knob(
+        "MAILCFG_SLACK_PACE",
+        "Time between two new messages in one channel; Slack allows about one a second.",
+        timedelta(seconds=1),
+    )
+    commit_budget: Span = knob(
+        "MAILCFG_COMMIT_BUDGET",
+        "How long a click may take to be recorded before the person is told that it takes longer.",
+        timedelta(seconds=1),
+    )
     approvals: int = knob("MAILCFG_APPROVALS", "Approvals that an ordinary change needs.", 1)
     approvals_sensitive: int = knob(
         "MAILCFG_APPROVALS_SENSITIVE",
@@ -289,6 +378,12 @@ class Settings(BaseSettings):
     def highest_quorum(self) -> int:
         return max(self.approvals, self.approvals_sensitive)
 
+    @property
+    def fallbacks(self) -> tuple[str, ...]:
+        """Where to post what belongs in a channel that is gone, in the order to try."""
+        named = (self.fallback_channel,) if self.fallback_channel else ()
+        return (*named, self.approval_channel, self.alert_channel)
+
     def faults(self) -> list[str]:
         """What is impossible though each value is well formed; one line each."""
         return [
@@ -315,6 +410,8 @@ class Settings(BaseSettings):
                 "the second for signed HTTP."
             )
         channels = {"APPROVAL": self.approval_channel, "ALERT": self.alert_channel}
+        if self.fallback_channel is not None:
+            channels["FALLBACK"] = self.fallback_channel
         for name, channel in channels.items():
             if not re.fullmatch(r"[CG][A-Z0-9]{2,}", channel):
                 yield (
@@ -342,8 +439,16 @@ class Settings(BaseSettings):
         for user in self.requesters:
             if user != "*" and not re.fullmatch(r"[UW][A-Z0-9]{2,}", user):
                 yield _no_id("MAILCFG_REQUESTERS", user, "user id (U…)")
+        yield from self._mention_faults()
         if not self.watch_only:
             yield from self._quorum_faults()
+
+    def _mention_faults(self) -> Iterator[str]:
+        mentioned = {"MAILCFG_NOTIFY": self.notify, "MAILCFG_ESCALATE_TO": self.escalate_to}
+        for name, ids in mentioned.items():
+            for each in ids:
+                if not re.fullmatch(r"[UWS][A-Z0-9]{2,}", each):
+                    yield f"{name} has `{each}`, which is no id of a Slack user (U…) or group (S…)."
 
     def _quorum_faults(self) -> Iterator[str]:
         quorums = {"APPROVALS": self.approvals, "APPROVALS_SENSITIVE": self.approvals_sensitive}
@@ -388,6 +493,11 @@ class Settings(BaseSettings):
             yield (
                 "MAILCFG_SHUTDOWN_GRACE must be at least MAILCFG_CALL_TIMEOUT + MAILCFG_MARGIN: "
                 "otherwise a write could be cut off."
+            )
+        if self.commit_budget >= SLACK_WAITS:
+            yield (
+                "MAILCFG_COMMIT_BUDGET must be less than 3s: Slack waits no longer for an answer "
+                "to a click."
             )
 
     def _alert_faults(self) -> Iterator[str]:
@@ -499,6 +609,8 @@ def _sentence(fault: Any) -> str:
 
 
 def _written(default: Any) -> str:
+    if isinstance(default, tuple) and default and isinstance(default[0], timedelta):
+        return ",".join(map(_written, default))
     if isinstance(default, timedelta):
         exact = (u for u, size in reversed(_UNITS.items()) if not default % size and u != "d")
         unit = next(exact)

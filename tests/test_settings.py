@@ -1,13 +1,15 @@
 """Settings: what is missing or impossible is said in one line each, with the cure."""
 
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from bot import settings
 from bot.app import alert_parameters_of, timing_of
 from bot.domain.alert import Parameters
+from bot.domain.reminders import QuietHours
 from bot.errors import SettingsError
 from bot.services.apply import Timing
 
@@ -178,6 +180,63 @@ def test_every_missing_setting_has_its_line():
             "system's.",
         ),
         (
+            "MAILCFG_FALLBACK_CHANNEL",
+            "#mail",
+            "MAILCFG_FALLBACK_CHANNEL is `#mail`: give the channel's id (C…), not its name. "
+            "Slack shows it at the foot of the channel's details.",
+        ),
+        (
+            "MAILCFG_NOTIFY",
+            "@here,S0ADMINS",
+            "MAILCFG_NOTIFY has `@here`, which is no id of a Slack user (U…) or group (S…).",
+        ),
+        (
+            "MAILCFG_ESCALATE_TO",
+            "dana",
+            "MAILCFG_ESCALATE_TO has `dana`, which is no id of a Slack user (U…) or group (S…).",
+        ),
+        (
+            "MAILCFG_REMIND_AFTER",
+            "1h,soon",
+            "MAILCFG_REMIND_AFTER is wrong: `soon` is no duration; write it like 500ms, 90s, 15m "
+            "or 24h. How long after it was asked a waiting request is remembered in its thread, "
+            "comma-separated; or never.",
+        ),
+        (
+            "MAILCFG_QUIET_HOURS",
+            "22-7",
+            "MAILCFG_QUIET_HOURS is wrong: `22-7` is no part of a day; write it like 22:00-07:00 "
+            "Europe/Berlin. When nobody is reminded, such as 22:00-07:00 Europe/Berlin; deadlines "
+            "stay as they are.",
+        ),
+        (
+            "MAILCFG_QUIET_HOURS",
+            "25:00-07:00 UTC",
+            "MAILCFG_QUIET_HOURS is wrong: `25:00-07:00 UTC` is no part of a day; write it like "
+            "22:00-07:00 Europe/Berlin. When nobody is reminded, such as 22:00-07:00 "
+            "Europe/Berlin; deadlines stay as they are.",
+        ),
+        (
+            "MAILCFG_QUIET_HOURS",
+            "22:00-07:00 Europe/Berln",
+            "MAILCFG_QUIET_HOURS is wrong: `Europe/Berln` is no time zone; write it like "
+            "Europe/Berlin or UTC. When nobody is reminded, such as 22:00-07:00 Europe/Berlin; "
+            "deadlines stay as they are.",
+        ),
+        (
+            "MAILCFG_QUIET_HOURS",
+            "07:00-07:00 UTC",
+            "MAILCFG_QUIET_HOURS is wrong: `07:00-07:00 UTC` begins when it ends; write it like "
+            "22:00-07:00 Europe/Berlin. When nobody is reminded, such as 22:00-07:00 "
+            "Europe/Berlin; deadlines stay as they are.",
+        ),
+        (
+            "MAILCFG_COMMIT_BUDGET",
+            "3s",
+            "MAILCFG_COMMIT_BUDGET must be less than 3s: Slack waits no longer for an answer to a "
+            "click.",
+        ),
+        (
             "MAILCFG_LISTEN",
             "3000",
             "MAILCFG_LISTEN is wrong: `3000` is no host:port; write it like 127.0.0.1:3000. "
@@ -219,6 +278,19 @@ def test_alerts_may_be_set_to_the_very_border():
         "MAILCFG_ALERT_FLAP_QUIET": "60m",
     }
     assert settings.from_values(GOOD | least).flap_window == timedelta(minutes=61)
+
+
+def test_reminders_are_a_list_or_never():
+    values = {"MAILCFG_REMIND_AFTER": "30m, 2h", "MAILCFG_REMIND_BEFORE": "never"}
+    given = settings.from_values(GOOD | values)
+    assert given.remind_after == (timedelta(minutes=30), timedelta(hours=2))
+    assert given.remind_before is None
+    assert settings.from_values(GOOD | {"MAILCFG_REMIND_AFTER": "never"}).remind_after == ()
+
+
+def test_quiet_hours_are_a_part_of_the_day_somewhere():
+    given = settings.from_values(GOOD | {"MAILCFG_QUIET_HOURS": "22:00-7:00 Europe/Berlin"})
+    assert given.quiet_hours == QuietHours(time(22), time(7), ZoneInfo("Europe/Berlin"))
 
 
 def test_without_a_way_for_slack_to_reach_the_bot_it_does_not_start():

@@ -39,4 +39,7 @@ async def live_in(stage: Stage) -> None:
 
 
 def _told(stage: Stage, card: Message) -> bool:
-    return any("In force" in stage.read(line) for line in stage.thread(card))
+    """In the thread, and to Alice alone."""
+    private = stage.workspace.sees(world.ALICE.id, stage.workspace.dm_channel(world.ALICE.id))
+    places = (stage.thread(card), private)
+    return all(any("In force" in stage.read(line) for line in place) for place in places)

@@ -47,6 +47,8 @@ class Stage:
             *self.slack.dotenv(),
             *self.cliq.dotenv(self.cliq_at.url),
             *self.dns.dotenv(),
+            "MAILCFG_SLACK_PACE=10ms",  # the emulated Slack has no limit
+            "MAILCFG_COMMIT_BUDGET=2500ms",  # a machine that plays every part may be slow
         ]
         values = dict(line.split("=", 1) for line in lines)
         return values | {"MAILCFG_ORG": "acme", "MAILCFG_LABEL": "sandbox"}

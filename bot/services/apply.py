@@ -51,6 +51,7 @@ from bot.ports import (
     Transaction,
     WatchState,
 )
+from bot.services import telling
 from bot.services.admission import groups_of
 
 
@@ -364,7 +365,7 @@ class Applier:
         kind: str,
         attempt: Attempt | None = None,
     ) -> None:
-        """The last move: with it the result for the thread, and what the watch is to expect."""
+        """The last move: with it the result for all and for one, and what the watch is to expect."""
         facts = {"state": new.state, "at": milliseconds(self._clock.now())}
         expected = self._expected(await self._store.watch(self.org), new)
         async with self._store.begin() as tx:
@@ -372,6 +373,7 @@ class Applier:
             await _finish(tx, attempt)
             await tx.save_watch(expected)
             await tx.tell(Message(f"result:{new.id}", "result", facts, subject=new.id))
+            await tx.tell(telling.outcome(new))
             await tx.record(self._entry(new, kind, {"why": new.end_reason, "effect": new.effect}))
 
     def _expected(self, seen: WatchState, request: ChangeRequest) -> WatchState:

@@ -1,4 +1,4 @@
-"""People's part of a change: ask, approve, reject, withdraw; and the clock's: expire.
+"""People's part of a change: ask, approve, reject, withdraw; and the clock's: remind, expire.
 
 Each use case reads, asks the domain for the next value, and stores it with its audit entry in one
 transaction. Whoever loses a race reads again and decides anew. Refusals are audited too.
@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from bot.domain import policy as rules
@@ -18,6 +18,7 @@ from bot.domain.change import (
     ChangeRequest,
     Decision,
     Seal,
+    State,
     VoteKind,
     canonical,
     from_milliseconds,
@@ -36,6 +37,7 @@ from bot.domain.plan import (
     plan_set,
 )
 from bot.domain.policy import Actor, Facts, Policy, Verdict
+from bot.domain.reminders import MENTION_EVERY, USUAL, Reminders
 from bot.errors import (
     AlreadyOpen,
     NotAllowed,
@@ -53,6 +55,7 @@ from bot.ports import (
     Purpose,
     Store,
 )
+from bot.services import telling
 from bot.services.admission import Admission
 
 BASE_MAX_AGE = timedelta(minutes=10)
@@ -76,6 +79,7 @@ class Changes:
         clock: Clock,
         seal: Seal,
         new_id: Callable[[], str],
+        reminders: Reminders = USUAL,
     ) -> None:
         self.org = org
         self.policy = policy
@@ -88,6 +92,7 @@ class Changes:
         self._clock = clock
         self._seal = seal
         self._new_id = new_id
+        self._reminders = reminders
 
     async def propose(self, actor: Actor, wish: Wish) -> ChangeRequest:
         """Ask for a change of what is live now.
@@ -121,6 +126,10 @@ class Changes:
         if approved is None:
             raise Refusal("Nothing has been approved yet, so there is nothing to restore.")
         return await self.propose(actor, _restoring(approved.config, clean_reason(reason)))
+
+    async def check_may_propose(self, actor: Actor) -> None:
+        """Refuse early what `propose` would refuse; raises NotAllowed or CouldNotCheck."""
+        await self._allowed(actor, "propose", self._may_propose)
 
     async def check_may_decide(self, actor: Actor, request_id: str, kind: VoteKind) -> None:
         """Refuse early what `decide` would refuse; raises as `decide`."""
@@ -168,6 +177,21 @@ class Changes:
         if card is not None and card.ts:
             async with self._store.begin() as tx:
                 await tx.save_card(replace(card, shown_rev=0))
+
+    async def remind(self) -> None:
+        """Remind of the open request, if it still waits for approvals and it is time.
+
+        Its card is shown again as well: whoever deleted it has not made the request go away.
+        """
+        request = await self._store.open_request(self.org)
+        if request is None or request.state is not State.PENDING:
+            return
+        told = telling.names(await self._store.told(request.id, telling.REMINDER))
+        due = self._reminders.due(request.created_at, request.expires_at, told, self._clock.now())
+        if due is not None:
+            async with self._store.begin() as tx:
+                await tx.tell(telling.reminder(request, due))
+                await tx.show_again(request.id)
 
     async def pending(self) -> ChangeRequest | None:
         return await self._store.open_request(self.org)
@@ -221,9 +245,12 @@ class Changes:
         return replace(bare, digest=bare.compute_digest())
 
     async def _add(self, request: ChangeRequest) -> ChangeRequest:
+        mention_at = await self._mention_at(request)
         async with self._store.begin() as tx:
             stored = await tx.add_request(request)
-            await tx.save_card(Card(stored.id, self._channel))
+            await tx.save_card(Card(stored.id, self._channel, mention_at=mention_at))
+            if mention_at > stored.created_at:
+                await tx.tell(telling.mention(stored), after=mention_at)
             await tx.record(
                 self._entry(
                     stored,
@@ -233,6 +260,11 @@ class Changes:
                 )
             )
         return stored
+
+    async def _mention_at(self, request: ChangeRequest) -> datetime:
+        """At once, with the card, unless the approvers were mentioned a moment ago."""
+        last = await self._store.last_mention(self.org, request.created_at)
+        return request.created_at if last is None else max(request.created_at, last + MENTION_EVERY)
 
     async def _decide(
         self, facts: Facts, request_id: str, kind: VoteKind, reason: str
@@ -284,6 +316,8 @@ class Changes:
         async with self._store.begin() as tx:
             await tx.replace(old, new)
             await tx.tell(Message(f"{kind}:{new.id}:{new.rev}", kind, facts, subject=new.id))
+            if not new.is_open and kind != "withdrawn":
+                await tx.tell(telling.outcome(new))
             await tx.record(self._entry(new, kind, actor, facts))
 
     async def _race(self, attempt: Callable[[], Any]) -> ChangeRequest:

@@ -280,6 +280,63 @@ async def test_a_card_that_was_put_off_waits(store: SqlStore):
     assert len(await store.due_cards(SOON)) == 1
 
 
+async def test_a_card_that_was_shown_is_due_again_when_asked_for(store: SqlStore):
+    current = await add(store, request())
+    shown = Card("opaque", "C1", "1.0", 1, mention_at=MORNING, instead_of="C2")
+    async with store.begin() as tx:
+        await tx.save_card(shown)
+        await tx.save_card(Card("other", "C1", "2.0", 1))
+        await tx.show_again("opaque")
+
+    assert await store.due_cards(MORNING) == [(replace(shown, shown_rev=0), current)]
+
+
+async def test_a_card_that_somebody_is_showing_is_not_taken_from_them(store: SqlStore):
+    await add(store, request())
+    async with store.begin() as tx:
+        await tx.save_card(Card("opaque", "C1"))
+        await tx.claim_card(Card("opaque", "C1"), MORNING, SOON)
+        await tx.show_again("opaque")
+
+    assert await store.due_cards(MORNING) == []
+
+
+async def test_the_last_mention_is_the_newest_that_has_come_in_this_organisation(store: SqlStore):
+    assert await store.last_mention(ORG, LATER) is None
+    ended = await add(store, request())
+    await move(store, ended, ended.withdraw(SOON))
+    await add(store, request("second"))
+    async with store.begin() as tx:
+        await tx.save_card(Card("opaque", "C1", mention_at=MORNING))
+        await tx.save_card(Card("second", "C1", mention_at=LATER))
+
+    assert await store.last_mention(ORG, SOON) == MORNING
+    assert await store.last_mention(ORG, LATER) == LATER
+    assert await store.last_mention("other", LATER) is None
+
+
+async def test_a_message_can_wait_for_its_time(store: SqlStore):
+    async with store.begin() as tx:
+        await tx.tell(Message("a", "mention", {}, "opaque"), after=SOON)
+
+    assert await store.due_messages(MORNING) == []
+    assert [m.key for m, _ in await store.due_messages(SOON)] == ["a"]
+
+
+async def test_what_was_told_about_a_subject_is_known_also_once_it_is_sent(store: SqlStore):
+    async with store.begin() as tx:
+        for key, kind, subject in (
+            ("b", "reminder", "opaque"),
+            ("a", "reminder", "opaque"),
+            ("c", "reminder", "other"),
+            ("d", "result", "opaque"),
+        ):
+            await tx.tell(Message(key, kind, {}, subject))
+        await tx.finish_message("b", MORNING)
+
+    assert await store.told("opaque", "reminder") == ("b", "a")
+
+
 async def test_a_message_is_stored_once_and_sent_in_order(store: SqlStore):
     first, second = Message("b", "x", {"n": 1}, "opaque"), Message("a", "y", {})
     async with store.begin() as tx:

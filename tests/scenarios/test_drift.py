@@ -8,7 +8,18 @@ import pytest
 
 from bot.sandbox.cliq_faults import FaultKind
 from bot.sandbox.stage import CHECK_EVERY
-from tests.scenarios.play import ADMIN, ALERTS, ALICE, BOB, CAROL, MALLORY, MOVE, RENAME, Play
+from tests.scenarios.play import (
+    ADMIN,
+    ALERTS,
+    ALICE,
+    BOB,
+    CAROL,
+    ERIN,
+    MALLORY,
+    MOVE,
+    RENAME,
+    Play,
+)
 
 
 @pytest.fixture
@@ -53,11 +64,23 @@ async def test_what_is_live_is_approved_from_the_first_card(play: Play):
 
 async def test_a_guest_who_presses_the_button_is_refused_privately(play: Play):
     watch = play.stage.card("Nothing is approved yet", ALERTS)
-    view = await play.opens(MALLORY, "accept", watch)
-    await play.slack.submit(MALLORY.id, view.id, {"reason": "let me"})
-    refusal = "You are a guest in this workspace; only full members may do this."
-    await play.until(lambda: play.private(MALLORY) == [refusal], "the refusal")
+    assert await play.clicks(MALLORY, "accept", watch) == (
+        "You are a guest in this workspace; only full members may do this."
+    )
+    assert play.slack.open_view(MALLORY.id) is None
     assert play.texts(ADMIN) == []
+
+
+async def test_the_buttons_of_an_alert_open_for_those_who_may_ask(settled: Play):
+    play = settled
+    play.cliq.edit(name="Accounts Payable")
+    play.passes()
+    await play.shows("Display name: Scott Fisher → Accounts Payable", ALERTS)
+    alert = play.stage.card("Changed outside approval\n", ALERTS)
+    for button in ("restore", "accept"):
+        refusal = await play.clicks(ERIN, button, alert)
+        assert refusal.startswith("You are not among those who may ask for changes.")
+        assert play.slack.open_view(ERIN.id) is None
 
 
 async def test_a_missing_record_opens_one_living_message_and_recovery_is_said_once(settled: Play):

@@ -58,7 +58,7 @@ async def test_a_change_approved_by_two_people_is_applied_with_one_write(office:
     assert (done.number, done.state, done.effect) == (1, State.APPLIED, "written")
     assert [write.method for write in office.cliq.writes] == ["PUT"]
     assert done.observed == office.cliq.live
-    assert await office.messages() == ["approved", "approved", "result"]
+    assert await office.messages() == ["approved", "approved", "result", "outcome"]
     assert await office.audited() == [
         "proposed", "approved", "approved", "claimed", "intent", "accepted", "applied",
     ]  # fmt: skip
@@ -222,7 +222,7 @@ async def test_one_no_ends_it_with_its_reason(office: Office):
     assert stored.state is rejected.state is State.REJECTED
     assert stored.rejection is not None
     assert (stored.rejection.voter, stored.rejection.reason) == (BOB, "not before Friday")
-    assert await office.messages() == ["rejected"]
+    assert await office.messages() == ["rejected", "outcome"]
 
 
 async def test_a_no_needs_a_reason(office: Office):
@@ -281,7 +281,7 @@ async def test_approvals_that_do_not_come_in_time_end_it(office: Office):
         State.EXPIRED,
         "the approvals did not come in time",
     )
-    assert await office.messages() == ["expired"]
+    assert await office.messages() == ["expired", "outcome"]
 
 
 async def test_an_approval_that_could_not_be_used_in_time_ends(office: Office):

@@ -12,6 +12,7 @@ import json
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -56,16 +57,17 @@ from bot.services.look import Look
 
 log = structlog.get_logger(__name__)
 
-ACK_BUDGET_SECONDS = 2.5
-"""Slack shows a failure after three seconds; before that we say something ourselves."""
-
 Respond = Callable[..., Awaitable[Any]]
 Ack = Callable[..., Awaitable[Any]]
 Body = dict[str, Any]
 
 
 class Listeners:
-    """Everything that people can do, wired to the services."""
+    """Everything that people can do, wired to the services.
+
+    `commit_budget` is how long a click may take to be recorded before its person is answered: Slack
+    shows a failure after three seconds, so we say something ourselves before that.
+    """
 
     def __init__(
         self,
@@ -76,6 +78,7 @@ class Listeners:
         look: Look,
         notifier: Notifier,
         deployment: Deployment,
+        commit_budget: timedelta = timedelta(seconds=1),
     ) -> None:
         self._workspace = workspace
         self._admission = admission
@@ -83,6 +86,7 @@ class Listeners:
         self._look = look
         self._notifier = notifier
         self._deployment = deployment
+        self._commit_seconds = commit_budget.total_seconds()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def register(self, app: AsyncApp) -> None:
@@ -144,7 +148,7 @@ class Listeners:
                 return answers.help_text(standing, self._look.policy, self._deployment)
             case Pending():
                 request = await self._look.pending(actor)
-                link = await self._notifier.link(request.id) if request else None
+                link = await self._notifier.shown_again(request.id) if request else None
                 needed = self._changes.needed(request) if request else 0
                 return answers.pending(request, link, needed)
             case Set() | Reset() | Accept():
@@ -153,8 +157,7 @@ class Listeners:
                 raise AssertionError("answered before")
 
     async def _proposed(self, request: ChangeRequest) -> Rendered:
-        await self._notifier.send_due()
-        return answers.proposed(request, await self._notifier.link(request.id))
+        return answers.proposed(request, await self._notifier.posted(request.id))
 
     async def _withdraw(self, actor: Actor, request_id: str | None = None) -> Rendered:
         request = await self._changes.withdraw(actor, request_id)
@@ -209,8 +212,10 @@ class Listeners:
             case "details":
                 view = request_cards.details(await self._found(actor, value), self._deployment)
             case "accept":
+                await self._changes.check_may_propose(actor)
                 view = forms.accept_note(channel)
             case _:
+                await self._changes.check_may_propose(actor)
                 approved = await self._changes.baseline()
                 config = approved.config if approved else None
                 view = forms.restore_note(
@@ -273,7 +278,7 @@ class Listeners:
         """Commit, then close the form; what is wrong is said beside its field."""
         task = self._start(work)
         try:
-            view = await asyncio.wait_for(asyncio.shield(task), ACK_BUDGET_SECONDS)
+            view = await asyncio.wait_for(asyncio.shield(task), self._commit_seconds)
         except TimeoutError:
             await ack(response_action="errors", errors={"reason": _TOO_SLOW})
         except Exception as error:
@@ -335,7 +340,7 @@ class Listeners:
         It goes on behind that answer: what it commits will be on the card.
         """
         task = self._start(work)
-        done, _ = await asyncio.wait({task}, timeout=ACK_BUDGET_SECONDS)
+        done, _ = await asyncio.wait({task}, timeout=self._commit_seconds)
         if not done:
             return answers.refusal(_TOO_SLOW)
         error = task.exception()

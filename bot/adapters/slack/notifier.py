@@ -1,28 +1,47 @@
 """Tells Slack: renders due cards from their rows, and sends one-time messages from the outbox.
 
 Both deliver at least once; a card always shows the row as it is now, so a late or repeated delivery
-can never show an old state.
+can never show an old state. One pacer serves both. What it is too early for is left as it is, not
+claimed, and found again by the next look.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 
+from bot.adapters.slack.cards import parts
 from bot.adapters.slack.cards import request as request_cards
+from bot.adapters.slack.cards import telling as telling_cards
 from bot.adapters.slack.cards import watch as watch_cards
 from bot.adapters.slack.cards.parts import Deployment, Rendered
+from bot.adapters.slack.pacer import POST, UPDATE, Pacer
 from bot.adapters.slack.workspace import SlackFault, Workspace
-from bot.domain.change import ChangeRequest
+from bot.domain.change import ChangeRequest, State
 from bot.domain.incident import Incident
 from bot.ports import Card, Clock, Message, Store
+from bot.services.telling import MENTION, OUTCOME, REMINDER
 
 log = structlog.get_logger(__name__)
 
 GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 """The posted message cannot be edited any more: a new one is posted."""
+CHANNEL_GONE = frozenset({"channel_not_found", "not_in_channel", "is_archived", "is_inactive"})
+"""Nothing can be posted in this channel any more, or nothing there be edited."""
+THREAD_GONE = CHANNEL_GONE | {"thread_not_found", "cannot_reply_to_message"}
+NO_SUCH_PERSON = CHANNEL_GONE | {
+    "user_not_found",
+    "user_disabled",
+    "cannot_dm_bot",
+    "messages_tab_disabled",
+}
+"""This person takes no direct messages."""
 LONGEST_PAUSE = timedelta(minutes=5)
 
 
@@ -30,6 +49,8 @@ class Notifier:
     """The two senders of one deployment.
 
     `lease` is how long a message is one process's to send; after it whoever took it counts as dead.
+    `fallbacks` are channels, in their order, for what belongs in one that is gone. `pace` is the
+    time between two new messages in one channel.
     """
 
     def __init__(
@@ -41,6 +62,8 @@ class Notifier:
         deployment: Deployment,
         alert_channel: str,
         lease: timedelta,
+        fallbacks: Sequence[str] = (),
+        pace: timedelta = timedelta(0),
     ) -> None:
         self._workspace = workspace
         self._store = store
@@ -48,15 +71,40 @@ class Notifier:
         self._deployment = deployment
         self._alert_channel = alert_channel
         self._lease = lease
+        self._fallbacks = tuple(fallbacks)
+        self._pace = pace
+        self._pacer = Pacer(clock, pace)
         self._one_at_a_time = asyncio.Lock()
 
-    async def send_due(self) -> None:
-        """Bring Slack up to date, as far as it lets us now."""
+    async def send_due(self) -> float | None:
+        """Bring Slack up to date, as far as it lets us now.
+
+        Returns the seconds after which more may be sent, if something had to wait.
+        """
         async with self._one_at_a_time:  # or two callers would post one card twice
+            at = self._pacer.now()
+            waits = []
             for card, subject in await self._store.due_cards(self._clock.now()):
-                await self._show(card, subject)
+                waits.append(await self._show(card, subject, at))
             for message, tries in await self._store.due_messages(self._clock.now()):
-                await self._send(message, tries)
+                waits.append(await self._send(message, tries, at))
+        return min((wait for wait in waits if wait), default=None)
+
+    async def posted(self, subject: str) -> str | None:
+        """A link to a card that was just made, posted at once; None if Slack does not let us."""
+        wait = await self.send_due()
+        link = await self.link(subject)
+        if link is None and wait is not None:
+            await asyncio.sleep(min(wait, self._pace.total_seconds()))
+            await self.send_due()
+            link = await self.link(subject)
+        return link
+
+    async def shown_again(self, subject: str) -> str | None:
+        """A link to the card, which is brought up to date, or posted anew if it was deleted."""
+        async with self._store.begin() as tx:
+            await tx.show_again(subject)
+        return await self.posted(subject)
 
     async def link(self, subject: str) -> str | None:
         """A link to the card of a request or incident, if it is posted."""
@@ -65,79 +113,182 @@ class Notifier:
             return None
         return await self._workspace.permalink(card.channel, card.ts)
 
-    async def _show(self, card: Card, subject: ChangeRequest | Incident) -> None:
-        now = self._clock.now()
-        async with self._store.begin() as tx:
-            if not await tx.claim_card(card, now, now + self._lease):
-                return  # Another process shows it.
+    async def _show(self, card: Card, subject: ChangeRequest | Incident, at: float) -> float:
+        """Post or edit a card; the seconds for which it has to wait, if it is too early for that."""
+        wait = self._pacer.wait(UPDATE if card.ts else POST, card.channel, at)
+        if wait or not await self._claim_card(card):
+            return wait
         try:
-            shown = await self._post_or_update(card, self._render(subject), subject.rev)
+            shown = await self._post_or_update(card, subject)
         except SlackFault as fault:
             await self._put_off_card(card, fault)
         else:
             async with self._store.begin() as tx:
                 await tx.save_card(shown)
+        return 0.0
 
-    async def _post_or_update(self, card: Card, content: Rendered, rev: int) -> Card:
+    async def _claim_card(self, card: Card) -> bool:
+        """False: another process shows it."""
+        now = self._clock.now()
+        async with self._store.begin() as tx:
+            return await tx.claim_card(card, now, now + self._lease)
+
+    async def _post_or_update(self, card: Card, subject: ChangeRequest | Incident) -> Card:
         if card.ts:
             try:
-                await self._workspace.call(
-                    "chat.update", channel=card.channel, ts=card.ts, **_arguments(content)
-                )
+                await self._call(UPDATE, card.channel, self._render(subject, card), ts=card.ts)
             except SlackFault as fault:
-                if fault.error not in GONE:
+                if fault.error not in GONE | CHANNEL_GONE:
                     raise
             else:
-                return Card(card.subject, card.channel, card.ts, rev)
-        answer = await self._workspace.call(
-            "chat.postMessage", channel=card.channel, **_arguments(content)
-        )
-        return Card(card.subject, answer["channel"], answer["ts"], rev)
+                return replace(card, shown_rev=subject.rev, tries=0)
+        try:
+            return await self._post(card, subject)
+        except SlackFault as fault:
+            return await self._post(self._elsewhere(card, fault), subject)
+
+    def _elsewhere(self, card: Card, fault: SlackFault) -> Card:
+        """The card in the place of its channel, if that is gone; else raises the fault."""
+        channel = self._instead_of(card.channel, fault)
+        home = card.instead_of or card.channel
+        return replace(card, channel=channel, instead_of="" if channel == home else home)
+
+    def _instead_of(self, channel: str, fault: SlackFault) -> str:
+        others = [other for other in self._fallbacks if other != channel]
+        if fault.error not in CHANNEL_GONE or not others:
+            raise fault
+        log.error("channel is gone", channel=channel, error=fault.error, instead=others[0])
+        return others[0]
+
+    async def _post(self, card: Card, subject: ChangeRequest | Incident) -> Card:
+        """A new message. It mentions people the first time only: else they are named by an edit,
+        which pings nobody.
+        """
+        whole = self._render(subject, card)
+        said = whole if _may_mention(card, subject) else self._render(subject, card, quiet=True)
+        answer = await self._call(POST, card.channel, said)
+        where = {"channel": answer["channel"], "ts": answer["ts"]}
+        if said != whole:
+            try:
+                await self._call(UPDATE, where["channel"], whole, ts=where["ts"])
+            except SlackFault as fault:
+                log.warning("people not named", subject=card.subject, error=fault.error)
+        return replace(card, **where, shown_rev=subject.rev, tries=0)
+
+    async def _call(self, method: str, channel: str, content: Rendered, **where: str) -> Any:
+        """One call, as soon as the pace allows. Raises SlackFault."""
+        wait = self._pacer.wait(method, channel, self._pacer.now())
+        if wait > self._pace.total_seconds():
+            raise SlackFault(method, "ratelimited", math.ceil(wait))
+        await asyncio.sleep(wait)
+        self._pacer.sent(method, channel)
+        try:
+            return await self._workspace.call(method, channel=channel, **where, **_parts(content))
+        except SlackFault as fault:
+            if fault.retry_after is not None:
+                self._pacer.hold(method, fault.retry_after)
+            raise
 
     async def _put_off_card(self, card: Card, fault: SlackFault) -> None:
         log.warning("card not shown", subject=card.subject, channel=card.channel, error=fault.error)
         tries = card.tries + 1
-        moved = Card(card.subject, card.channel, card.ts, card.shown_rev, tries)
         async with self._store.begin() as tx:
-            await tx.save_card(moved, after=self._again(tries, fault))
+            await tx.save_card(replace(card, tries=tries), after=self._again(tries, fault))
 
-    async def _send(self, message: Message, tries: int) -> None:
+    async def _send(self, message: Message, tries: int, at: float) -> float:
+        """Send a one-time message; the seconds for which it has to wait, as `_show`."""
         subject = await self._store.subject(message.subject) if message.subject else None
-        card = await self._store.card(message.subject) if message.subject else None
-        if message.subject and (card is None or not card.ts):
-            return  # Its thread does not exist yet; the card comes first.
+        if await self._is_void(message, subject):
+            await self._finish(message)
+            return 0.0
+        where = await self._where(message, subject)
+        if where is None:
+            return 0.0  # Its thread does not exist yet; the card comes first.
+        wait = self._pacer.wait(POST, where["channel"], at)
+        if wait or not await self._claim_message(message):
+            return wait
+        try:
+            await self._deliver(where, await self._render_message(message, subject))
+        except SlackFault as fault:
+            await self._not_sent(message, tries, fault)
+        else:
+            await self._finish(message)
+        return 0.0
+
+    async def _is_void(self, message: Message, subject: ChangeRequest | Incident | None) -> bool:
+        """Whether it calls people to decide what is decided, or has a later one after it."""
+        if message.kind not in {MENTION, REMINDER} or not isinstance(subject, ChangeRequest):
+            return False
+        if subject.state is not State.PENDING:
+            return True
+        return (await self._store.told(subject.id, message.kind))[-1] != message.key
+
+    async def _where(
+        self, message: Message, subject: ChangeRequest | Incident | None
+    ) -> dict[str, str] | None:
+        """A person, the thread of a card, or the alert channel; None where that is not there yet."""
+        if message.kind == OUTCOME and isinstance(subject, ChangeRequest):
+            return {"channel": subject.requester.user}
+        if message.subject is None:
+            return {"channel": self._alert_channel}
+        card = await self._store.card(message.subject)
+        return {"channel": card.channel, "thread_ts": card.ts} if card and card.ts else None
+
+    async def _claim_message(self, message: Message) -> bool:
         now = self._clock.now()
         async with self._store.begin() as tx:
-            if not await tx.claim_message(message.key, now, now + self._lease):
-                return  # Another process sends it.
-        where = {"channel": self._alert_channel}
-        if card is not None:
-            where = {"channel": card.channel, "thread_ts": card.ts}
+            return await tx.claim_message(message.key, now, now + self._lease)
+
+    async def _deliver(self, where: dict[str, str], content: Rendered) -> None:
+        """What is not in a thread may go to another channel; a thread moves with its card."""
         try:
-            content = self._render_message(message, subject)
-            await self._workspace.call("chat.postMessage", **where, **_arguments(content))
+            await self._call(POST, content=content, **where)
         except SlackFault as fault:
-            log.warning("message not sent", key=message.key, error=fault.error)
-            async with self._store.begin() as tx:
-                after = self._again(tries + 1, fault)
-                await tx.put_off_message(message.key, after, fault.error)
-        else:
-            async with self._store.begin() as tx:
-                await tx.finish_message(message.key, self._clock.now())
+            if where["channel"] != self._alert_channel or "thread_ts" in where:
+                raise
+            there = self._instead_of(where["channel"], fault)
+            await self._call(POST, there, parts.elsewhere(content, where["channel"]))
 
-    def _render(self, subject: ChangeRequest | Incident) -> Rendered:
-        if isinstance(subject, ChangeRequest):
-            return request_cards.card(subject, self._deployment)
-        return watch_cards.card(subject, self._deployment)
+    async def _not_sent(self, message: Message, tries: int, fault: SlackFault) -> None:
+        log.warning("message not sent", key=message.key, error=fault.error)
+        if message.kind == OUTCOME and fault.error in NO_SUCH_PERSON:
+            await self._finish(message)  # The thread of the card says the same.
+            return
+        async with self._store.begin() as tx:
+            if message.subject is not None and fault.error in THREAD_GONE:
+                await tx.show_again(message.subject)
+            await tx.put_off_message(message.key, self._again(tries + 1, fault), fault.error)
 
-    def _render_message(
-        self, message: Message, subject: ChangeRequest | Incident | None
+    async def _finish(self, message: Message) -> None:
+        async with self._store.begin() as tx:
+            await tx.finish_message(message.key, self._clock.now())
+
+    def _render(
+        self, subject: ChangeRequest | Incident, card: Card, *, quiet: bool = False
     ) -> Rendered:
         if isinstance(subject, ChangeRequest):
-            return request_cards.thread_line(subject, message)
+            content = request_cards.card(subject, self._deployment, quiet=quiet)
+        else:
+            content = watch_cards.card(subject, self._deployment)
+        return parts.elsewhere(content, card.instead_of) if card.instead_of else content
+
+    async def _render_message(
+        self, message: Message, subject: ChangeRequest | Incident | None
+    ) -> Rendered:
         if isinstance(subject, Incident):
             return watch_cards.thread_line(message)
-        return watch_cards.notice(message)
+        if subject is None:
+            return watch_cards.notice(message)
+        match message.kind:
+            case "mention":
+                return telling_cards.mention(subject, self._deployment)
+            case "reminder":
+                escalates = message.facts["escalates"]
+                return telling_cards.reminder(subject, self._deployment, escalates=escalates)
+            case "outcome":
+                return telling_cards.outcome(subject, await self.link(subject.id))
+            case _:
+                return request_cards.thread_line(subject, message)
 
     def _again(self, tries: int, fault: SlackFault) -> datetime:
         """When to try again: when Slack says, else after 1, 2, 4, … seconds."""
@@ -147,7 +298,14 @@ class Notifier:
         return self._clock.now() + pause
 
 
-def _arguments(content: Rendered) -> dict[str, object]:
+def _may_mention(card: Card, subject: ChangeRequest | Incident) -> bool:
+    """Whether this is its first post, and the approvers were not mentioned a moment ago."""
+    if card.ts or card.mention_at is None:
+        return not card.ts
+    return isinstance(subject, ChangeRequest) and card.mention_at <= subject.created_at
+
+
+def _parts(content: Rendered) -> dict[str, object]:
     return {
         "text": content.text,
         "blocks": list(content.blocks),

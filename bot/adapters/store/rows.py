@@ -217,21 +217,31 @@ def card_row(card: Card, after: datetime | None) -> dict[str, Any]:
         "shown_rev": card.shown_rev,
         "after": stamp(after) or 0,
         "tries": card.tries,
+        "mention_at": stamp(card.mention_at),
+        "instead_of": card.instead_of,
     }
 
 
 def card_from(row: RowMapping) -> Card:
-    return Card(row["subject"], row["channel"], row["ts"], row["shown_rev"], row["tries"])
+    return Card(
+        row["subject"],
+        row["channel"],
+        row["ts"],
+        row["shown_rev"],
+        row["tries"],
+        time(row["mention_at"]),
+        row["instead_of"],
+    )
 
 
-def message_row(message: Message, n: int) -> dict[str, Any]:
+def message_row(message: Message, n: int, after: datetime | None = None) -> dict[str, Any]:
     return {
         "key": message.key,
         "n": n,
         "kind": message.kind,
         "subject": message.subject,
         "facts_json": canonical(message.facts),
-        "after": 0,
+        "after": stamp(after) or 0,
         "tries": 0,
         "last_error": "",
     }

@@ -127,6 +127,8 @@ card = Table(
     Column("shown_rev", Integer, nullable=False),
     Column("after", BigInteger, nullable=False),
     Column("tries", Integer, nullable=False),
+    Column("mention_at", BigInteger),
+    Column("instead_of", Text, nullable=False, server_default=""),
 )
 
 outbox = Table(

@@ -176,6 +176,15 @@ class SqlStore:
         found = await self._all(_due_messages, now=rows.stamp(now))
         return [(rows.message_from(row), row["tries"]) for row in found]
 
+    async def told(self, subject: str, kind: str) -> tuple[str, ...]:
+        table = schema.outbox.c
+        about = select(table.key).where(table.subject == subject, table.kind == kind)
+        return tuple(row["key"] for row in await self._all(about.order_by(table.n)))
+
+    async def last_mention(self, org: str, now: datetime) -> datetime | None:
+        found = await self._all(_last_mention, org=org, now=rows.stamp(now))
+        return rows.time(found[0]["at"])
+
     async def card(self, subject: str) -> Card | None:
         found = await self._all(select(schema.card).where(schema.card.c.subject == subject))
         return rows.card_from(found[0]) if found else None
@@ -298,10 +307,11 @@ class SqlTransaction:
             insert(schema.audit), rows.audit_row(entry, seq, previous, sealed)
         )
 
-    async def tell(self, message: Message) -> None:
+    async def tell(self, message: Message, *, after: datetime | None = None) -> None:
         n = ((await self._connection.execute(_last_message)).scalar() or 0) + 1
         await self._connection.execute(
-            self._insert(schema.outbox).on_conflict_do_nothing(), rows.message_row(message, n)
+            self._insert(schema.outbox).on_conflict_do_nothing(),
+            rows.message_row(message, n, after),
         )
 
     async def save_incident(self, incident: Incident) -> None:
@@ -312,6 +322,10 @@ class SqlTransaction:
 
     async def save_card(self, card: Card, *, after: datetime | None = None) -> None:
         await self._upsert(schema.card, rows.card_row(card, after), "subject")
+
+    async def show_again(self, subject: str) -> None:
+        same = update(schema.card).where(schema.card.c.subject == subject)
+        await self._connection.execute(same.values(shown_rev=0))
 
     async def claim_card(self, card: Card, now: datetime, until: datetime) -> bool:
         table = schema.card.c
@@ -396,6 +410,11 @@ _due_messages = (
     select(schema.outbox)
     .where(schema.outbox.c.done_at.is_(None), schema.outbox.c.after <= bindparam("now"))
     .order_by(schema.outbox.c.n)
+)
+_last_mention = (
+    select(func.max(schema.card.c.mention_at).label("at"))
+    .join(schema.request, schema.request.c.id == schema.card.c.subject)
+    .where(schema.request.c.org == bindparam("org"), schema.card.c.mention_at <= bindparam("now"))
 )
 _due_cards = (
     select(schema.card)

@@ -53,12 +53,18 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What every card says about where it comes from; `policy` is the rules of today."""
+    """What every card says about where it comes from; `policy` is the rules of today.
+
+    `notify` are the users and user groups that each request mentions besides its approvers,
+    `escalate_to` those that a reminder mentions at last. Neither may do more for it.
+    """
 
     org: str
     label: str = ""
     data_center: str = "us"
     command: str = "/mailcfg"
+    notify: tuple[str, ...] = ()
+    escalate_to: tuple[str, ...] = ()
     policy: Policy | None = None
 
     def needed(self, request: ChangeRequest) -> int:
@@ -108,6 +114,16 @@ def is_long(value: str | None) -> bool:
 def user(user_id: str) -> str:
     """A person, or a usergroup where the id is one's."""
     return f"<!subteam^{user_id}>" if is_group(user_id) else f"<@{user_id}>"
+
+
+def elsewhere(content: Rendered, channel: str) -> Rendered:
+    """The same, with the reason why it does not stand in `channel`, where it belongs."""
+    said = (
+        f"This belongs in <#{channel}> (`{channel}`), where mailcfg cannot post any more. Whoever "
+        "runs mailcfg should let it in again, or give it another channel."
+    )
+    text = f"{content.text} It belongs in channel {channel}, where mailcfg cannot post any more."
+    return Rendered(text, (*content.blocks, context(said).to_dict()))
 
 
 def when(at: datetime | None) -> str:

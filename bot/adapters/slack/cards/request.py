@@ -48,12 +48,12 @@ def title(request: ChangeRequest) -> str:
     return f"{word}: {request.plan.title}"
 
 
-def card(request: ChangeRequest, deployment: Deployment) -> Rendered:
-    """The one card of a request."""
+def card(request: ChangeRequest, deployment: Deployment, *, quiet: bool = False) -> Rendered:
+    """The one card of a request; a `quiet` one mentions nobody whom it calls to decide."""
     needed = deployment.needed(request)
     blocks: list[Block] = [
         parts.header(title(request)),
-        parts.section(_opening(request, deployment)),
+        parts.section(_opening(request, deployment, quiet)),
         *parts.lines(_diff(request)),
         *_consequences(request),
         parts.section(status(request, needed)),
@@ -67,13 +67,19 @@ def card(request: ChangeRequest, deployment: Deployment) -> Rendered:
     return parts.rendered(sentence(request, needed), blocks)
 
 
-def _opening(request: ChangeRequest, deployment: Deployment) -> str:
+def _opening(request: ChangeRequest, deployment: Deployment, quiet: bool) -> str:
     where = f"{escape(deployment.org)} · Zoho {deployment.data_center.upper()}"
     asks = f"{user(request.requester.user)} asks to *{request.plan.title}* · {where}"
-    if request.state is not State.PENDING:
+    if request.state is not State.PENDING or quiet:
         return asks
-    names = ", ".join(user(u) for u in request.policy.approvers_for(request.requester))
-    return f"{asks}\nApprovers: {names}"
+    return f"{asks}\n{approvers(request, deployment)}"
+
+
+def approvers(request: ChangeRequest, deployment: Deployment) -> str:
+    """Who is called to decide, and who else is to know."""
+    names = ", ".join(map(user, request.policy.approvers_for(request.requester)))
+    others = ", ".join(map(user, deployment.notify))
+    return f"Approvers: {names}" + (f" · for information: {others}" if others else "")
 
 
 def _diff(request: ChangeRequest) -> list[str]:

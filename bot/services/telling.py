@@ -1,0 +1,35 @@
+"""The one-time messages about a request that are told beside its moves, and the key of each.
+
+A key is what makes a message one: however many processes tell it, it is stored, and so sent, once.
+"""
+
+from __future__ import annotations
+
+from bot.domain.change import ChangeRequest
+from bot.domain.reminders import Reminder
+from bot.ports import Message
+
+REMINDER = "reminder"
+MENTION = "mention"
+OUTCOME = "outcome"
+
+
+def mention(request: ChangeRequest) -> Message:
+    """The approvers, mentioned in the thread since it was too early to do it on the card."""
+    return Message(f"{MENTION}:{request.id}", MENTION, {}, subject=request.id)
+
+
+def reminder(request: ChangeRequest, due: Reminder) -> Message:
+    """A line in the thread; it is void once the request no longer waits for approvals."""
+    key = f"{REMINDER}:{request.id}:{due.name}"
+    return Message(key, REMINDER, {"escalates": due.escalates}, subject=request.id)
+
+
+def names(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """The reminders that were told, from the keys of their messages."""
+    return tuple(key.rpartition(":")[2] for key in keys)
+
+
+def outcome(request: ChangeRequest) -> Message:
+    """How it ended, to the requester alone."""
+    return Message(f"{OUTCOME}:{request.id}", OUTCOME, {}, subject=request.id)
