@@ -148,6 +148,7 @@ class Live:
             "api": envelope(cliq.state.configuration()),
             "zone": self._stage.dns.records(),
             "faults": [asdict(fault) for fault in cliq.faults.waiting],
+            "keeps_address": cliq.state.switches.sticky_email,
             "locked_until": locked.isoformat() if locked and locked > clock.now() else None,
         }
 
