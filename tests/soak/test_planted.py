@@ -33,6 +33,7 @@ BUGS = {
     "no-quiet-time": model(1),
     "no-send-deadline": ZOMBIES,
     "one-person-twice": model(1),
+    "parked-as-approved-after-the-delete": model(1),
     "policy-widened": model(1),
     "reject-ignored": model(1),
     "second-id": model(1),
