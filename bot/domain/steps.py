@@ -68,7 +68,7 @@ def next_move(
     if reached is not None:
         return reached
     if not is_in_place(request.current.base, live):
-        return Move(Kind.CONFLICT, _why_unknown(request))
+        return Move(Kind.CONFLICT, _why_unknown(request, live))
     sends = [a for a in attempts if a.step == request.step and a.may_have_effect]
     if _keeps_address(request, sends):
         return Move(Kind.GO_ON)
@@ -82,7 +82,9 @@ def _keeps_address(request: ChangeRequest, sends: Sequence[Attempt]) -> bool:
     return is_first and any(attempt.outcome == "accepted" for attempt in sends)
 
 
-def _why_unknown(request: ChangeRequest) -> str:
+def _why_unknown(request: ChangeRequest, live: MailConfig | None) -> str:
+    if request.has_removed and is_in_place(request.plan.base, live):
+        return "the old configuration was seen to be removed, and Cliq shows it again"
     if request.has_removed:
         return "the old configuration was removed, and Cliq does not show the new one"
     return "Cliq shows neither the old nor the wanted configuration"

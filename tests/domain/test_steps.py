@@ -59,6 +59,7 @@ NEITHER = Move(Kind.CONFLICT, "Cliq shows neither the old nor the wanted configu
 NOT_THE_NEW = Move(
     Kind.CONFLICT, "the old configuration was removed, and Cliq does not show the new one"
 )
+BACK = Move(Kind.CONFLICT, "the old configuration was seen to be removed, and Cliq shows it again")
 
 
 def failed(why: str) -> Move:
@@ -106,7 +107,8 @@ TABLE: list[tuple[str, Plan, int, list[str], MailConfig | None, Move]] = [
     ("created", ADDRESS, 3, ["ambiguous"], ANEW, APPLIED),
     ("creation without effect", ADDRESS, 3, ["accepted"], None, WRITE),
     ("created with a key of the old size", BIGGER, 3, ["ambiguous"], ANEW, APPLIED),
-    ("the old one is back", ADDRESS, 3, ["ambiguous"], BASE, NOT_THE_NEW),
+    ("another one instead of the new", ADDRESS, 3, ["ambiguous"], RENAMED, NOT_THE_NEW),
+    ("the old one is back", ADDRESS, 3, ["ambiguous"], BASE, BACK),
     (
         "creation without effect three times",
         ADDRESS,
