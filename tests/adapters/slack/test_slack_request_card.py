@@ -146,7 +146,7 @@ STATE_SENTENCES = {
     "conflict": "Please look in the Cliq admin panel.\nWhen it was asked → now\nDisplay name: Scott "
     "Fisher → Accounts Payable",
     "conflict, nothing set": "Now: no custom sender is set.",
-    "conflict, nothing read": "Now: not known; it could not be read.",
+    "conflict, nothing read": "Now: not known, since nothing could be read.",
     "about to remove the kept address": "Being applied: change sender address",
     "removing the kept address": "Removing the old configuration, since Cliq kept the old address.",
     "setting the new one": "Setting the new configuration.",

@@ -229,7 +229,7 @@ def _observed(request: ChangeRequest) -> list[Block]:
     if request.state not in {State.STALE, State.CONFLICT}:
         return []
     if not request.was_read:
-        return [parts.section("*Now:* not known; it could not be read.")]
+        return [parts.section("*Now:* not known, since nothing could be read.")]
     if request.state is State.CONFLICT and request.observed is None:
         return [parts.section("*Now:* no custom sender is set.")]
     plan = request.plan
