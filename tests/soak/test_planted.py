@@ -29,7 +29,7 @@ BUGS = {
     "no-base-check": model(1),
     "no-compare-and-set": model(1),
     "no-expiry": model(1),
-    "no-lease-guard": model(1),
+    "no-lease-guard": model(2),
     "no-quiet-time": model(1),
     "no-send-deadline": ZOMBIES,
     "one-person-twice": model(1),
