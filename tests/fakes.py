@@ -100,8 +100,8 @@ class FakeCliq:
     """`ports.MailConfigApi`: a new domain or key size makes a new key, as at Zoho.
 
     `writes` are those that took effect; `sent` counts all that came in. `keeps_address` is the
-    observed quirk that a PUT of another address is accepted and ignored, `makes_bits` that a new key
-    has another size than was asked for.
+    observed quirk that a PUT of another address is accepted and ignored, `ignores_writes` the
+    imagined one that every write is, `makes_bits` that a new key has another size than was asked for.
     """
 
     def __init__(self, live: MailConfig | None = None) -> None:
@@ -110,6 +110,7 @@ class FakeCliq:
         self.sent = 0
         self.reads: list[Purpose] = []
         self.keeps_address = False
+        self.ignores_writes = False
         self.makes_bits: int | None = None
         self.while_reading: Callable[[], Awaitable[object]] | None = None
         self._last_read: MailConfig | None = None
@@ -153,7 +154,7 @@ class FakeCliq:
         fault = self._write_faults.popleft() if self._write_faults else None
         if fault is None or fault.after_effect:
             self.writes.append(Write(method, arguments, self.live, self._last_read))
-            self.live = left
+            self.live = self.live if self.ignores_writes else left
         if fault is not None:
             raise fault.error
 

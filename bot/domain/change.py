@@ -3,7 +3,8 @@
 Open: PENDING, APPROVED, APPLYING, UNCERTAIN. The other seven are ends and never change. A move is a
 method that returns the new value or raises AlreadySettled; the store writes it only if nobody else
 moved the request meanwhile (`rev`). Votes are sealed: the digest binds them to what was shown, the
-MAC to the person.
+MAC to the person. Where a plan has steps, a request between two of them is UNCERTAIN; one that has
+removed the old configuration is never APPROVED, EXPIRED or FAILED again.
 
     PENDING ──► APPROVED ──► APPLYING ──► APPLIED │ STALE │ FAILED │ CANCELLED │ CONFLICT
        │            │  ▲        │  ▲
@@ -27,9 +28,10 @@ from bot.domain.plan import Plan
 from bot.domain.policy import OWN_REQUEST, Actor, Facts, Policy, who_may_decide
 from bot.errors import AlreadySettled, NotAllowed
 
-DIGEST_VERSION = 1
-SENDS_MAX = 3
-"""Sends of one request that may have had an effect; what surely had none does not count."""
+SCHEMA_VERSION = 1
+"""How a request's values are spelt in its row."""
+DIGEST_VERSIONS = (1, 2)
+"""What the digest covers. In version 1 a plan never deletes first; since 2 it says whether it may."""
 
 
 class State(StrEnum):
@@ -48,6 +50,7 @@ class State(StrEnum):
 
 OPEN = frozenset({State.PENDING, State.APPROVED, State.APPLYING, State.UNCERTAIN})
 UNDECIDED = frozenset({State.PENDING, State.APPROVED})
+REMOVED = "the old configuration is removed, and the new one is not set"
 
 
 class VoteKind(StrEnum):
@@ -73,8 +76,9 @@ class ChangeRequest:
 
     `id` is long and random and travels in buttons; `number` is short, per organisation, for people.
     `rev` grows with every move. While APPLYING it belongs to whoever claimed it, until `lease_until`.
-    `not_before` parks an approved or uncertain request. `effect` is
-    "written" or "none" once APPLIED. `observed` is what was last read where that decided the end.
+    `not_before` parks an approved or uncertain request. `step` is the step of the plan that is or
+    was in hand, from 1 on. `effect` is "written" or "none" once APPLIED. `observed` is what was last
+    read where that decided the end; without `was_read` nothing could be.
     """
 
     id: str
@@ -89,6 +93,7 @@ class ChangeRequest:
     created_at: datetime
     expires_at: datetime
     digest: str = ""
+    digest_version: int = DIGEST_VERSIONS[-1]
     state: State = State.PENDING
     rev: int = 1
     decisions: tuple[Decision, ...] = ()
@@ -97,17 +102,39 @@ class ChangeRequest:
     approved_at: datetime | None = None
     apply_by: datetime | None = None
     uncertain_since: datetime | None = None
+    step: int = 1
     sent: bool = False
     waits_for: str = ""
     effect: str = ""
     end_reason: str = ""
     observed: MailConfig | None = None
+    was_read: bool = False
     ended_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a step that the plan does not have."""
+        if not 1 <= self.step <= len(self.plan.steps()):
+            raise ValueError(f"there is no step {self.step}")
+
+    @property
+    def current(self) -> Plan:
+        """The step of the plan that is in hand."""
+        return self.plan.steps()[self.step - 1]
+
+    @property
+    def has_removed(self) -> bool:
+        """Whether an earlier step has removed the base, so that the way back is gone."""
+        return self.plan.base is not None and self.current.base is None
+
+    @property
+    def goal(self) -> Plan:
+        """What a read must show for the whole request to be in force."""
+        return self.current if self.has_removed else self.plan
 
     @property
     def approved_config(self) -> MailConfig | None:
         """Of an APPLIED request: the configuration that counts as approved from then on."""
-        return self.plan.approved(self.observed)
+        return self.goal.approved(self.observed)
 
     @property
     def is_open(self) -> bool:
@@ -214,36 +241,51 @@ class ChangeRequest:
             waits_for=why,
         )
 
+    def go_on(self, now: datetime) -> ChangeRequest:
+        """Row 15: the next step is due, at once; another claim makes its write."""
+        self._require(State.APPLYING)
+        return replace(self.become_uncertain(now, now, ""), step=self.step + 1)
+
     def apply(self, now: datetime, observed: MailConfig | None, effect: str) -> ChangeRequest:
         """Row 13: a read shows the target."""
         self._require(State.APPLYING)
-        return self._ended(State.APPLIED, now, observed=observed, effect=effect)
+        return self._ended(State.APPLIED, now, observed=observed, was_read=True, effect=effect)
 
     def go_stale(self, now: datetime, observed: MailConfig | None) -> ChangeRequest:
         """Row 12: the base had moved before anything was sent."""
         self._require(State.APPLYING)
         why = "the configuration changed meanwhile"
-        return self._ended(State.STALE, now, observed=observed, end_reason=why)
+        return self._ended(State.STALE, now, observed=observed, was_read=True, end_reason=why)
 
     def fail(self, now: datetime, why: str, observed: MailConfig | None = None) -> ChangeRequest:
-        """Row 14: refused, or not applied, with the base still in place."""
+        """Row 14: refused, or not applied, with the base still in place.
+
+        Row 17 once the base is removed: "failed, nothing has changed" would not be true any more.
+        """
         self._require(State.APPLYING)
-        return self._ended(State.FAILED, now, end_reason=why, observed=observed)
+        if self.has_removed:
+            return self.conflict(now, f"{REMOVED}: {why}", observed)
+        was_read = observed is not None
+        return self._ended(State.FAILED, now, end_reason=why, observed=observed, was_read=was_read)
 
     def cancel_ineligible(self, now: datetime, why: str) -> ChangeRequest:
         """Row 10: too few people still stand behind it when it is to be applied."""
         self._require(State.APPLYING)
         return self._ended(State.CANCELLED, now, end_reason=why)
 
-    def conflict(self, now: datetime, why: str, observed: MailConfig | None) -> ChangeRequest:
+    def conflict(
+        self, now: datetime, why: str, observed: MailConfig | None, *, was_read: bool = True
+    ) -> ChangeRequest:
         """Rows 17 and 18: neither base nor target, or nobody could find out. A person must look."""
         self._require(State.APPLYING, State.UNCERTAIN)
-        return self._ended(State.CONFLICT, now, end_reason=why, observed=observed)
+        return self._ended(
+            State.CONFLICT, now, end_reason=why, observed=observed, was_read=was_read
+        )
 
     def compute_digest(self) -> str:
         """SHA-256 over what an approver saw, as canonical JSON; see `canonical`."""
         shown = {
-            "digest_version": DIGEST_VERSION,
+            "digest_version": self.digest_version,
             "request_id": self.id,
             "org": self.org,
             "operation": self.plan.operation,
@@ -254,6 +296,8 @@ class ChangeRequest:
             "requester": self.requester.as_dict(),
             "reason": self.reason,
         }
+        if self.digest_version >= 2:
+            shown["plan"] = {"may_delete_first": self.plan.may_delete_first}
         return hashlib.sha256(canonical(shown).encode()).hexdigest()
 
     def intent(self) -> str:
@@ -311,7 +355,8 @@ class Attempt:
     """One write that was about to be sent: stored before it, with its outcome after it.
 
     An attempt without outcome means that the process died in between, so the write may have been
-    sent. `outcome` is one of "accepted", "ambiguous", "not_sent", "refused".
+    sent. `outcome` is one of "accepted", "ambiguous", "not_sent", "refused". `n` counts through all
+    steps of the request.
     """
 
     request_id: str
@@ -322,6 +367,7 @@ class Attempt:
     status: int | None = None
     code: str | None = None
     finished_at: datetime | None = None
+    step: int = 1
 
     @property
     def may_have_effect(self) -> bool:

@@ -1,7 +1,8 @@
 """What a request would do: one class for each operation, all with the same questions.
 
 A plan carries both sides, base and target, and never changes. It knows its diff, what follows from
-it, how many eyes it needs, and when it is done; it does not know people, states or the API's calls.
+it, how many eyes it needs, in which steps it may have to be written, and when it is done; it does
+not know people, states or the API's calls.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from bot.domain import mail_config
-from bot.domain.mail_config import FieldChange, MailConfig, Patch, Wanted
+from bot.domain.mail_config import KEY_SIZES, FieldChange, MailConfig, Patch, Wanted
 from bot.errors import NoChange
 
 
@@ -19,6 +20,19 @@ class Operation(StrEnum):
     SET = "set"
     RESET = "reset"
     ACCEPT = "accept"
+
+
+IF_KEPT = (
+    "If Cliq keeps the old address, the configuration is deleted and created again; DKIM records "
+    "change."
+)
+IF_SMALLER = (
+    "The key that is then made has the size that Zoho chooses, usually 1024 bits; `dkim=2048` asks "
+    "for more."
+)
+IF_KEPT_STOP = (
+    "If Cliq keeps the old address, nothing is deleted on its own: mailcfg stops and says so."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +44,15 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class SetPlan:
-    """Write `wanted` over `base`."""
+    """Write `wanted` over `base`.
+
+    `may_delete` is False for a request of before mailcfg could delete and create anew: its card
+    said that nothing is deleted.
+    """
 
     base: MailConfig | None
     wanted: Wanted
+    may_delete: bool = True
 
     @property
     def operation(self) -> Operation:
@@ -53,6 +72,21 @@ class SetPlan:
         return "the address changes" if self.wanted.changes_address(self.base) else None
 
     @property
+    def may_delete_first(self) -> bool:
+        """Whether it is approved to remove `base` first, should Cliq keep the old address."""
+        replaces = self.base is not None and self.wanted.changes_address(self.base)
+        return self.may_delete and replaces
+
+    def steps(self) -> tuple[Plan, ...]:
+        """The writes that it may take, in their order, each with a base and a target of its own.
+
+        The later ones are for a Cliq that accepts another address and keeps the old one.
+        """
+        if self.base is None or not self.may_delete_first:
+            return (self,)
+        return (self, ResetPlan(self.base), replace(self, base=None))
+
+    @property
     def writes(self) -> bool:
         return True
 
@@ -62,10 +96,9 @@ class SetPlan:
     def consequences(self) -> tuple[str, ...]:
         said = []
         if self.base is not None and self.wanted.changes_address(self.base):
-            said.append(
-                "If Cliq keeps the old address, nothing is deleted on its own: mailcfg stops and "
-                "says so."
-            )
+            said.append(IF_KEPT if self.may_delete_first else IF_KEPT_STOP)
+        if self.may_delete_first and self._may_shrink_key():
+            said.append(IF_SMALLER)
         if self.wanted.issues_new_key(self.base):
             domain = mail_config.domain_of(self.wanted.email_id)
             said.append(
@@ -77,6 +110,11 @@ class SetPlan:
                     "Zoho chooses the key's size, usually 1024 bits; `dkim=2048` asks for more."
                 )
         return tuple(said)
+
+    def _may_shrink_key(self) -> bool:
+        """Whether a key that was to stay would be made anew without its size being asked for."""
+        keeps_key = not self.wanted.may_change_key(self.base)
+        return keeps_key and self.base is not None and self.base.dkim_bits == max(KEY_SIZES)
 
     def is_reached_by(self, live: MailConfig | None) -> bool:
         """Whether `live` shows what a write of this plan was to bring."""
@@ -125,6 +163,13 @@ class ResetPlan:
     @property
     def sensitive_because(self) -> str | None:
         return "the custom sender is removed"
+
+    @property
+    def may_delete_first(self) -> bool:
+        return False
+
+    def steps(self) -> tuple[Plan, ...]:
+        return (self,)
 
     @property
     def writes(self) -> bool:
@@ -185,6 +230,13 @@ class AcceptPlan:
         return "the accepted sender is another one" if moved else None
 
     @property
+    def may_delete_first(self) -> bool:
+        return False
+
+    def steps(self) -> tuple[Plan, ...]:
+        return (self,)
+
+    @property
     def writes(self) -> bool:
         return False
 
@@ -243,12 +295,14 @@ def plan_accept(live: MailConfig | None, approved: Baseline | None) -> AcceptPla
     return AcceptPlan(None if approved is None else approved.config, live)
 
 
-def restore(operation: str, base: dict[str, Any] | None, target: Any) -> Plan:
+def restore(
+    operation: str, base: dict[str, Any] | None, target: Any, *, may_delete: bool = True
+) -> Plan:
     """A plan from its stored form: the inverse of `operation`, `base` and `target_json()`."""
     before = MailConfig.from_dict(base)
     match Operation(operation):
         case Operation.SET:
-            return SetPlan(before, Wanted.from_dict(target))
+            return SetPlan(before, Wanted.from_dict(target), may_delete)
         case Operation.RESET:
             assert before is not None
             return ResetPlan(before)

@@ -2,7 +2,8 @@
 
 `settle` is the whole of it, and recovery too: it looks at the row, never at what happened before.
 A write is stored before it is sent; it is never sent again unless a read after the quiet time shows
-the base still in place. Nothing here writes to Cliq for a request that is not approved.
+the base still in place. What follows from a read is decided in `domain/steps`; one claim makes at
+most one write. Nothing here writes to Cliq for a request that is not approved.
 """
 
 from __future__ import annotations
@@ -10,10 +11,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, assert_never
 
 from bot.domain.change import (
-    SENDS_MAX,
     Attempt,
     ChangeRequest,
     Seal,
@@ -22,9 +22,18 @@ from bot.domain.change import (
     milliseconds,
     people_still_for,
 )
-from bot.domain.mail_config import MailConfig, drift, is_in_place
+from bot.domain.mail_config import MailConfig
 from bot.domain.plan import SetPlan
 from bot.domain.policy import Actor, Facts, Policy, may_propose
+from bot.domain.steps import (
+    Kind,
+    Move,
+    first_move,
+    move_if_reached,
+    next_move,
+    why_given_up,
+    without_effect,
+)
 from bot.errors import (
     Ambiguous,
     AuthError,
@@ -138,11 +147,11 @@ class Applier:
 
     async def _take_over(self, request: ChangeRequest) -> None:
         """Whoever was applying it has died: what it may have sent is settled by reading."""
-        unfinished = [a for a in await self._store.attempts(request.id) if not a.outcome]
-        if unfinished or request.sent or request.uncertain_since:
-            since = unfinished[-1].intent_at if unfinished else self._clock.now()
+        sent = [a for a in await self._store.attempts(request.id) if a.may_have_effect]
+        if sent:
+            until = self._quiet_after(sent[-1].intent_at)
             why = "mailcfg was stopped while the change was being written"
-            moved = request.become_uncertain(self._clock.now(), self._quiet_after(since), why)
+            moved = request.become_uncertain(self._clock.now(), until, why)
         else:
             moved = request.park(self._clock.now(), "")
         await self._move(request, moved, "taken_over")
@@ -159,15 +168,21 @@ class Applier:
         """What the base and the target were is not known any more, so reading settles nothing."""
         now, why = self._clock.now(), "the stored request is not the one that was approved"
         if request.uncertain_since is not None:
-            await self._end(request, request.conflict(now, why, None), "tampered")
+            moved = request.conflict(now, why, None, was_read=False)
+            await self._end(request, moved, "tampered")
         else:
             await self._end(request, request.fail(now, why), "tampered")
 
     async def _why_no_longer_approved(self, request: ChangeRequest) -> str | None:
         """None while enough people still stand behind it; asked before every write.
 
-        Raises CouldNotCheck. Without the requester nobody's approval counts.
+        Raises CouldNotCheck. Without the requester nobody's approval counts. Once the old
+        configuration is removed the votes as they were cast are enough: whoever has left since then,
+        stopping half-way would serve nobody.
         """
+        if request.has_removed:
+            is_backed = len(request.approvals) >= request.quorum
+            return None if is_backed else "it never had the approvals it needs"
         if self._policy.watch_only:
             return "this deployment only watches now"
         needed = request.quorum_under(self._policy)
@@ -204,22 +219,38 @@ class Applier:
         except CliqError as error:
             failed = request.fail(self._clock.now(), str(error))
             return await self._end(request, failed, "failed")
-        now = self._clock.now()
-        if not request.plan.would_change(live) and not drift(request.plan.approved(live), live):
-            return await self._end(request, request.apply(now, live, "none"), "applied")
-        if not request.plan.writes or not is_in_place(request.plan.base, live):
-            return await self._end(request, request.go_stale(now, live), "stale")
-        return await self._send(request)
+        return await self._go(request, first_move(request, live), live)
 
-    async def _send(self, request: ChangeRequest) -> None:
-        """One write: stored, sent, its outcome stored."""
-        earlier = await self._store.attempts(request.id)
-        method = "PUT" if isinstance(request.plan, SetPlan) else "DELETE"
-        attempt = Attempt(request.id, len(earlier) + 1, method, self._clock.now())
+    async def _go(self, request: ChangeRequest, move: Move, live: MailConfig | None) -> None:
+        """Do what follows from having read `live`."""
+        now = self._clock.now()
+        match move.kind:
+            case Kind.WRITE:
+                await self._send(request, live)
+            case Kind.GO_ON:
+                await self._move(request, request.go_on(now), "next_step")
+            case Kind.APPLIED:
+                effect = "written" if request.sent or request.uncertain_since else "none"
+                await self._end(request, request.apply(now, live, effect), "applied")
+            case Kind.STALE:
+                await self._end(request, request.go_stale(now, live), "stale")
+            case Kind.FAILED:
+                await self._end(request, request.fail(now, move.why, live), "failed")
+            case Kind.CONFLICT:
+                await self._end(request, request.conflict(now, move.why, live), "conflict")
+            case _:
+                assert_never(move.kind)
+
+    async def _send(self, request: ChangeRequest, live: MailConfig | None) -> None:
+        """One write over `live`: stored, sent, its outcome stored."""
+        earlier, step = await self._store.attempts(request.id), request.step
+        method = "PUT" if isinstance(request.current, SetPlan) else "DELETE"
+        attempt = Attempt(request.id, len(earlier) + 1, method, self._clock.now(), step=step)
+        body = {"method": method, "n": attempt.n, "step": step}
         async with self._store.begin() as tx:
             await tx.hold(request)
             await tx.add_attempt(attempt)
-            await tx.record(self._entry(request, "intent", {"method": method, "n": attempt.n}))
+            await tx.record(self._entry(request, "intent", body))
         try:
             await self._write(request)
         except NO_EFFECT as error:
@@ -229,15 +260,15 @@ class Applier:
             await self._wait_and_see(request, attempt.intent_at, error, finished)
         except CliqError as error:
             finished = self._finished(attempt, "refused", error)
-            failed = request.fail(self._clock.now(), str(error))
+            failed = request.fail(self._clock.now(), str(error), live)
             await self._end(request, failed, "failed", finished)
         else:
             sent = await self._accepted(request, self._finished(attempt, "accepted"))
             await self._confirm(sent, attempt.intent_at)
 
     async def _write(self, request: ChangeRequest) -> None:
-        if isinstance(request.plan, SetPlan):
-            arguments = request.plan.wanted.put_arguments()
+        if isinstance(request.current, SetPlan):
+            arguments = request.current.wanted.put_arguments()
             await self._api.write(arguments, send_by=self._send_by)
         else:
             await self._api.remove(send_by=self._send_by)
@@ -254,14 +285,13 @@ class Applier:
         """Only a read that shows the target makes it "In force"."""
         try:
             live = await self._api.read(Purpose.CONFIRM)
-            unmet = request.plan.unmet(live)
-            if unmet:
-                raise NotApplied("GET", unmet)
+            move = move_if_reached(request, live)
+            if move is None:
+                raise NotApplied("GET", request.current.unmet(live))
         except (CliqError, OAuthError) as error:
             await self._wait_and_see(request, intent_at, error)
         else:
-            done = request.apply(self._clock.now(), live, "written")
-            await self._end(request, done, "applied")
+            await self._go(request, move, live)
 
     async def _resolve(self, request: ChangeRequest) -> None:
         """Find out by reading what an unclear write did."""
@@ -271,40 +301,30 @@ class Applier:
             live = await self._api.read(Purpose.CONFIRM)
         except (CliqError, OAuthError) as error:
             return await self._still_unknown(request, now - since, error)
-        if request.plan.is_reached_by(live):
-            done = request.apply(now, live, "written")
-            return await self._end(request, done, "applied")
-        if not is_in_place(request.plan.base, live):
-            why = "Cliq shows neither the old nor the wanted configuration"
-            return await self._end(request, request.conflict(now, why, live), "conflict")
-        return await self._send_again(request, live)
+        attempts = await self._store.attempts(request.id)
+        move = next_move(request, attempts, live, now)
+        if move.kind is Kind.WRITE:
+            return await self._send_if_approved(request, live)
+        return await self._go(request, move, live)
 
-    async def _send_again(self, request: ChangeRequest, live: MailConfig | None) -> None:
-        """The base is still in place: what was sent had no effect, so sending again is safe."""
+    async def _send_if_approved(self, request: ChangeRequest, live: MailConfig | None) -> None:
+        """People are asked about again: some time has passed since the last write."""
         try:
-            why = await self._why_not_again(request)
+            why = await self._why_no_longer_approved(request)
         except CouldNotCheck as error:
             return await self._park(request, error)
         if why is None:
-            return await self._send(request)
-        return await self._end(request, request.fail(self._clock.now(), why, live), "failed")
-
-    async def _why_not_again(self, request: ChangeRequest) -> str | None:
-        sends = [a for a in await self._store.attempts(request.id) if a.may_have_effect]
-        if len(sends) >= SENDS_MAX:
-            return f"Cliq did not apply the change, though it was sent {len(sends)} times"
-        if request.apply_by is None or self._clock.now() >= request.apply_by:
-            return "Cliq did not apply the change, and the time for applying it has run out"
-        why = await self._why_no_longer_approved(request)
-        return None if why is None else f"Cliq did not apply the change, and {why}"
+            return await self._send(request, live)
+        failed = request.fail(self._clock.now(), f"{without_effect(request)}, and {why}", live)
+        return await self._end(request, failed, "failed")
 
     async def _still_unknown(
         self, request: ChangeRequest, age: timedelta, error: Exception
     ) -> None:
         now = self._clock.now()
         if age >= self._timing.give_up:
-            why = "what the write did could not be found out for a day"
-            await self._end(request, request.conflict(now, why, None), "conflict")
+            ended = request.conflict(now, why_given_up(request), None, was_read=False)
+            await self._end(request, ended, "conflict")
             return
         pause = min(max(age, self._timing.retry), self._timing.retry_max)
         until = max(now + pause, getattr(error, "retry_at", now))
@@ -325,8 +345,15 @@ class Applier:
     async def _park(
         self, request: ChangeRequest, error: Exception, attempt: Attempt | None = None
     ) -> None:
-        """Nothing happened, and nothing will until the cause is gone: the approval is kept."""
-        now = self._clock.now()
+        """Nothing happened, and nothing will until the cause is gone: the approval is kept.
+
+        Between two steps no time limit ends it, so a day is enough: then a person must look.
+        """
+        now, since = self._clock.now(), request.uncertain_since
+        if request.has_removed and since is not None and now - since >= self._timing.give_up:
+            ended = request.fail(now, f"it could not be sent for a day. {error}")
+            await self._end(request, ended, "conflict", attempt)
+            return
         until = max(now + self._timing.retry, getattr(error, "retry_at", now))
         await self._move(request, request.park(until, str(error)), "parked", attempt)
 

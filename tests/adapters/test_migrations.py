@@ -39,7 +39,7 @@ def request(org: str) -> ChangeRequest:
         id=f"id-{org}",
         org=org,
         number=1,
-        plan=plan_set(Patch.of(name="Acme Support"), BASE),
+        plan=replace(plan_set(Patch.of(name="Acme Support"), BASE), may_delete=False),
         policy=POLICY,
         quorum=1,
         requester=ALICE,
@@ -47,6 +47,7 @@ def request(org: str) -> ChangeRequest:
         reason="the old name confuses people",
         created_at=MORNING,
         expires_at=MORNING + POLICY.approval_deadline,
+        digest_version=1,
     )
     return replace(bare, digest=bare.compute_digest())
 

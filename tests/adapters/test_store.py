@@ -196,7 +196,7 @@ async def test_the_baseline_is_what_was_applied_last(store: SqlStore):
 async def test_attempts_come_back_in_order_with_their_outcome(store: SqlStore):
     await add(store, request())
     first = Attempt("opaque", 1, "PUT", MORNING)
-    second = Attempt("opaque", 2, "PUT", SOON)
+    second = Attempt("opaque", 2, "DELETE", SOON, step=2)
     done = replace(first, outcome="refused", status=403, code="no", finished_at=SOON)
 
     async with store.begin() as tx:
@@ -448,9 +448,13 @@ async def test_each_organisation_has_a_chain_of_its_own(store: SqlStore, office:
     ]
 
 
-async def test_a_request_of_another_version_is_refused(store: SqlStore, office: Office):
+@pytest.mark.parametrize("column", ["digest_version", "schema_version"])
+@pytest.mark.parametrize("version", [0, 3])
+async def test_a_request_of_another_version_is_refused(
+    store: SqlStore, office: Office, column: str, version: int
+):
     await add(store, request())
-    await office.tamper(update(schema.request).values(digest_version=2))
+    await office.tamper(update(schema.request).values({column: version}))
 
     with pytest.raises(Tampered) as caught:
         await store.open_request(ORG)

@@ -65,6 +65,7 @@ def open_desk(browser: Browser, sandbox: Sandbox) -> Iterator[Any]:
         desk.page.context.close()
     do(sandbox.url, "start_bot")
     do(sandbox.url, "lift_lock")
+    do(sandbox.url, "keep_address", {"on": False})
     do(sandbox.url, "command", {"as": "U0ALICE", "channel": "C0MAILADMIN", "text": "withdraw"})
     assert errors == []
 

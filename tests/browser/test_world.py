@@ -73,6 +73,16 @@ def test_a_lock_is_shown_until_it_is_lifted(desk: Desk) -> None:
     expect(desk.drawer.locator(".faults li")).to_have_count(0)
 
 
+def test_cliq_can_be_made_to_keep_the_old_address(desk: Desk) -> None:
+    with_drawer(desk)
+    switch = desk.drawer.get_by_label("Cliq keeps the old address when another one is set")
+    expect(switch).not_to_be_checked()
+    switch.check()
+    desk.page.reload()
+    with_drawer(desk)
+    expect(desk.drawer.get_by_label("Cliq keeps the old address")).to_be_checked()
+
+
 def test_the_zone_can_be_edited_by_hand(desk: Desk) -> None:
     with_drawer(desk)
     desk.drawer.get_by_label("Name of the new record").fill("www.acme.example")

@@ -97,6 +97,7 @@ MOVES: dict[str, Move] = {
     "fail": lambda r: r.fail(SOON, "refused"),
     "cancel_ineligible": lambda r: r.cancel_ineligible(SOON, "an approver is no longer eligible"),
     "conflict": lambda r: r.conflict(SOON, "neither", BASE),
+    "go_on": lambda r: r.go_on(SOON),
 }
 ALLOWED = {
     (State.PENDING, "approve"): State.PENDING,
@@ -117,6 +118,7 @@ ALLOWED = {
     (State.APPLYING, "fail"): State.FAILED,
     (State.APPLYING, "cancel_ineligible"): State.CANCELLED,
     (State.APPLYING, "conflict"): State.CONFLICT,
+    (State.APPLYING, "go_on"): State.UNCERTAIN,
 }
 FORBIDDEN = [(s, m) for s in State for m in MOVES if (s, m) not in ALLOWED]
 
@@ -249,6 +251,45 @@ def test_what_may_have_been_written_is_never_just_approved_again():
     assert resolving.park(SOON, "locked").state is State.UNCERTAIN
 
 
+REMOVED = replace(APPLYING.go_on(SOON), step=3)
+
+
+def test_between_two_steps_it_is_due_at_once():
+    removing = APPLYING.go_on(SOON)
+
+    assert (removing.state, removing.step) == (State.UNCERTAIN, 2)
+    assert (removing.not_before, removing.uncertain_since) == (SOON, SOON)
+    assert removing.is_due(SOON)
+    assert (removing.has_removed, REMOVED.has_removed) == (False, True)
+
+
+def test_once_the_old_configuration_is_removed_nothing_is_as_it_was():
+    setting = REMOVED.claim(MUCH_LATER)
+    failed = setting.fail(SOON, "Cliq said no.")
+
+    assert setting.park(SOON, "locked").state is State.UNCERTAIN
+    assert (failed.state, failed.observed, failed.was_read) == (State.CONFLICT, None, True)
+    assert failed.end_reason == (
+        "the old configuration is removed, and the new one is not set: Cliq said no."
+    )
+    assert not REMOVED.is_overdue(MUCH_LATER)
+
+
+def test_a_configuration_that_was_created_anew_is_approved_with_its_new_key():
+    anew = config("it@acme.example", bits=2048, which=1, selector="1800000000000")
+    meddled = replace(anew, name="Evil")
+
+    assert REMOVED.claim(MUCH_LATER).apply(SOON, meddled, "written").approved_config == anew
+    assert SENT.apply(SOON, anew, "written").approved_config != anew
+
+
+def test_a_step_that_the_plan_does_not_have_makes_no_request():
+    with pytest.raises(ValueError, match="there is no step 4"):
+        replace(PENDING, step=4)
+    with pytest.raises(ValueError, match="there is no step 2"):
+        request(plan=plan_set(Patch.of(name="IT"), BASE), step=2)
+
+
 def test_the_first_uncertainty_is_remembered():
     again = UNCERTAIN.claim(MUCH_LATER).become_uncertain(MUCH_LATER, MUCH_LATER, "still nothing")
 
@@ -269,6 +310,9 @@ ANY_MOVE = st.one_of(
 )
 
 
+AS_IF_NOTHING_HAPPENED = {State.APPROVED, State.EXPIRED, State.FAILED}
+
+
 @given(st.lists(ANY_MOVE, max_size=40))
 def test_no_sequence_of_moves_breaks_the_rules(moves: list[str | tuple[Actor, VoteKind]]):
     current = PENDING
@@ -279,6 +323,7 @@ def test_no_sequence_of_moves_breaks_the_rules(moves: list[str | tuple[Actor, Vo
         assert current.rev == before.rev + (current is not before)
         assert current.state is not State.APPLIED or before.state is State.APPLYING
         assert current.state is not State.APPLYING or is_well_supported(current)
+        assert not (current.has_removed and current.state in AS_IF_NOTHING_HAPPENED)
 
 
 def tried(current: ChangeRequest, move: str | tuple[Actor, VoteKind]) -> ChangeRequest:
@@ -286,7 +331,7 @@ def tried(current: ChangeRequest, move: str | tuple[Actor, VoteKind]) -> ChangeR
         if isinstance(move, str):
             return MOVES[move](current) if move != "approve" else current
         return MOVES_OF[move[1]](current, vote(*move))
-    except (AlreadySettled, NotAllowed):
+    except (AlreadySettled, NotAllowed, ValueError):
         return current
 
 
@@ -303,6 +348,8 @@ def is_well_supported(current: ChangeRequest) -> bool:
         {"org": "other"},
         {"plan": plan_set(Patch.of(email_id="evil@acme.example"), BASE)},
         {"plan": SetPlan(replace(BASE, name="Other"), PENDING.plan.wanted)},  # type: ignore[union-attr]
+        {"plan": replace(PENDING.plan, may_delete=False)},  # type: ignore[arg-type]
+        {"digest_version": 1},
         {"policy": replace(POLICY, approvers=(*POLICY.approvers, ERIN.user))},
         {"policy": replace(POLICY, requesters=("*",))},
         {"policy": replace(POLICY, approvals=2)},

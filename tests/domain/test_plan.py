@@ -68,7 +68,15 @@ NEW_KEY = (
     "published."
 )
 USUAL_SIZE = "Zoho chooses the key's size, usually 1024 bits; `dkim=2048` asks for more."
-KEPT = "If Cliq keeps the old address, nothing is deleted on its own: mailcfg stops and says so."
+KEPT = (
+    "If Cliq keeps the old address, the configuration is deleted and created again; DKIM records "
+    "change."
+)
+SMALLER = (
+    "The key that is then made has the size that Zoho chooses, usually 1024 bits; `dkim=2048` asks "
+    "for more."
+)
+STOPS = "If Cliq keeps the old address, nothing is deleted on its own: mailcfg stops and says so."
 
 
 @pytest.mark.parametrize(
@@ -76,6 +84,9 @@ KEPT = "If Cliq keeps the old address, nothing is deleted on its own: mailcfg st
     [
         (setting(name="IT"), ()),
         (setting(email_id="it@acme.example"), (KEPT,)),
+        (plan_set(Patch(email_id="it@acme.example"), config(bits=2048)), (KEPT, SMALLER)),
+        (plan_set(Patch(None, "it@acme.example", None, 2048), config(bits=2048)), (KEPT,)),
+        (replace(setting(email_id="it@acme.example"), may_delete=False), (STOPS,)),
         (
             setting(email_id="it@other.example"),
             (KEPT, NEW_KEY.format("other.example"), USUAL_SIZE),
@@ -156,6 +167,19 @@ def test_only_set_and_reset_write():
     assert [plan.writes for plan in plans] == [True, True, False]
 
 
+def test_only_another_address_over_an_existing_one_may_take_a_deletion():
+    plan = setting(email_id="it@acme.example")
+    first = plan_set(Patch(name="IT", email_id="it@acme.example"), None)
+    unchanged = [setting(name="IT"), first, ResetPlan(BASE), AcceptPlan(BASE, OTHER)]
+    before = replace(plan, may_delete=False)
+
+    assert plan.steps() == (plan, ResetPlan(BASE), replace(plan, base=None))
+    assert [other.steps() for other in (*unchanged, before)] == [
+        (other,) for other in (*unchanged, before)
+    ]
+    assert [p.may_delete_first for p in (plan, *unchanged, before)] == [True] + [False] * 5
+
+
 def test_warnings_are_for_a_set_alone():
     assert setting(name="IT").warnings(replace(BASE, name="IT")) == ()
     assert setting(name="IT").warnings(None) == ()
@@ -177,3 +201,9 @@ def test_a_plan_comes_back_from_its_stored_form(plan: Plan):
     base = plan.base and plan.base.as_dict()
 
     assert restore(plan.operation, base, plan.target_json()) == plan
+
+
+def test_what_was_asked_before_mailcfg_could_delete_is_restored_as_it_was():
+    plan = replace(setting(email_id="it@acme.example"), may_delete=False)
+
+    assert restore("set", BASE.as_dict(), plan.target_json(), may_delete=False) == plan

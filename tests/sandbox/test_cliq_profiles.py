@@ -9,6 +9,8 @@ import httpx
 import pytest
 from cliq_bench import WHOLE, Zoho, bits, served_zoho
 
+from bot.sandbox.cliq_faults import Fault, FaultKind
+
 
 @pytest.fixture
 async def zoho() -> AsyncIterator[Zoho]:
@@ -109,6 +111,20 @@ async def test_observed_put_of_another_address_changes_nothing(observed: Zoho) -
     answer = await observed.put({**WHOLE, "dkim_key_size": 1024})
 
     assert (answer.status_code, answer.json()) == (200, before)
+    assert (await observed.get()).json() == before
+    assert observed.emulator.writes() == []
+
+
+@pytest.mark.parametrize("fault", [FaultKind.TIMEOUT_AFTER_EFFECT, FaultKind.RESET_AFTER_EFFECT])
+async def test_observed_put_of_another_address_changes_nothing_unheard_either(
+    observed: Zoho, fault: FaultKind
+) -> None:
+    before = (await observed.get()).json()
+    observed.emulator.faults.add(Fault(fault, method="PUT"))
+
+    with pytest.raises(httpx.TransportError):
+        await observed.put(WHOLE, timeout=0.2)
+
     assert (await observed.get()).json() == before
     assert observed.emulator.writes() == []
 

@@ -144,6 +144,7 @@ async def test_only_its_own_files_are_served(visitor: Visitor) -> None:
         ("publish", {}, "Cliq has no custom sender now, so there is no DKIM record."),
         ("fail_next", {"kind": "flood"}, "`flood` is no fault that can be planned."),
         ("fail_next", {"kind": "lock", "method": "HEAD"}, "`HEAD` is not among Cliq's methods."),
+        ("keep_address", {"on": "yes"}, "`on` is missing or neither true nor false."),
         ("remove_record", {"name": "a.other.example", "type": "TXT"}, "a.other.example is not in"),
         (
             "put_record",
@@ -156,6 +157,16 @@ async def test_what_cannot_be_done_is_refused_with_a_sentence(
     visitor: Visitor, doing: str, given: dict[str, Any], sentence: str
 ) -> None:
     assert (await visitor.refusal(doing, given)).startswith(sentence)
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+async def test_cliq_keeps_the_old_address_for_as_long_as_it_is_switched_on(
+    visitor: Visitor, stage: Stage, is_on: bool
+) -> None:
+    await visitor.post("keep_address", {"on": not is_on})
+    await visitor.post("keep_address", {"on": is_on})
+
+    assert stage.cliq.state.switches.sticky_email is is_on
 
 
 async def test_what_is_no_json_object_is_refused(visitor: Visitor) -> None:

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ SCOTT = {
 }
 SECRET_KEY = "a key for tests with more than thirty-two characters"
 PLACEHOLDERS = {"", "Checking…", "Reading the live configuration…"}
+ENDS = ("In force", "Failed", "Needs a person")
 REFERENCE = re.compile(r" \(ref [0-9a-f]{6}\)\Z")
 
 RENAME = 'set name="Acme Support" reason="Nobody knows Scott"'
@@ -170,9 +172,36 @@ class Play:
     async def approved(self, text: str = MOVE) -> Message:
         """Ask, and have Bob and Carol approve; the card, whatever it says then."""
         card = await self.asks(text)
+        await self.agreed(card)
+        return card
+
+    async def agreed(self, card: Message) -> None:
+        """Bob and, where it takes two, Carol approve."""
         for person in (BOB, CAROL) if "of 2 approvals" in self.stage.read(card) else (BOB,):
             await self.clicks(person, "approve", card)
-        return card
+
+    async def ends(self, card: Message, span: timedelta) -> str:
+        """What this card says at its end; `span` passes whenever it says when it looks next."""
+
+        def resting() -> str | None:
+            shown = self.text(card)
+            return shown if shown.startswith(ENDS) or "next look" in shown else None
+
+        for _ in range(10):
+            shown = str(await self.until(resting, "the card to stand still"))
+            if shown.startswith(ENDS):
+                return shown
+            self.passes(span)
+            await self.until(partial(self._says_else, card, shown), "the card to go on")
+        raise AssertionError(f"it never ends: {shown}")
+
+    def _says_else(self, card: Message, than: str) -> bool:
+        return self.text(card) != than
+
+    def text(self, card: Message) -> str:
+        """What this very card says now."""
+        shown = next(m for m in self.slack.sees(BOB.id, card.channel) if m.ts == card.ts)
+        return self.stage.read(shown)
 
     def card(self, words: str = "#") -> Message:
         """The newest request card that says `words`."""
@@ -190,11 +219,10 @@ class Play:
     async def says(self, card: Message, words: str) -> str:
         """Wait until this very card says `words`; its whole text."""
 
-        def text() -> str | None:
-            shown = next(m for m in self.slack.sees(BOB.id, card.channel) if m.ts == card.ts)
-            return self.stage.read(shown) if words in self.stage.read(shown) else None
+        def said() -> str | None:
+            return self.text(card) if words in self.text(card) else None
 
-        return str(await self.until(text, f"the card to say “{words}”: {self.texts(card.channel)}"))
+        return str(await self.until(said, f"the card to say “{words}”: {self.texts(card.channel)}"))
 
     def texts(self, channel: str) -> list[str]:
         return [self.stage.read(m) for m in self.slack.sees(BOB.id, channel) if not m.ephemeral_to]

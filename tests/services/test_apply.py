@@ -198,8 +198,8 @@ async def test_after_three_sends_without_effect_it_has_failed(office: Office):
 
 
 async def test_a_write_that_is_accepted_and_not_applied_is_never_called_in_force(office: Office):
-    request = await office.approved()
-    office.cliq.keeps_address = True
+    request = await office.approved(RENAME)
+    office.cliq.ignores_writes = True
 
     await office.applier.settle()
     waiting = await office.now(request)
@@ -207,7 +207,7 @@ async def test_a_write_that_is_accepted_and_not_applied_is_never_called_in_force
         await settle_after(office, seconds=QUIET)
 
     assert (waiting.state, waiting.sent) == (State.UNCERTAIN, True)
-    assert waiting.waits_for == "Zoho Cliq accepted the change but does not show it (email_id)."
+    assert waiting.waits_for == "Zoho Cliq accepted the change but does not show it (name)."
     assert (await office.now(request)).state is State.FAILED
     assert office.cliq.sent == 3
 

@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ STILL_SECONDS = 0.2
 PAUSE_SECONDS_MAX = 2.0
 """Longer than the client pauses before it repeats a read."""
 SILENCE_WITHIN = 60
-AT_WORK = ("Approved", "Being applied", "Sent, checking")
+AT_WORK = ("Approved", "Being applied", "Sent, checking", "Old configuration removed")
 LOOK_EVERY = 0.02
 LOCK = timedelta(minutes=10)
 SCOTT = {"email_id": "scott@acme.example", "name": "Scott Fisher", "cname_status": "verified"}
@@ -50,13 +50,15 @@ ENDS = ("In force", "Failed", "Needs a person", "Out of date", "Expired", "Withd
 
 @dataclass(frozen=True)
 class Wish:
-    """What people ask for. A `line` of `set` alone opens the form, and `typed` is what goes in it."""
+    """What people ask for. A `line` of `set` alone opens the form, and `typed` is what goes in it.
+    `is_kept`: Cliq accepts the new address and keeps the old one."""
 
     line: str
     quorum: int
     method: str
     after: dict[str, str] | None
     typed: dict[str, str] | None = None
+    is_kept: bool = False
 
 
 RENAME = Wish('set name="Acme Support" reason=clearer', 1, "PUT", {"name": "Acme Support"})
@@ -64,6 +66,7 @@ IN_A_FORM = Wish("set", 1, "PUT", {"name": "Acme Desk"}, {"name": "Acme Desk", "
 MOVE = Wish(
     "set email=it@mail.acme.example reason=moved", 2, "PUT", {"email_id": "it@mail.acme.example"}
 )
+KEPT = replace(MOVE, is_kept=True)
 RESET = Wish("reset reason=gone", 2, "DELETE", None)
 
 Strike = Callable[[Stage], None]
@@ -108,6 +111,7 @@ async def play(migrated: Path, folder: Path, wish: Wish, trouble: Trouble) -> En
     stage = await open_stage()
     try:
         stage.cliq.edit(**SCOTT, dkim_key_size=1024)
+        stage.cliq.set_profile(switches={"sticky_email": wish.is_kept})
         trouble.begin("start", stage)
         async with running_bot(stage, database) as app:
             return await Play(stage, app, wish, trouble).live()

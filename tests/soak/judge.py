@@ -21,6 +21,7 @@ from tests.soak.stepwise import FarEnd, Sent
 OPEN = {"PENDING", "APPROVED", "APPLYING", "UNCERTAIN"}
 IN_FLIGHT = {"APPLYING", "UNCERTAIN"}
 NOTHING_WRITTEN = {"REJECTED", "CANCELLED", "EXPIRED", "STALE"}
+AFTER_A_REMOVAL = IN_FLIGHT | {"APPLIED", "CONFLICT"}
 NO_MOVE = {"intent", "refused"}
 """Audit entries that go with no move of the request."""
 LAST_WORDS = {"result", "rejected", "withdrawn", "expired"}
@@ -43,6 +44,8 @@ class Judge:
         self.tampered: set[str] = set()
         self.sent: Counter[str] = Counter()
         self.landed: Counter[str] = Counter()
+        self.kept: set[str] = set()
+        self.removed: set[str] = set()
         self._first: dict[str, Row] = {}
         self._ended: dict[str, Row] = {}
         self._decided_at: dict[str, datetime] = {}
@@ -105,6 +108,9 @@ class Judge:
         told = {
             row["subject"] for row in self.all("SELECT * FROM outbox") if row["kind"] in LAST_WORDS
         }
+        for request_id in self.removed:
+            state = rows[request_id]["state"]
+            assert state in AFTER_A_REMOVAL, f"the old sender is removed, and it is {state}"
         for row in rows.values():
             if row["state"] in OPEN:
                 continue
@@ -126,14 +132,33 @@ class Judge:
         request_id = sent.walk.seen.request_id
         row = self._first[request_id]
         self.sent[request_id] += 1
+        assert request_id not in self.rejected, "it was rejected"
+        assert self._is_as_shown(sent, row), "it is not what was shown"
+        assert without_status(sent.over) == self._base(row), "its base was not seen"
+        if request_id in self.removed:
+            assert len(self._voters(row)) >= 2, "too few people have approved it"
+        else:
+            self._check_still_wanted(sent, row)
+
+    def _check_still_wanted(self, sent: Sent, row: Row) -> None:
+        """Asked until the old sender is removed: from then on finishing is safer than stopping."""
         requester = json.loads(row["requester_json"])["user"]
         assert self._backers(sent, row) >= self._needed(sent, row), "too few people are behind it"
         assert sent.walk.seen.fit.get(requester), "its requester may not ask any more"
-        assert request_id not in self.rejected, "it was rejected"
-        assert self._is_as_shown(sent, row), "it is not what was shown"
-        assert without_status(sent.walk.seen.live) == base_of(row), "its base was not seen"
-        latest = self._decided_at[request_id] + APPLY_WITHIN + LEASE
+        latest = self._decided_at[row["id"]] + APPLY_WITHIN + LEASE
         assert self._clock.now() <= latest, "its time had run out"
+
+    def _base(self, row: Row) -> dict[str, str] | None:
+        """What its next write goes over."""
+        return None if row["id"] in self.removed else base_of(row)
+
+    def _voters(self, row: Row) -> set[str]:
+        """Whoever has approved it and was asked to, as people."""
+        frozen = json.loads(row["policy_json"])["approvers"]
+        clicked = self.clicked.get(row["id"], [])
+        requester = self._person[json.loads(row["requester_json"])["user"]]
+        people = {self._person[actor.user] for actor in clicked if is_listed(actor, frozen)}
+        return people - {requester}
 
     def _backers(self, sent: Sent, row: Row) -> int:
         frozen = json.loads(row["policy_json"])["approvers"]
@@ -155,19 +180,27 @@ class Judge:
         target = json.loads(row["target_json"]) or {}
         if row["op"] == "reset":
             return sent.method == "DELETE"
+        if sent.method == "DELETE":
+            return row["id"] in self.kept and row["id"] not in self.removed
         shown = (target["name"], target["email_id"])
         return (sent.arguments.get("name"), sent.arguments.get("email_id")) == shown
 
     def check_landing(self, sent: Sent) -> None:
         """A write takes effect while its request is open, and over the base that was read."""
         request_id = sent.walk.seen.request_id
-        self.landed[request_id] += 1
+        row = self._first[request_id]
         found = self.all("SELECT id, state FROM request")
         state = next(row["state"] for row in found if row["id"] == request_id)
         assert state in IN_FLIGHT, f"a write took effect when its request was {state}"
         if self._far.edits == sent.walk.seen.edits:
             live = without_status(self._far.cliq.live)
-            assert live == base_of(self._first[request_id]), "another write was overwritten"
+            assert live == self._base(row), "another write was overwritten"
+        if self._far.keeps(sent):
+            self.kept.add(request_id)
+            return
+        self.landed[request_id] += 1
+        if row["op"] == "set" and sent.method == "DELETE":
+            self.removed.add(request_id)
 
 
 def is_listed(actor: Actor, approvers: tuple[str, ...] | list[str]) -> bool:

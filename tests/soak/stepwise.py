@@ -173,11 +173,13 @@ class DoorDirectory:
 
 @dataclass(frozen=True)
 class Sent:
-    """A write that left a replica. `latest` is when it takes effect at last, if it does."""
+    """A write that left a replica. `over` is what its sender had read, `latest` when it takes effect
+    at last, if it does."""
 
     walk: Walk
     method: str
     arguments: dict[str, str | int]
+    over: MailConfig | None
     latest: datetime
 
 
@@ -201,6 +203,12 @@ class FarEnd:
         if self.cliq.live is not None:
             self.cliq.edit(name=name)
             self.edits += 1
+
+    def keeps(self, sent: Sent) -> bool:
+        """Whether this write of another address would be accepted and ignored."""
+        live, address = self.cliq.live, sent.arguments.get("email_id")
+        is_other = live is not None and address not in {None, live.email_id}
+        return self.cliq.keeps_address and is_other
 
     def read(self) -> MailConfig | None:
         if self.read_faults:
@@ -275,7 +283,8 @@ class DoorApi:
             raise NotSent(method)
         walk = IN_HAND.get()
         assert walk is not None
-        self._far.take(Sent(walk, method, arguments, self._clock.now() + LATEST_EFFECT))
+        latest = self._clock.now() + LATEST_EFFECT
+        self._far.take(Sent(walk, method, arguments, walk.seen.live, latest))
 
 
 @dataclass

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -25,6 +25,7 @@ from bot.sandbox.slack_faults import FaultKind as SlackFaultKind
 from bot.sandbox.stage import Stage
 from tests.soak.fault_play import (
     IN_A_FORM,
+    KEPT,
     MOVE,
     RENAME,
     RESET,
@@ -58,6 +59,10 @@ class Call:
 TOKEN = "token"
 PUT = Call("PUT", "approve", "PUT")
 DELETE = Call("DELETE", "approve", "DELETE", wish=RESET)
+KEPT_PUT = Call("PUT of an address that is kept", "approve", "PUT", wish=KEPT)
+REMOVAL = Call("DELETE of the kept address", "approve", "DELETE", wish=KEPT)
+NEW_PUT = Call("PUT after the removal", "approve", "PUT", skip=1, wish=KEPT)
+WRITES = (PUT, DELETE, KEPT_PUT, REMOVAL, NEW_PUT)
 BEFORE = Call("GET before the write", "approve", "GET")
 AFTER = Call("GET after the write", "approve", "GET", skip=1)
 SETTLING = Call("GET that settles", "approve", "GET", skip=1)
@@ -72,6 +77,9 @@ ZOHO_CALLS = (
     AFTER,
     SETTLING,
     DELETE,
+    KEPT_PUT,
+    REMOVAL,
+    NEW_PUT,
 )
 LOOK_UP = Call("users.info of the write", "approve", "users.info", skip=1)
 SLACK_CALLS = (
@@ -202,13 +210,14 @@ def _makes_sense(call: Call, fault: str) -> bool:
 def _times(call: Call, fault: str, dice: Random) -> int:
     if fault == "401 always":
         return FOR_EVER
-    is_write = call in {PUT, DELETE}
-    return dice.randint(1, 4) if fault in LASTING and not is_write else 1
+    return dice.randint(1, 4) if fault in LASTING and call not in WRITES else 1
 
 
 def expected(pair: Pair) -> tuple[str, int]:
     """The card's last word, and how many writes take effect; by hand, from what was promised."""
     call, fault = pair.call, pair.fault
+    if call.wish.is_kept:
+        return _expected_of_a_kept_address(call, fault)
     if fault == "401 always":
         return ("Needs a person", 1) if call in {AFTER, SETTLING} else ("Expired", 0)
     if call in {BEFORE, PUT, DELETE} and fault in REFUSED:
@@ -218,6 +227,15 @@ def expected(pair: Pair) -> tuple[str, int]:
     if call is LOOK_UP and fault == UNKNOWN_PERSON:
         return "Withdrawn", 0
     return "In force", 1
+
+
+def _expected_of_a_kept_address(call: Call, fault: str) -> tuple[str, int]:
+    """Before the removal it may still fail or expire; after it a person must look."""
+    if fault not in {*REFUSED, "404", "401 always"}:
+        return "In force", 2
+    if call is NEW_PUT:
+        return "Needs a person", 1
+    return ("Expired" if fault == "401 always" and call is KEPT_PUT else "Failed"), 0
 
 
 def _expected_of_404(call: Call) -> tuple[str, int]:
@@ -239,7 +257,9 @@ def judge(pair: Pair, ending: Ending) -> list[str]:
         found.append(f"it ended as {ending.word or 'nothing'} instead of {told}")
     if ending.writes != writes:
         found.append(f"there were {ending.writes} writes instead of {writes}")
-    if not _shows(ending.live, pair.call.wish, is_written=writes == 1):
+    is_gone = pair.call is NEW_PUT and told != "In force"
+    wish = replace(pair.call.wish, after=None) if is_gone else pair.call.wish
+    if not _shows(ending.live, wish, is_written=writes > 0):
         found.append(f"what is live is {ending.live}")
     return [f"{pair}: {line}" for line in found]
 

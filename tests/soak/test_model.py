@@ -75,8 +75,13 @@ DOORS = st.sampled_from([1, 1, 2, 3, 4, 5, 6, 8, 10, 99])
 SECONDS = st.sampled_from([1, 10, 31, 31, 44, 61, 61, 600, 3600, 86400])
 FATES = st.sampled_from(FarEnd.FATES)
 STARTS = st.sampled_from(
-    ["asked", "asked", "approved", "about to write", "about to write", "uncertain"]
+    [
+        *("asked", "asked", "approved", "about to write", "about to write", "uncertain"),
+        *("kept", "removed", "about to set anew"),
+    ]
 )
+KEEPING = ("kept", "removed", "about to set anew")
+"""Starts in a world whose Cliq keeps the old address; some others are in such a world too."""
 
 Act = tuple[Any, ...]
 
@@ -165,10 +170,15 @@ class TwoReplicas(RuleBasedStateMachine):
     def run(self, step: Coroutine[Any, Any, Any]) -> Any:
         return self.runner.run(step)
 
-    @initialize(start=STARTS, wish=st.sampled_from(["name", "address"]))
-    def begin(self, start: str, wish: str) -> None:
+    @initialize(
+        start=STARTS,
+        wish=st.sampled_from(["name", "address"]),
+        keeps_address=st.sampled_from([True, False, False]),
+    )
+    def begin(self, start: str, wish: str, keeps_address: bool) -> None:
         """From where the dangerous moments are near: few random runs get there by themselves."""
-        self.ask(0, ALICE, wish, 99)
+        self.far.cliq.keeps_address = keeps_address or start in KEEPING
+        self.ask(0, ALICE, "address" if start in KEEPING else wish, 99)
         self.everything_holds()
         if start == "asked":
             return
@@ -178,7 +188,13 @@ class TwoReplicas(RuleBasedStateMachine):
         if start == "uncertain":
             self.far.fates.append("late")
             self.settle(0, 99)
-        if start == "about to write":
+        if start in KEEPING:
+            self.settle(0, 99)
+            self.wait(31)
+            self.settle(0, 99)
+        if start in KEEPING[1:]:
+            self.settle(0, 99)
+        if start in {"about to write", "about to set anew"}:
             self.run(self.replicas[0].settle().go_to("write"))
 
     @rule(act=ACTS)
@@ -320,6 +336,8 @@ class TwoReplicas(RuleBasedStateMachine):
             played.update(row["state"] for row in self.judge.all("SELECT state FROM request"))
             played["writes"] += sum(self.judge.sent.values())
             played["effects"] += sum(self.judge.landed.values())
+            played["kept addresses"] += len(self.judge.kept)
+            played["removals"] += len(self.judge.removed)
             self.clear_away()
 
     def mend_everything(self) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from bot.domain.change import (
-    DIGEST_VERSION,
+    DIGEST_VERSIONS,
+    SCHEMA_VERSION,
     Attempt,
     ChangeRequest,
     Decision,
@@ -52,7 +53,8 @@ def request_row(request: ChangeRequest) -> dict[str, Any]:
         "policy_json": canonical(request.policy.as_dict()),
         "quorum": request.quorum,
         "digest": request.digest,
-        "digest_version": DIGEST_VERSION,
+        "digest_version": request.digest_version,
+        "schema_version": SCHEMA_VERSION,
         "intent_key": request.intent(),
         "requester_json": canonical(request.requester.as_dict()),
         "requester_evidence_json": canonical(request.requester_evidence),
@@ -72,18 +74,21 @@ def moving_row(request: ChangeRequest) -> dict[str, Any]:
         "approved_at": stamp(request.approved_at),
         "apply_by": stamp(request.apply_by),
         "uncertain_since": stamp(request.uncertain_since),
+        "step": request.step,
         "sent": request.sent,
         "waits_for": request.waits_for,
         "effect": request.effect,
         "end_reason": request.end_reason,
         "observed_json": _config_json(request.observed),
+        "was_read": request.was_read,
         "ended_at": stamp(request.ended_at),
     }
 
 
 def request_from(row: RowMapping, decisions: Sequence[RowMapping]) -> ChangeRequest:
-    """Raises Tampered if the row makes no sense, or is another version's whose digest is unknown."""
-    if row["digest_version"] != DIGEST_VERSION:
+    """Raises Tampered if the row makes no sense, or is of a version that is unknown here."""
+    is_known = row["digest_version"] in DIGEST_VERSIONS and row["schema_version"] == SCHEMA_VERSION
+    if not is_known:
         raise Tampered(
             f"Request #{row['no']} was stored by a version of mailcfg unknown to this one."
         )
@@ -103,11 +108,12 @@ def request_from(row: RowMapping, decisions: Sequence[RowMapping]) -> ChangeRequ
 
 
 def _request_from(row: RowMapping, decisions: Sequence[RowMapping]) -> ChangeRequest:
+    base, target = json.loads(row["base_json"]), json.loads(row["target_json"])
     return ChangeRequest(
         id=row["id"],
         org=row["org"],
         number=row["no"],
-        plan=restore(row["op"], json.loads(row["base_json"]), json.loads(row["target_json"])),
+        plan=restore(row["op"], base, target, may_delete=row["digest_version"] >= 2),
         policy=Policy.from_dict(json.loads(row["policy_json"])),
         quorum=row["quorum"],
         requester=Actor(**json.loads(row["requester_json"])),
@@ -116,6 +122,7 @@ def _request_from(row: RowMapping, decisions: Sequence[RowMapping]) -> ChangeReq
         created_at=from_milliseconds(row["created_at"]),
         expires_at=from_milliseconds(row["expires_at"]),
         digest=row["digest"],
+        digest_version=row["digest_version"],
         state=State(row["state"]),
         rev=row["rev"],
         decisions=tuple(decision_from(vote) for vote in decisions),
@@ -124,11 +131,13 @@ def _request_from(row: RowMapping, decisions: Sequence[RowMapping]) -> ChangeReq
         approved_at=time(row["approved_at"]),
         apply_by=time(row["apply_by"]),
         uncertain_since=time(row["uncertain_since"]),
+        step=row["step"],
         sent=row["sent"],
         waits_for=row["waits_for"],
         effect=row["effect"],
         end_reason=row["end_reason"],
         observed=MailConfig.from_dict(json.loads(row["observed_json"])),
+        was_read=row["was_read"],
         ended_at=time(row["ended_at"]),
     )
 
@@ -167,6 +176,7 @@ def attempt_row(attempt: Attempt) -> dict[str, Any]:
         "http_status": attempt.status,
         "api_code": attempt.code,
         "finished_at": stamp(attempt.finished_at),
+        "step": attempt.step,
     }
 
 
@@ -180,6 +190,7 @@ def attempt_from(row: RowMapping) -> Attempt:
         status=row["http_status"],
         code=row["api_code"],
         finished_at=time(row["finished_at"]),
+        step=row["step"],
     )
 
 

@@ -44,6 +44,7 @@ request = Table(
     Column("quorum", Integer, nullable=False),
     Column("digest", Text, nullable=False),
     Column("digest_version", Integer, nullable=False),
+    Column("schema_version", Integer, nullable=False),
     Column("intent_key", Text, nullable=False),
     Column("requester_json", Text, nullable=False),
     Column("requester_evidence_json", Text, nullable=False),
@@ -57,11 +58,13 @@ request = Table(
     Column("approved_at", BigInteger),
     Column("apply_by", BigInteger),
     Column("uncertain_since", BigInteger),
+    Column("step", Integer, nullable=False),
     Column("sent", Boolean, nullable=False),
     Column("waits_for", Text, nullable=False),
     Column("effect", Text, nullable=False),
     Column("end_reason", Text, nullable=False),
     Column("observed_json", Text, nullable=False),
+    Column("was_read", Boolean, nullable=False),
     Column("ended_at", BigInteger),
     UniqueConstraint("org", "no"),
     CheckConstraint(f"state IN ({_listed(State)})", name="state_is_known"),
@@ -95,6 +98,7 @@ attempt = Table(
     Column("http_status", Integer),
     Column("api_code", Text),
     Column("finished_at", BigInteger),
+    Column("step", Integer, nullable=False),
 )
 
 incident = Table(

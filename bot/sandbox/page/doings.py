@@ -127,6 +127,7 @@ class WorldDoings:
             "remove_record": self.remove_record,
             "edit_cliq": self.edit_cliq,
             "fail_next": self.fail_next,
+            "keep_address": self.keep_address,
             "lift_lock": self.lift_lock,
             "kill_bot": self.kill_bot,
             "start_bot": self.start_bot,
@@ -225,6 +226,14 @@ class WorldDoings:
             self._stage.cliq.faults.add(Fault(planned.kind, method=method, code=planned.code))
         else:
             raise Refused(f"`{kind}` is no fault that can be planned.")
+        return {"ok": True}
+
+    async def keep_address(self, given: Json) -> Json:
+        """From now on Cliq accepts another address and keeps the old one, or no longer does."""
+        is_kept = given.get("on")
+        if not isinstance(is_kept, bool):
+            raise Refused("`on` is missing or neither true nor false.")
+        self._stage.cliq.set_profile(switches={"sticky_email": is_kept})
         return {"ok": True}
 
     async def lift_lock(self, given: Json) -> Json:

@@ -152,6 +152,7 @@ class Live:
                 for server in self._stage.dns.servers.values()
             ],
             "faults": [asdict(fault) for fault in cliq.faults.waiting],
+            "keeps_address": cliq.state.switches.sticky_email,
             "locked_until": locked.isoformat() if locked and locked > clock.now() else None,
         }
 

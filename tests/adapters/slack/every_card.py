@@ -67,6 +67,16 @@ def claimed(plan: Plan = ADDRESS) -> ChangeRequest:
     return approved(plan).claim(LATER)
 
 
+def removing() -> ChangeRequest:
+    """Cliq kept the old address: its removal is the next write."""
+    return claimed().go_on(LATER)
+
+
+def removed() -> ChangeRequest:
+    """The old configuration is gone: the new one is the next write."""
+    return removing().claim(LATER).go_on(LATER)
+
+
 def rejected(plan: Plan = ADDRESS, reason: str = "Customers know this address") -> ChangeRequest:
     return voted(plan).reject(vote(CAROL, VoteKind.REJECT, reason), LATER)
 
@@ -111,7 +121,17 @@ REQUESTS: dict[str, ChangeRequest] = {
     "stale accept": claimed(ACCEPT).go_stale(LATER, LIVE),
     "failed": claimed().fail(LATER, "Zoho Cliq refused the values that were sent."),
     "conflict": claimed().conflict(LATER, NEITHER, replace(LIVE, name="Accounts Payable")),
-    "conflict, nothing read": claimed().conflict(LATER, "it could not be found out", None),
+    "conflict, nothing set": claimed().conflict(LATER, NEITHER, None),
+    "conflict, nothing read": claimed().conflict(
+        LATER, "it could not be found out", None, was_read=False
+    ),
+    "about to remove the kept address": removing(),
+    "removing the kept address": removing().claim(LATER),
+    "removed the kept address": removed(),
+    "setting the new one": removed().claim(LATER),
+    "setting the new one, waiting": removed().claim(LATER).park(LATER, "Zoho Cliq is locked."),
+    "set anew": removed().claim(LATER).apply(LATER, MOVED, "written"),
+    "conflict, removed and refused": removed().claim(LATER).fail(LATER, "Zoho Cliq said no.", None),
 }
 
 TIMES = {"checked_at": milliseconds(LATER), "next_at": milliseconds(LATER) + 900_000}

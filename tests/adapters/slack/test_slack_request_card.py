@@ -145,8 +145,46 @@ STATE_SENTENCES = {
     "failed": "Zoho Cliq refused the values that were sent. The configuration is unchanged.",
     "conflict": "Please look in the Cliq admin panel.\nWhen it was asked → now\nDisplay name: Scott "
     "Fisher → Accounts Payable",
-    "conflict, nothing read": "Now: no custom sender is set, or nothing could be read.",
+    "conflict, nothing set": "Now: no custom sender is set.",
+    "conflict, nothing read": "Now: not known, since nothing could be read.",
+    "about to remove the kept address": "Being applied: change sender address",
+    "removing the kept address": "Removing the old configuration, since Cliq kept the old address.",
+    "setting the new one": "Setting the new configuration.",
+    "setting the new one, waiting": "Cliq kept the old address: old configuration removed, new one "
+    "not set yet; next look today at 9:30 AM.\nZoho Cliq is locked.",
+    "set anew": "Confirmed by reading it back today at 9:30 AM. Cliq kept the old address, so the "
+    "configuration was deleted and created again.",
+    "conflict, removed and refused": "The old configuration is removed, and the new one is not set: "
+    "Zoho Cliq said no. Please look in the Cliq admin panel.\nNow: no custom sender is set.",
 }
+
+LOST = (
+    "The old configuration, as it was\n"
+    "Address: scott@acme.example\n"
+    "Display name: Scott Fisher\n"
+    "CNAME status: verified\n"
+    f"DKIM host: {LIVE.dkim_host}\n"
+    f"{LIVE.dkim_value}\n"
+)
+LOSING = ("removed the kept address", "setting the new one", "conflict, removed and refused")
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_the_old_values_are_named_once_they_are_lost_until_the_new_ones_are_there(name: str):
+    is_lost = name in {*LOSING, "setting the new one, waiting"}
+
+    assert (LOST in plain(card(REQUESTS[name]))) is is_lost
+
+
+def test_the_thread_names_the_lost_values_too():
+    assert LOST.strip() in plain(cards.result_line(REQUESTS["conflict, removed and refused"]))
+
+
+@pytest.mark.parametrize("name", ["removed the kept address", "setting the new one"])
+def test_between_the_steps_the_headline_says_what_is_missing(name: str):
+    assert plain(card(REQUESTS[name])).startswith(
+        "Old configuration removed, new one not set yet: change sender address\n"
+    )
 
 
 @pytest.mark.parametrize(("name", "said"), STATE_SENTENCES.items(), ids=STATE_SENTENCES.keys())
@@ -162,8 +200,8 @@ def test_a_waiting_card_reads_like_this():
         "Address: scott@acme.example → it@acme.example\n"
         "Unchanged: display name, CNAME status\n"
         "What follows\n"
-        "• If Cliq keeps the old address, nothing is deleted on its own: mailcfg stops and says "
-        "so.\n"
+        "• If Cliq keeps the old address, the configuration is deleted and created again; DKIM "
+        "records change.\n"
         "Approved by @Bob today at 9:30 AM\n"
         "1 of 2 approvals · the address changes\n"
         "Waiting until tomorrow at 9:00 AM\n"

@@ -40,11 +40,30 @@ def state_word(request: ChangeRequest) -> str:
     return STATE_WORDS[request.state]
 
 
+BETWEEN = "old configuration removed, new one not set yet"
+REMOVING = "Removing the old configuration, since Cliq kept the old address."
+
+
+def _is_between(request: ChangeRequest) -> bool:
+    """Whether it has removed the old configuration, and is about to set the new one."""
+    return request.has_removed and request.is_open
+
+
+def _is_about_to_remove(request: ChangeRequest) -> bool:
+    """Nothing is unknown then: Cliq was seen to keep the old address."""
+    is_next = request.state is State.UNCERTAIN and not request.waits_for
+    return is_next and request.step > 1 and not request.has_removed
+
+
 def title(request: ChangeRequest) -> str:
     """ "Waiting for approval: change sender address"."""
     word = state_word(request)
-    if request.state is State.APPLYING and request.sent:
+    if _is_between(request):
+        word = f"{BETWEEN[0].upper()}{BETWEEN[1:]}"
+    elif request.state is State.APPLYING and request.sent:
         word = "Sent, checking"
+    elif _is_about_to_remove(request):
+        word = STATE_WORDS[State.APPLYING]
     return f"{word}: {request.plan.title}"
 
 
@@ -59,6 +78,7 @@ def card(request: ChangeRequest, deployment: Deployment, *, quiet: bool = False)
         parts.section(status(request, needed)),
         *_why_rejected(request),
         *_observed(request),
+        *_lost(request),
         parts.section("*Reason for asking*"),
         parts.quote(request.reason),
         parts.actions(f"request-{request.number}", _buttons(request)),
@@ -145,10 +165,7 @@ def standing(request: ChangeRequest, needed: int) -> str:
         case State.APPLYING:
             return _applying(request)
         case State.UNCERTAIN:
-            return (
-                "Not known yet whether the write took effect; next look "
-                f"{when(request.not_before)}.\n{escape(request.waits_for)}"
-            )
+            return "\n".join(filter(None, [_uncertain(request), escape(request.waits_for)]))
         case State.APPLIED:
             return _in_force(request)
         case State.REJECTED:
@@ -163,9 +180,22 @@ def standing(request: ChangeRequest, needed: int) -> str:
             return f"{why} Please look in the Cliq admin panel."
 
 
+def _uncertain(request: ChangeRequest) -> str:
+    next_look = f"next look {when(request.not_before)}."
+    if request.has_removed:
+        return f"Cliq kept the old address: {BETWEEN}; {next_look}"
+    if _is_about_to_remove(request):
+        return REMOVING
+    return f"Not known yet whether the write took effect; {next_look}"
+
+
 def _applying(request: ChangeRequest) -> str:
     if request.sent:
         return "Accepted by Cliq, being checked."
+    if request.has_removed:
+        return "Setting the new configuration."
+    if request.step > 1:
+        return REMOVING
     return "Writing to Cliq." if request.plan.writes else "Comparing with what is live."
 
 
@@ -177,6 +207,8 @@ def _in_force(request: ChangeRequest) -> str:
         done = f"Already in place, confirmed {at}; nothing had to be written."
     else:
         done = f"Confirmed by reading it back {at}."
+    if request.has_removed:
+        done += " Cliq kept the old address, so the configuration was deleted and created again."
     return " ".join([done, *map(escape, request.plan.warnings(request.observed))])
 
 
@@ -203,12 +235,26 @@ def _observed(request: ChangeRequest) -> list[Block]:
     """Where it ended differently from what was wanted: what Cliq shows now."""
     if request.state not in {State.STALE, State.CONFLICT}:
         return []
+    if not request.was_read:
+        return [parts.section("*Now:* not known, since nothing could be read.")]
     if request.state is State.CONFLICT and request.observed is None:
-        return [parts.section("*Now:* no custom sender is set, or nothing could be read.")]
+        return [parts.section("*Now:* no custom sender is set.")]
     plan = request.plan
     then = plan.live if isinstance(plan, AcceptPlan) else plan.base
     moved = parts.diff_lines(diff_configs(then, request.observed))
     return parts.lines(["*When it was asked → now*", *(moved or ["Nothing differs any more."])])
+
+
+def _lost(request: ChangeRequest) -> list[Block]:
+    """The old values, for as long as mailcfg has or may have removed them, and nothing is in force."""
+    base, ended_badly = request.plan.base, request.state is State.CONFLICT
+    if base is None or request.step == 1 or not (ended_badly or _is_between(request)):
+        return []
+    rows = {"Address": base.email_id, "Display name": base.name}
+    rows |= {"CNAME status": base.cname_status, "DKIM host": base.dkim_host}
+    said = [f"*{label}:* {code(value)}" for label, value in rows.items() if value]
+    lines = parts.lines(["*The old configuration, as it was*", *said])
+    return [*lines, *([parts.preformatted(base.dkim_value)] if base.dkim_value else [])]
 
 
 def _buttons(request: ChangeRequest) -> list[ButtonElement]:
@@ -279,6 +325,10 @@ def _verb(request: ChangeRequest, needed: int) -> str:
         case State.APPLYING:
             doing = _applying(request)
             return f"is being applied: {doing[0].lower()}{doing[1:].removesuffix('.')}"
+        case State.UNCERTAIN if request.has_removed:
+            return f"is half-way: {BETWEEN}; mailcfg goes on"
+        case State.UNCERTAIN if _is_about_to_remove(request):
+            return f"is being applied: {REMOVING[0].lower()}{REMOVING[1:].removesuffix('.')}"
         case State.UNCERTAIN:
             return "has an unknown outcome; mailcfg keeps looking"
         case State.APPLIED:
@@ -332,7 +382,7 @@ def _line(text: str) -> tuple[str, list[Block]]:
 def result_line(request: ChangeRequest) -> Rendered:
     """The end of a request, told once in its thread, with the record to publish where one is due."""
     text = f"#{request.number} {title(request)}. {standing(request, request.quorum)}"
-    blocks: list[Block] = [parts.section(text)]
+    blocks: list[Block] = [parts.section(text), *_lost(request)]
     record = new_record(request)
     if record is not None:
         blocks.append(

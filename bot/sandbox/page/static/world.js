@@ -40,6 +40,7 @@ export class World {
 
   update(news) {
     if (news.bot_runs !== undefined) this.showBot(news.bot_runs);
+    if (news.keeps_address !== undefined) this.kept.checked = news.keeps_address;
     if (news.api) this.api.textContent = JSON.stringify(news.api, null, 2);
     if (news.cast) this.showMistakes(news.cast.mistakes);
     if (news.zone) this.showZone(news.zone);
@@ -108,6 +109,7 @@ export class World {
       this.editForm(),
       el("h3", {}, "The next call fails"),
       this.faultForm(),
+      this.keptSwitch(),
       this.faults,
       this.lift,
     );
@@ -126,6 +128,12 @@ export class World {
     const form = el("form.row", {}, "The next", method, kind, el("button.small", { type: "submit" }, "Plan it"));
     onSubmit(form, () => this.do("fail_next", { kind: kind.value, method: method.value }));
     return form;
+  }
+
+  keptSwitch() {
+    this.kept = el("input", { type: "checkbox" });
+    this.kept.addEventListener("change", () => this.do("keep_address", { on: this.kept.checked }));
+    return el("label.row", {}, this.kept, "Cliq keeps the old address when another one is set");
   }
 
   showFaults({ faults, locked_until: lockedUntil }) {

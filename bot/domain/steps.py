@@ -1,0 +1,121 @@
+"""What to do with a request once the live configuration was read: write, go on to the next step, or end.
+
+The whole of it as pure functions of the request, its earlier writes and what was read. Most plans
+have one step. Another address has three, since Cliq is reported to accept one and keep the old
+(github.com/phil-fetchski/n8n-nodes-zoho-cliq): write it; if the old one is kept, remove that; then
+write the new one where nothing is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+
+from bot.domain.change import Attempt, ChangeRequest
+from bot.domain.mail_config import MailConfig, drift, is_in_place
+
+SENDS_MAX = 3
+"""Sends of one step that may have had an effect; what surely had none does not count."""
+
+
+class Kind(Enum):
+    WRITE = auto()
+    """Send what the step in hand writes."""
+    GO_ON = auto()
+    """The step in hand is done with: the next one is due."""
+    APPLIED = auto()
+    STALE = auto()
+    FAILED = auto()
+    CONFLICT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What to do next; `why` is said of what ends badly."""
+
+    kind: Kind
+    why: str = ""
+
+
+def first_move(request: ChangeRequest, live: MailConfig | None) -> Move:
+    """After the read right before the first write: done already, moved, or to be written."""
+    plan = request.plan
+    if not plan.would_change(live) and not drift(plan.approved(live), live):
+        return Move(Kind.APPLIED)
+    if not plan.writes or not is_in_place(plan.base, live):
+        return Move(Kind.STALE)
+    return Move(Kind.WRITE)
+
+
+def move_if_reached(request: ChangeRequest, live: MailConfig | None) -> Move | None:
+    """After a read that follows a write; None if what was written does not show."""
+    if request.goal.is_reached_by(live):
+        return Move(Kind.APPLIED)
+    return Move(Kind.GO_ON) if request.current.is_reached_by(live) else None
+
+
+def next_move(
+    request: ChangeRequest, attempts: Sequence[Attempt], live: MailConfig | None, now: datetime
+) -> Move:
+    """After a read that nothing sent before it can still change: the quiet time is over.
+
+    Only where it shows the base of the step in hand had the earlier writes no effect, so that
+    another one overwrites nothing.
+    """
+    reached = move_if_reached(request, live)
+    if reached is not None:
+        return reached
+    if not is_in_place(request.current.base, live):
+        return Move(Kind.CONFLICT, _why_unknown(request, live))
+    sends = [a for a in attempts if a.step == request.step and a.may_have_effect]
+    if _keeps_address(request, sends):
+        return Move(Kind.GO_ON)
+    why = _why_not_again(request, len(sends), now)
+    return Move(Kind.WRITE) if why is None else Move(Kind.FAILED, why)
+
+
+def _keeps_address(request: ChangeRequest, sends: Sequence[Attempt]) -> bool:
+    """Whether Cliq accepted another address, and shows the old configuration all the same."""
+    is_first = request.step == 1 and request.plan.may_delete_first
+    return is_first and any(attempt.outcome == "accepted" for attempt in sends)
+
+
+def _why_unknown(request: ChangeRequest, live: MailConfig | None) -> str:
+    if request.has_removed and is_in_place(request.plan.base, live):
+        return "the old configuration was seen to be removed, and Cliq shows it again"
+    if request.has_removed:
+        return "the old configuration was removed, and Cliq does not show the new one"
+    return "Cliq shows neither the old nor the wanted configuration"
+
+
+def _why_not_again(request: ChangeRequest, sends: int, now: datetime) -> str | None:
+    """Finishing is safer than stopping where the old configuration is gone: no time runs out then."""
+    if sends >= SENDS_MAX:
+        return f"{without_effect(request)}, though {_what(request)} was sent {sends} times"
+    is_late = request.apply_by is None or now >= request.apply_by
+    if is_late and not request.has_removed:
+        return f"{without_effect(request)}, and the time for applying it has run out"
+    return None
+
+
+def without_effect(request: ChangeRequest) -> str:
+    """The beginning of a sentence on why a request ends whose step in hand did nothing."""
+    if request.step == 1 or request.has_removed:
+        return "Cliq did not apply the change"
+    return "Cliq kept the old address"
+
+
+def why_given_up(request: ChangeRequest) -> str:
+    """Why a request ends whose live configuration could not be read for a day."""
+    if request.has_removed:
+        return (
+            "the old configuration is removed, and whether the new one is set could not be found out "
+            "for a day"
+        )
+    return "what the write did could not be found out for a day"
+
+
+def _what(request: ChangeRequest) -> str:
+    return "its removal" if request.step == 2 else "it"
