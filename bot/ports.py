@@ -104,6 +104,25 @@ class AuditRow:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditHead:
+    """The end of an audit at some time: who has kept it notices a chain that was rewritten.
+
+    Written `7:3f2a…`; `hash` may be the beginning of one.
+    """
+
+    seq: int
+    hash: str
+
+    def __str__(self) -> str:
+        return f"{self.seq}:{self.hash}"
+
+    @property
+    def short(self) -> str:
+        """Short enough for a message, long enough for nobody to find another with the same."""
+        return f"{self.seq}:{self.hash[:16]}"
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """A one-time message to be sent at least once.
 
@@ -164,8 +183,8 @@ class Transaction(Protocol):
 
     async def finish_attempt(self, attempt: Attempt) -> None: ...
 
-    async def record(self, entry: AuditEntry) -> None:
-        """Append to the audit, chained to the entry before it."""
+    async def record(self, entry: AuditEntry) -> AuditHead:
+        """Append to the audit, chained to the entry before it; returns where it ends now."""
 
     async def tell(self, message: Message) -> None: ...
 
@@ -207,11 +226,26 @@ class Store(Protocol):
     async def last_applied(self, org: str) -> ChangeRequest | None:
         """The request that made the approved baseline; its `observed` is that baseline."""
 
-    def audit(self, org: str) -> AsyncIterator[AuditRow]:
-        """The whole audit, oldest first."""
+    def audit(self, org: str, after: int = 0) -> AsyncIterator[AuditRow]:
+        """The audit from behind entry `after` on, oldest first."""
+
+    async def audit_of(self, request: ChangeRequest) -> list[AuditRow]:
+        """The entries about one request, oldest first."""
+
+    async def audit_head(self, org: str) -> AuditHead | None:
+        """Where the audit ends; None while it is empty."""
 
     def requests(self, org: str) -> AsyncIterator[ChangeRequest]:
         """Every request, newest first."""
+
+    async def newest(self, org: str, count: int) -> list[ChangeRequest]:
+        """The newest requests, at most `count`, newest first."""
+
+    async def numbered(self, org: str, number: int) -> ChangeRequest | None:
+        """The request that people call by this number."""
+
+    async def applied_after(self, request: ChangeRequest, most: int) -> list[ChangeRequest]:
+        """The requests applied after this one, at most `most`, newest first."""
 
     async def attempts(self, request_id: str) -> list[Attempt]: ...
 
