@@ -27,7 +27,10 @@ from bot.domain.plan import Plan
 from bot.domain.policy import OWN_REQUEST, Actor, Facts, Policy, may_decide
 from bot.errors import AlreadySettled, NotAllowed
 
-DIGEST_VERSION = 1
+DIGEST_VERSION = 2
+DIGEST_VERSIONS = frozenset({1, 2})
+"""Those that can be computed. The second also seals when a request was made, and until when it
+waits for approvals."""
 SENDS_MAX = 3
 """Sends of one request that may have had an effect; what surely had none does not count."""
 
@@ -89,6 +92,7 @@ class ChangeRequest:
     created_at: datetime
     expires_at: datetime
     digest: str = ""
+    digest_version: int = DIGEST_VERSION
     state: State = State.PENDING
     rev: int = 1
     decisions: tuple[Decision, ...] = ()
@@ -238,7 +242,7 @@ class ChangeRequest:
     def compute_digest(self) -> str:
         """SHA-256 over what an approver saw, as canonical JSON; see `canonical`."""
         shown = {
-            "digest_version": DIGEST_VERSION,
+            "digest_version": self.digest_version,
             "request_id": self.id,
             "org": self.org,
             "operation": self.plan.operation,
@@ -249,6 +253,9 @@ class ChangeRequest:
             "requester": self.requester.as_dict(),
             "reason": self.reason,
         }
+        if self.digest_version > 1:
+            shown["created_at"] = milliseconds(self.created_at)
+            shown["expires_at"] = milliseconds(self.expires_at)
         return hashlib.sha256(canonical(shown).encode()).hexdigest()
 
     def intent(self) -> str:
@@ -376,9 +383,24 @@ def is_untouched(request: ChangeRequest, seal: Seal) -> bool:
     """Whether a stored request and its votes are what was shown and cast; a rejected one has ended."""
     return (
         request.digest == request.compute_digest()
+        and _keeps_its_deadlines(request)
         and (request.rejection is None or request.state is State.REJECTED)
         and all(seal.holds(request, decision) for decision in request.decisions)
     )
+
+
+def _keeps_its_deadlines(request: ChangeRequest) -> bool:
+    """Whether it was approved in time, and may be applied for as long as then began.
+
+    The votes are sealed with their time, so a deadline that was put off by hand is noticed.
+    """
+    if any(vote.at >= request.expires_at for vote in request.approvals):
+        return False
+    if request.apply_by is None:
+        return request.state not in {State.APPROVED, State.APPLYING, State.UNCERTAIN}
+    last = max((vote.at for vote in request.approvals), default=None)
+    is_pending = request.state is State.PENDING
+    return last is not None and request.apply_by == last + request.policy.apply_within and not is_pending
 
 
 def people_still_for(

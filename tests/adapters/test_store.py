@@ -385,7 +385,7 @@ async def test_each_organisation_has_a_chain_of_its_own(store: SqlStore, office:
 
 async def test_a_request_of_another_version_is_refused(store: SqlStore, office: Office):
     await add(store, request())
-    await office.tamper(update(schema.request).values(digest_version=2))
+    await office.tamper(update(schema.request).values(digest_version=3))
 
     with pytest.raises(Tampered) as caught:
         await store.open_request(ORG)

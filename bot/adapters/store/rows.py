@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from bot.domain.change import (
-    DIGEST_VERSION,
+    DIGEST_VERSIONS,
     Attempt,
     ChangeRequest,
     Decision,
@@ -52,7 +52,7 @@ def request_row(request: ChangeRequest) -> dict[str, Any]:
         "policy_json": canonical(request.policy.as_dict()),
         "quorum": request.quorum,
         "digest": request.digest,
-        "digest_version": DIGEST_VERSION,
+        "digest_version": request.digest_version,
         "intent_key": request.intent(),
         "requester_json": canonical(request.requester.as_dict()),
         "requester_evidence_json": canonical(request.requester_evidence),
@@ -83,9 +83,10 @@ def moving_row(request: ChangeRequest) -> dict[str, Any]:
 
 def request_from(row: RowMapping, decisions: Sequence[RowMapping]) -> ChangeRequest:
     """Raises Tampered if the row makes no sense, or is another version's whose digest is unknown."""
-    if row["digest_version"] != DIGEST_VERSION:
+    if row["digest_version"] not in DIGEST_VERSIONS:
         raise Tampered(
-            f"Request #{row['no']} was stored by a version of mailcfg unknown to this one."
+            f"Request #{row['no']} was stored by a version of mailcfg unknown to this one.",
+            row["no"],
         )
     try:
         return _request_from(row, decisions)
@@ -98,7 +99,7 @@ def request_from(row: RowMapping, decisions: Sequence[RowMapping]) -> ChangeRequ
         ValueError,
     ) as error:
         raise Tampered(
-            f"Request #{row['no']} cannot be read: its row in the database is damaged."
+            f"Request #{row['no']} cannot be read: its row in the database is damaged.", row["no"]
         ) from error
 
 
@@ -116,6 +117,7 @@ def _request_from(row: RowMapping, decisions: Sequence[RowMapping]) -> ChangeReq
         created_at=from_milliseconds(row["created_at"]),
         expires_at=from_milliseconds(row["expires_at"]),
         digest=row["digest"],
+        digest_version=row["digest_version"],
         state=State(row["state"]),
         rev=row["rev"],
         decisions=tuple(decision_from(vote) for vote in decisions),
@@ -147,8 +149,10 @@ def decision_row(request_id: str, decision: Decision) -> dict[str, Any]:
 
 
 def decision_from(row: RowMapping) -> Decision:
+    voter = Actor(**json.loads(row["voter_json"]))
+    assert row["principal"] == voter.principal
     return Decision(
-        voter=Actor(**json.loads(row["voter_json"])),
+        voter=voter,
         kind=VoteKind(row["verdict"]),
         at=from_milliseconds(row["at"]),
         reason=row["reason"],
