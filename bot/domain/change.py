@@ -400,7 +400,11 @@ def _keeps_its_deadlines(request: ChangeRequest) -> bool:
         return request.state not in {State.APPROVED, State.APPLYING, State.UNCERTAIN}
     last = max((vote.at for vote in request.approvals), default=None)
     is_pending = request.state is State.PENDING
-    return last is not None and request.apply_by == last + request.policy.apply_within and not is_pending
+    return (
+        last is not None
+        and request.apply_by == last + request.policy.apply_within
+        and not is_pending
+    )
 
 
 def people_still_for(

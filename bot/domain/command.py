@@ -129,7 +129,9 @@ SUBCOMMANDS = (
         "history", "history 10", "the newest requests; `history #42` tells the whole story of one"
     ),
     Subcommand(
-        "undo", "undo 42", "ask to set back what request #42 changed; a reason is optional",
+        "undo",
+        "undo 42",
+        "ask to set back what request #42 changed; a reason is optional",
         ("rollback",),
     ),
     Subcommand("dns", "dns", "the DNS record to publish, ready to copy"),

@@ -8,6 +8,7 @@ back a DKIM key, which is Zoho's to make, or somebody's word about a CNAME; the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from bot.domain.change import ENDED_AS, ChangeRequest, State
 from bot.domain.mail_config import (
@@ -109,7 +110,8 @@ def _patch(base: MailConfig, live: MailConfig | None, changed: tuple[str, ...]) 
     A new key is asked for in the old one's size, since Zoho by itself would choose a weak one.
     """
     fields = [FIELDS[label] for label in changed]
-    values = {field: getattr(base, field) for field in ("email_id", "name") if field in fields}
+    values: dict[str, Any] = {}
+    values |= {field: getattr(base, field) for field in ("email_id", "name") if field in fields}
     if "cname_status" in fields and base.cname_status != VERIFIED and _is_at(base, live):
         values["cname_status"] = NOT_VERIFIED
     if base.dkim_bits in KEY_SIZES and _makes_key(base, live, changed):

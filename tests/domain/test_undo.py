@@ -221,7 +221,9 @@ def test_what_cannot_be_undone_is_refused_with_what_to_do(
     assert isinstance(caught.value, NoChange) is said.startswith(ALREADY)
 
 
-@pytest.mark.parametrize(("earlier", "live"), [(e, live) for e, live, _ in UNDONE.values()] + [(FIRST, BASE)])
+@pytest.mark.parametrize(
+    ("earlier", "live"), [(e, live) for e, live, _ in UNDONE.values()] + [(FIRST, BASE)]
+)
 def test_an_undo_comes_back_from_its_stored_form(earlier: ChangeRequest, live: MailConfig | None):
     plan = plan_undo(earlier, [setting(MOVED, 45, name="Desk")], live)
     assert restore(plan.operation, plan.base and plan.base.as_dict(), plan.target_json()) == plan

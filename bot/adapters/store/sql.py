@@ -143,9 +143,7 @@ class SqlStore:
 
     async def audit_of(self, request: ChangeRequest) -> list[AuditRow]:
         table = schema.audit.c
-        mine = select(schema.audit).where(
-            table.org == request.org, table.request_id == request.id
-        )
+        mine = select(schema.audit).where(table.org == request.org, table.request_id == request.id)
         return [rows.audit_from(row) for row in await self._all(mine.order_by(table.seq))]
 
     async def audit_head(self, org: str) -> AuditHead | None:
