@@ -41,9 +41,10 @@ from bot.adapters.store.migrate import check_is_current, migrate
 from bot.adapters.store.sql import SqlStore, open_engine
 from bot.domain.change import Seal
 from bot.domain.policy import Policy
-from bot.errors import OperatorError, PortInUse, SettingsError
+from bot.errors import OperatorError, PortInUse, SettingsError, Tampered
 from bot.ports import Clock
 from bot.services.apply import Applier, Timing
+from bot.services.audit import DailyHead
 from bot.services.changes import Changes
 from bot.services.look import Look
 from bot.services.watch import Watch
@@ -93,6 +94,7 @@ class Loop:
             self._task.cancel()
 
     async def _run(self) -> None:
+        said = ""
         while True:
             await self._woken.wait()
             self._woken.clear()
@@ -100,10 +102,12 @@ class Loop:
                 return
             try:
                 await self._work()
-                self.is_failing = False
-            except Exception:  # the outermost handler: a loop that ends would be silent for ever
+                self.is_failing, said = False, ""
+            except Exception as error:  # the outermost: a loop that ends would be silent for ever
                 self.is_failing = True
-                log.exception("loop failed", loop=self._name)
+                if repr(error) != said:  # or one lasting fault would fill the log
+                    log.exception("loop failed", loop=self._name)
+                said = repr(error)
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,7 @@ class Parts:
     changes: Changes
     applier: Applier
     watch: Watch
+    daily_head: DailyHead
     notifier: Notifier
     listeners: Listeners
 
@@ -203,14 +208,21 @@ class App:
         }
 
     async def _settle(self) -> None:
-        await self.parts.changes.expire()
-        await self.parts.applier.settle(may_begin=self._connection.is_introduced)
+        try:
+            await self.parts.changes.expire()
+            await self.parts.applier.settle(may_begin=self._connection.is_introduced)
+        except Tampered as damage:
+            await self.parts.changes.tell_unreadable(damage)
+            raise
 
     async def _tell(self) -> None:
         if self._connection.is_introduced:
             await self.parts.notifier.send_due()
 
     async def _watch(self) -> None:
+        head = await self.parts.daily_head.due()
+        if head is not None:
+            log.info("audit head", org=self._settings.org, seq=head.seq, hash=head.hash)
         await self.parts.watch.tick()
 
     async def _connect(self) -> None:
@@ -395,6 +407,7 @@ def _assemble(
             clock=clock,
             new_id=new_id,
         ),
+        daily_head=DailyHead(org=settings.org, store=store, clock=clock),
         notifier=notifier,
         listeners=Listeners(
             workspace=workspace,

@@ -254,7 +254,7 @@ class Store(Protocol):
     async def open_incident(self, org: str, kind: Kind) -> Incident | None: ...
 
     async def due_cards(self, now: datetime) -> list[tuple[Card, ChangeRequest | Incident]]:
-        """Cards that show an older revision than their row has."""
+        """Cards that show an older revision than their row has; without rows that are damaged."""
 
     async def due_messages(self, now: datetime) -> list[tuple[Message, int]]:
         """One-time messages not sent yet, oldest first, each with its number of tries."""

@@ -9,14 +9,15 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, TextIO
 
 from bot.domain.change import ChangeRequest, Seal, State, VoteKind, canonical, is_untouched
-from bot.errors import Tampered
-from bot.ports import AuditEntry, AuditHead, AuditRow, Store
+from bot.errors import InputError, Tampered
+from bot.ports import AuditEntry, AuditHead, AuditRow, Clock, Store
 
 GENESIS = "0" * 64
 FIELDS = ("org", "seq", "at", "actor", "kind", "request_id", "body", "prev", "hash")
@@ -50,6 +51,19 @@ class Verification:
     problem: str = ""
 
 
+HEAD = re.compile(r"([1-9][0-9]{0,9}):([0-9a-f]{16,64})")
+
+
+def noted_head(text: str) -> AuditHead:
+    """A head as it was noted, `7:3f2a…` with 16 digits or more of its hash. Raises InputError."""
+    found = HEAD.fullmatch(text.strip().lower())
+    if found is None:
+        raise InputError(
+            f"`{text}` is no head of an audit. Write it as it was noted, like 7:3f2a9c0d1e5b8a47."
+        )
+    return AuditHead(int(found[1]), found[2])
+
+
 async def verify(
     store: Store, org: str, seal: Seal | None = None, noted: AuditHead | None = None
 ) -> Verification:
@@ -79,6 +93,26 @@ async def verify(
     if not problem and requests != proposed:
         problem = f"The audit tells of {proposed} requests, and the database holds {requests}."
     return Verification(count, requests, previous, problem)
+
+
+class DailyHead:
+    """Gives the head of one organisation's audit once a day (UTC), to whoever asks first."""
+
+    def __init__(self, *, org: str, store: Store, clock: Clock) -> None:
+        self._org = org
+        self._store = store
+        self._clock = clock
+        self._day: date | None = None
+
+    async def due(self) -> AuditHead | None:
+        now = self._clock.now()
+        if now.date() == self._day:
+            return None
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        async with self._store.begin() as tx:
+            is_ours = await tx.take_slot(f"head:{self._org}", midnight)
+        self._day = now.date()
+        return await self._store.audit_head(self._org) if is_ours else None
 
 
 async def doubt(store: Store, request: ChangeRequest) -> str:

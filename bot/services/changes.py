@@ -43,6 +43,7 @@ from bot.errors import (
     MailcfgError,
     NotAllowed,
     Refusal,
+    Tampered,
     UnknownRequest,
 )
 from bot.ports import (
@@ -90,6 +91,7 @@ class Changes:
         self._clock = clock
         self._seal = seal
         self._new_id = new_id
+        self._told_unreadable: set[int] = set()
 
     async def propose(self, actor: Actor, wish: Wish) -> ChangeRequest:
         """Ask for a change of what is live now.
@@ -181,6 +183,15 @@ class Changes:
             # Whoever was faster has moved it to where time may no longer matter; look again later.
             with suppress(LostRace):
                 await self._store_move(request, moved, "expired", "mailcfg", facts)
+
+    async def tell_unreadable(self, damage: Tampered) -> None:
+        """Say once, in the alert channel, that a stored request cannot be read, and what to do."""
+        if damage.number is None or damage.number in self._told_unreadable:
+            return
+        key, facts = f"unreadable:{self.org}:{damage.number}", {"number": damage.number}
+        async with self._store.begin() as tx:
+            await tx.tell(Message(key, "unreadable", facts))
+        self._told_unreadable.add(damage.number)
 
     async def pending(self) -> ChangeRequest | None:
         return await self._store.open_request(self.org)

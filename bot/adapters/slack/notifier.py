@@ -7,6 +7,7 @@ can never show an old state.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import structlog
@@ -17,6 +18,7 @@ from bot.adapters.slack.cards.parts import Deployment, Rendered
 from bot.adapters.slack.workspace import SlackFault, Workspace
 from bot.domain.change import ChangeRequest
 from bot.domain.incident import Incident
+from bot.errors import Tampered
 from bot.ports import Card, Clock, Message, Store
 
 log = structlog.get_logger(__name__)
@@ -56,7 +58,8 @@ class Notifier:
             for card, subject in await self._store.due_cards(self._clock.now()):
                 await self._show(card, subject)
             for message, tries in await self._store.due_messages(self._clock.now()):
-                await self._send(message, tries)
+                with suppress(Tampered):  # about a damaged row; the others need not wait for it
+                    await self._send(message, tries)
 
     async def link(self, subject: str) -> str | None:
         """A link to the card of a request or incident, if it is posted."""

@@ -36,7 +36,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from bot.adapters.store import rows, schema
 from bot.domain.change import Attempt, ChangeRequest, State
 from bot.domain.incident import Incident, Kind
-from bot.errors import AlreadyOpen, DatabaseError
+from bot.errors import AlreadyOpen, DatabaseError, Tampered
 from bot.ports import (
     AuditEntry,
     AuditHead,
@@ -207,8 +207,15 @@ class SqlStore:
 
     async def due_cards(self, now: datetime) -> list[tuple[Card, ChangeRequest | Incident]]:
         found = await self._all(_due_cards, now=rows.stamp(now))
-        due = [(rows.card_from(row), await self.subject(row["subject"])) for row in found]
+        due = [(rows.card_from(row), await self._readable(row["subject"])) for row in found]
         return [(card, subject) for card, subject in due if subject is not None]
+
+    async def _readable(self, subject: str) -> ChangeRequest | Incident | None:
+        """None also for a damaged row: its card must not keep the others from being shown."""
+        try:
+            return await self.subject(subject)
+        except Tampered:
+            return None
 
     async def due_messages(self, now: datetime) -> list[tuple[Message, int]]:
         found = await self._all(_due_messages, now=rows.stamp(now))
