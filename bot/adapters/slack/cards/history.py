@@ -106,8 +106,11 @@ def _timeline(moves: Sequence[AuditEntry]) -> list[str]:
 
 def _move(entry: AuditEntry) -> str:
     who, why = _person(entry.actor), escape(str(entry.body.get("why") or ""))
-    words = _WORDS.get(entry.kind) or escape(entry.kind.replace("_", " "))
-    said = words.format(who=who, **_counted(entry))
+    words = _WORDS.get(entry.kind)
+    if words is None:
+        said = escape(entry.kind.replace("_", " "))
+    else:
+        said = words.format(who=who, **_counted(entry))
     return f"{said}: {why}" if why else said
 
 
@@ -135,7 +138,7 @@ _WORDS = {
 
 def _counted(entry: AuditEntry) -> dict[str, str]:
     body = entry.body
-    count = f", {body['given']} of {body['needed']}" if "given" in body else ""
+    count = f", {body['given']} of {body.get('needed')}" if "given" in body else ""
     applied = "read back, in force" if body.get("effect") == "written" else "in place as it is"
     method = escape(str(body.get("method", "")))
     return {"count": escape(count), "method": method, "applied": applied}
