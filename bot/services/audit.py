@@ -166,9 +166,10 @@ VOTES = {"approved": VoteKind.APPROVE, "rejected": VoteKind.REJECT}
 
 
 def _is_as_voted(request: ChangeRequest, told: Sequence[AuditEntry]) -> bool:
-    voted = {entry.actor: entry for entry in told if entry.kind in VOTES}
+    votes = [entry for entry in told if entry.kind in VOTES]
+    voted = {entry.actor: entry for entry in votes}
     cast = {decision.voter.principal: decision for decision in request.decisions}
-    return voted.keys() == cast.keys() and all(
+    return (voted.keys(), len(votes)) == (cast.keys(), len(cast)) and all(
         decision.kind is VOTES[voted[who].kind]
         and decision.reason == voted[who].body.get("reason", "")
         and decision.evidence == voted[who].body.get("evidence", decision.evidence)
