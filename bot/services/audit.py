@@ -86,13 +86,23 @@ async def verify(
         if problem:
             break
         requests += 1
+        problem = await _problem_of(store, request, seal)
+    if not problem and requests < proposed:
+        problem = f"The audit tells of {proposed} requests, and the database holds {requests}."
+    return Verification(count, requests, previous, problem)
+
+
+async def _problem_of(store: Store, request: ChangeRequest, seal: Seal | None) -> str:
+    """Read once more whatever a running bot has moved between two looks."""
+    while True:
         if seal is not None and not is_untouched(request, seal):
             problem = _forged(request)
         else:
             problem = disagreement(request, await store.audit_of(request))
-    if not problem and requests != proposed:
-        problem = f"The audit tells of {proposed} requests, and the database holds {requests}."
-    return Verification(count, requests, previous, problem)
+        now = await store.request(request.id) if problem else request
+        if now is None or now.rev == request.rev:
+            return problem
+        request = now
 
 
 class DailyHead:
@@ -169,7 +179,8 @@ def _is_as_voted(request: ChangeRequest, told: Sequence[AuditEntry]) -> bool:
     votes = [entry for entry in told if entry.kind in VOTES]
     voted = {entry.actor: entry for entry in votes}
     cast = {decision.voter.principal: decision for decision in request.decisions}
-    return (voted.keys(), len(votes)) == (cast.keys(), len(cast)) and all(
+    is_counted = voted.keys() == cast.keys() and len(votes) == len(cast)
+    return is_counted and all(
         decision.kind is VOTES[voted[who].kind]
         and decision.reason == voted[who].body.get("reason", "")
         and decision.evidence == voted[who].body.get("evidence", decision.evidence)
