@@ -81,19 +81,25 @@ def migrate(env_file: EnvFile = Path(".env")) -> None:
 
 
 @audit.command("verify")
-def audit_verify(env_file: EnvFile = Path(".env")) -> None:
+def audit_verify(
+    head: Annotated[
+        str | None, typer.Option(help="A head that was noted elsewhere: must be in the chain.")
+    ] = None,
+    env_file: EnvFile = Path(".env"),
+) -> None:
     """Follow the audit's hash chain and check every vote's seal; names the first bad row."""
     from bot import settings
     from bot.adapters.store.reading import open_to_read
     from bot.domain.change import Seal
-    from bot.services.audit import Verification, verify
+    from bot.services.audit import Verification, noted_head, verify
 
+    noted = noted_head(head) if head else None
     found = settings.load_storage(env_file)
     keys = tuple(key.get_secret_value().encode() for key in found.secret_key)
 
     async def check() -> Verification:
         async with open_to_read(found.database_url) as store:
-            return await verify(store, found.org, Seal(keys) if keys else None)
+            return await verify(store, found.org, Seal(keys) if keys else None, noted)
 
     result = asyncio.run(check())
     if result.problem:
@@ -101,7 +107,9 @@ def audit_verify(env_file: EnvFile = Path(".env")) -> None:
         raise typer.Exit(1)
     seals = f"{result.requests} requests" if keys else "no votes (MAILCFG_SECRET_KEY is not set)"
     typer.echo(f"The audit of {found.org} holds: {result.entries} entries, {seals} checked.")
-    typer.echo(f"Head: entry {result.entries}, {result.head}")
+    if noted is not None:
+        typer.echo(f"The noted head {noted} is in it.")
+    typer.echo(f"Head: {result.entries}:{result.head}")
 
 
 @audit.command("export")

@@ -45,10 +45,11 @@ from bot.domain.alert import Parameters
 from bot.domain.change import Seal
 from bot.domain.policy import Policy
 from bot.domain.reminders import Reminders
-from bot.errors import CouldNotCheck, OperatorError, PortInUse, SettingsError
+from bot.errors import CouldNotCheck, OperatorError, PortInUse, SettingsError, Tampered
 from bot.ports import Clock
 from bot.services.admission import Admission
 from bot.services.apply import Applier, Timing
+from bot.services.audit import DailyHead
 from bot.services.changes import Changes
 from bot.services.look import Look
 from bot.services.watch import Watch
@@ -105,6 +106,7 @@ class Loop:
             self._task.cancel()
 
     async def _run(self) -> None:
+        said = ""
         while True:
             await self._woken.wait()
             self._woken.clear()
@@ -112,10 +114,12 @@ class Loop:
                 return
             try:
                 await self._work()
-                self.is_failing = False
-            except Exception:  # the outermost handler: a loop that ends would be silent for ever
+                self.is_failing, said = False, ""
+            except Exception as error:  # the outermost: a loop that ends would be silent for ever
                 self.is_failing = True
-                log.exception("loop failed", loop=self._name)
+                if repr(error) != said:  # or one lasting fault would fill the log
+                    log.exception("loop failed", loop=self._name)
+                said = repr(error)
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,7 @@ class Parts:
     changes: Changes
     applier: Applier
     watch: Watch
+    daily_head: DailyHead
     notifier: Notifier
     listeners: Listeners
 
@@ -259,9 +264,13 @@ class App:
         }
 
     async def _settle(self) -> None:
-        await self.parts.changes.expire()
-        await self.parts.changes.remind()
-        await self.parts.applier.settle(may_begin=self._connection.is_introduced)
+        try:
+            await self.parts.changes.expire()
+            await self.parts.changes.remind()
+            await self.parts.applier.settle(may_begin=self._connection.is_introduced)
+        except Tampered as damage:
+            await self.parts.changes.tell_unreadable(damage)
+            raise
 
     async def _tell(self) -> None:
         if not self._connection.is_introduced:
@@ -274,6 +283,9 @@ class App:
             self._telling.wake_after(wait)
 
     async def _watch(self) -> None:
+        head = await self.parts.daily_head.due()
+        if head is not None:
+            log.info("audit head", org=self._settings.org, seq=head.seq, hash=head.hash)
         await self.parts.watch.tick()
 
     async def _connect(self) -> None:
@@ -503,6 +515,7 @@ def _assemble(
             clock=clock,
             new_id=new_id,
         ),
+        daily_head=DailyHead(org=settings.org, store=store, clock=clock),
         notifier=notifier,
         listeners=Listeners(
             workspace=workspace,

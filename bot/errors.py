@@ -110,8 +110,12 @@ class AlreadySettled(Refusal):
 
 
 class UnknownRequest(Refusal):
-    def __init__(self) -> None:
-        super().__init__("I do not know that request. See the open one with `/mailcfg pending`.")
+    def __init__(self, number: int | None = None) -> None:
+        super().__init__(
+            "I do not know that request. See the open one with `/mailcfg pending`."
+            if number is None
+            else f"There is no request #{number}. `/mailcfg history` lists the newest."
+        )
 
 
 class CouldNotCheck(MailcfgError):
@@ -161,7 +165,14 @@ class DatabaseError(OperatorError):
 
 
 class Tampered(OperatorError):
-    """A stored request or decision does not match its digest or MAC; nothing is sent."""
+    """A stored row does not match its seal, or cannot be read; nothing is sent.
+
+    `number` is that of the request which cannot be read, if it is one.
+    """
+
+    def __init__(self, sentence: str, number: int | None = None) -> None:
+        super().__init__(sentence)
+        self.number = number
 
 
 class CliqError(MailcfgError):

@@ -117,6 +117,25 @@ class AuditRow:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditHead:
+    """The end of an audit at some time: who has kept it notices a chain that was rewritten.
+
+    Written `7:3f2a…`; `hash` may be the beginning of one.
+    """
+
+    seq: int
+    hash: str
+
+    def __str__(self) -> str:
+        return f"{self.seq}:{self.hash}"
+
+    @property
+    def short(self) -> str:
+        """Short enough for a message, long enough for nobody to find another with the same."""
+        return f"{self.seq}:{self.hash[:16]}"
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """A one-time message to be sent at least once.
 
@@ -181,8 +200,8 @@ class Transaction(Protocol):
 
     async def finish_attempt(self, attempt: Attempt) -> None: ...
 
-    async def record(self, entry: AuditEntry) -> None:
-        """Append to the audit, chained to the entry before it."""
+    async def record(self, entry: AuditEntry) -> AuditHead:
+        """Append to the audit, chained to the entry before it; returns where it ends now."""
 
     async def tell(self, message: Message, *, after: datetime | None = None) -> None:
         """Store a one-time message, unless one with its key was; it is not sent before `after`."""
@@ -231,11 +250,26 @@ class Store(Protocol):
     async def last_applied(self, org: str) -> ChangeRequest | None:
         """The request that made the approved baseline; its `observed` is that baseline."""
 
-    def audit(self, org: str) -> AsyncIterator[AuditRow]:
-        """The whole audit, oldest first."""
+    def audit(self, org: str, after: int = 0) -> AsyncIterator[AuditRow]:
+        """The audit from behind entry `after` on, oldest first."""
+
+    async def audit_of(self, request: ChangeRequest) -> list[AuditRow]:
+        """The entries about one request, oldest first."""
+
+    async def audit_head(self, org: str) -> AuditHead | None:
+        """Where the audit ends; None while it is empty."""
 
     def requests(self, org: str) -> AsyncIterator[ChangeRequest]:
         """Every request, newest first."""
+
+    async def newest(self, org: str, count: int) -> list[ChangeRequest]:
+        """The newest requests, at most `count`, newest first."""
+
+    async def numbered(self, org: str, number: int) -> ChangeRequest | None:
+        """The request that people call by this number."""
+
+    async def applied_after(self, request: ChangeRequest, most: int) -> list[ChangeRequest]:
+        """The requests applied after this one, at most `most`, newest first."""
 
     async def attempts(self, request_id: str) -> list[Attempt]: ...
 
@@ -244,7 +278,7 @@ class Store(Protocol):
     async def open_incident(self, org: str, kind: Kind) -> Incident | None: ...
 
     async def due_cards(self, now: datetime) -> list[tuple[Card, ChangeRequest | Incident]]:
-        """Cards that show an older revision than their row has."""
+        """Cards that show an older revision than their row has; without rows that are damaged."""
 
     async def due_messages(self, now: datetime) -> list[tuple[Message, int]]:
         """One-time messages not sent yet, oldest first, each with its number of tries."""

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from bot.adapters.store.migrate import migrate
+from bot.adapters.store.sql import SqlStore, open_engine
+from bot.ports import AuditEntry, AuditHead
+from tests.fakes import MORNING
 from tests.test_settings import GOOD
 
 
@@ -119,3 +123,33 @@ def test_an_address_that_this_machine_does_not_have_is_one_sentence(tmp_path: Pa
     assert "Cannot listen on 192.0.2.1:3000: " in done.stderr
     assert "Check MAILCFG_LISTEN." in done.stderr
     assert "Traceback" not in done.stderr
+
+
+async def test_a_noted_head_of_the_audit_is_compared_in_one_sentence(tmp_path: Path):
+    url = f"sqlite+aiosqlite:///{tmp_path / 'mailcfg.db'}"
+    head = await written_audit(url)
+    given = GOOD | {"MAILCFG_DATABASE_URL": url}
+
+    found = mailcfg("audit", "verify", "--head", head.short, cwd=tmp_path, **given)
+    other = mailcfg("audit", "verify", "--head", f"1:{'0' * 16}", cwd=tmp_path, **given)
+    beyond = mailcfg("audit", "verify", "--head", f"2:{'0' * 16}", cwd=tmp_path, **given)
+    typo = mailcfg("audit", "verify", "--head", "1:zero", cwd=tmp_path, **given)
+
+    assert found.stdout.splitlines()[-2:] == [
+        f"The noted head {head.short} is in it.",
+        f"Head: {head}",
+    ]
+    assert "Entry 1 is not the one whose head was noted: the audit was written" in other.stderr
+    assert "The audit ends at entry 1, before the noted head 2:0000000000000000" in beyond.stderr
+    assert typo.stderr.startswith("`1:zero` is no head of an audit.")
+    codes = [done.returncode for done in (found, other, beyond, typo)]
+    assert codes == [0, 1, 1, 2]
+
+
+async def written_audit(url: str) -> AuditHead:
+    migrate(url)
+    store = SqlStore(open_engine(url))
+    async with store.begin() as tx:
+        head = await tx.record(AuditEntry("default", MORNING, "T0ACME:U0ALICE", "refused"))
+    await store.close()
+    return head

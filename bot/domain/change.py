@@ -30,8 +30,10 @@ from bot.errors import AlreadySettled, NotAllowed
 
 SCHEMA_VERSION = 1
 """How a request's values are spelt in its row."""
-DIGEST_VERSIONS = (1, 2)
-"""What the digest covers. In version 1 a plan never deletes first; since 2 it says whether it may."""
+DIGEST_VERSION = 2
+DIGEST_VERSIONS = frozenset({1, 2})
+"""Those that can be computed. The second also seals when a request was made, until when it waits for
+approvals, and whether its plan may delete first; in version 1 a plan never does."""
 
 
 class State(StrEnum):
@@ -93,7 +95,7 @@ class ChangeRequest:
     created_at: datetime
     expires_at: datetime
     digest: str = ""
-    digest_version: int = DIGEST_VERSIONS[-1]
+    digest_version: int = DIGEST_VERSION
     state: State = State.PENDING
     rev: int = 1
     decisions: tuple[Decision, ...] = ()
@@ -296,7 +298,9 @@ class ChangeRequest:
             "requester": self.requester.as_dict(),
             "reason": self.reason,
         }
-        if self.digest_version >= 2:
+        if self.digest_version > 1:
+            shown["created_at"] = milliseconds(self.created_at)
+            shown["expires_at"] = milliseconds(self.expires_at)
             shown["plan"] = {"may_delete_first": self.plan.may_delete_first}
         return hashlib.sha256(canonical(shown).encode()).hexdigest()
 
@@ -427,8 +431,27 @@ def is_untouched(request: ChangeRequest, seal: Seal) -> bool:
     """Whether a stored request and its votes are what was shown and cast; a rejected one has ended."""
     return (
         request.digest == request.compute_digest()
+        and _keeps_its_deadlines(request)
         and (request.rejection is None or request.state is State.REJECTED)
         and all(seal.holds(request, decision) for decision in request.decisions)
+    )
+
+
+def _keeps_its_deadlines(request: ChangeRequest) -> bool:
+    """Whether it was approved in time, and may be applied for as long as then began.
+
+    The votes are sealed with their time, so a deadline that was put off by hand is noticed.
+    """
+    if any(vote.at >= request.expires_at for vote in request.approvals):
+        return False
+    if request.apply_by is None:
+        return request.state not in {State.APPROVED, State.APPLYING, State.UNCERTAIN}
+    last = max((vote.at for vote in request.approvals), default=None)
+    is_pending = request.state is State.PENDING
+    return (
+        last is not None
+        and request.apply_by == last + request.policy.apply_within
+        and not is_pending
     )
 
 

@@ -57,11 +57,49 @@ class Withdraw:
 
 
 @dataclass(frozen=True, slots=True)
+class History:
+    """The newest requests."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryOf:
+    """One request with all its moves."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Set back what a request changed; without a reason the earlier one's is quoted."""
+
+    number: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Dns:
     pass
 
 
-Command = Help | Show | Set | SetForm | Reset | Accept | Pending | Withdraw | Dns
+Command = (
+    Help
+    | Show
+    | Set
+    | SetForm
+    | Reset
+    | Accept
+    | Pending
+    | Withdraw
+    | History
+    | HistoryOf
+    | Undo
+    | Dns
+)
+
+HISTORY_USUAL = 5
+HISTORY_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +125,15 @@ SUBCOMMANDS = (
     ),
     Subcommand("pending", "pending", "the open request"),
     Subcommand("withdraw", "withdraw", "take your own open request back", ("cancel",)),
+    Subcommand(
+        "history", "history 10", "the newest requests; `history #42` tells the whole story of one"
+    ),
+    Subcommand(
+        "undo",
+        "undo 42",
+        "ask to set back what request #42 changed; a reason is optional",
+        ("rollback",),
+    ),
     Subcommand("dns", "dns", "the DNS record to publish, ready to copy"),
     Subcommand("help", "help", "this"),
 )
@@ -131,6 +178,10 @@ def _build(name: str, rest: str) -> Command:
             return Reset(_only_reason(name, rest))
         case "accept":
             return Accept(_only_reason(name, rest))
+        case "history":
+            return _history(rest)
+        case "undo":
+            return _undo(rest)
     if rest and name != "help":
         raise InputError(f"`/mailcfg {name}` takes nothing after it; leave out `{shown(rest)}`.")
     return _BARE[name]
@@ -156,12 +207,53 @@ def _set(rest: str) -> Set | SetForm:
     return Set(patch, clean_reason(reason))
 
 
+def _history(rest: str) -> History | HistoryOf:
+    if not rest:
+        return History(HISTORY_USUAL)
+    number = _number(rest.removeprefix("#"))
+    if number is None:
+        raise InputError(
+            f"I do not understand `{shown(rest)}`. `/mailcfg history 10` lists the newest ten, "
+            "`/mailcfg history #42` tells the whole story of request #42."
+        )
+    if rest.startswith("#"):
+        return HistoryOf(number)
+    if number > HISTORY_MAX:
+        raise InputError(
+            f"At most {HISTORY_MAX} requests are listed at once. For the story of request "
+            f"#{number} write `/mailcfg history #{number}`."
+        )
+    return History(number)
+
+
+def _undo(rest: str) -> Undo:
+    word, more = [*rest.split(None, 1), "", ""][:2]
+    number = _number(word.removeprefix("#"))
+    if number is None:
+        raise InputError(
+            "Which request? `/mailcfg undo 42` asks to set back what #42 changed; "
+            "`/mailcfg history` lists the newest."
+        )
+    return Undo(number, _only_reason("undo", more) if more else None)
+
+
+NUMBER_MAX = 2**31 - 1
+
+
+def _number(word: str) -> int | None:
+    """A request's number, or how many are wanted; None if the word is neither."""
+    is_number = word.isascii() and word.isdecimal() and len(word) <= len(str(NUMBER_MAX))
+    number = int(word) if is_number else 0
+    return number if 0 < number <= NUMBER_MAX else None
+
+
 def _only_reason(name: str, rest: str) -> str:
     values = _arguments(rest)
     extra = [field for field in values if field != "reason"]
     if extra:
+        form = "undo 42" if name == "undo" else name
         raise InputError(
-            f'`/mailcfg {name}` takes a reason only: `/mailcfg {name} reason="…"`. '
+            f'`/mailcfg {name}` takes a reason only: `/mailcfg {form} reason="…"`. '
             "To change a field, use `/mailcfg set`."
         )
     return clean_reason(values.get("reason"))

@@ -43,6 +43,56 @@ class Baseline:
 
 
 @dataclass(frozen=True, slots=True)
+class Undoing:
+    """That a plan undoes request `number`, and what an undo leaves to be said.
+
+    `since` are later requests that changed the same fields, each with their labels. `loses_key`
+    says that Zoho made another DKIM key since, `drops_cname` that a CNAME status of "verified" is
+    not set back.
+    """
+
+    number: int
+    since: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    loses_key: bool = False
+    drops_cname: bool = False
+
+    def notes(self) -> tuple[str, ...]:
+        """What cannot be undone, and what else is undone along with it."""
+        said = [
+            f"#{number} changed the {_listed(labels)} since; this sets back what was there before "
+            f"#{self.number}."
+            for number, labels in self.since
+        ]
+        if self.loses_key:
+            said.append(
+                f"The DKIM key from before #{self.number} cannot be brought back, so the record of "
+                "the new one must be published anew."
+            )
+        if self.drops_cname:
+            said.append(
+                "The CNAME status is not set back to verified: that is somebody's word. Whoever "
+                "can give it asks with `/mailcfg set cname=verified`."
+            )
+        return tuple(said)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "number": self.number,
+            "since": [[number, list(labels)] for number, labels in self.since],
+            "loses_key": self.loses_key,
+            "drops_cname": self.drops_cname,
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any] | None) -> Undoing | None:
+        """The inverse of `as_dict`, for a stored row; None stays None."""
+        if values is None:
+            return None
+        since = tuple((number, tuple(labels)) for number, labels in values["since"])
+        return cls(**{**values, "since": since})
+
+
+@dataclass(frozen=True, slots=True)
 class SetPlan:
     """Write `wanted` over `base`.
 
@@ -53,6 +103,7 @@ class SetPlan:
     base: MailConfig | None
     wanted: Wanted
     may_delete: bool = True
+    undoes: Undoing | None = None
 
     @property
     def operation(self) -> Operation:
@@ -109,7 +160,7 @@ class SetPlan:
                 said.append(
                     "Zoho chooses the key's size, usually 1024 bits; `dkim=2048` asks for more."
                 )
-        return tuple(said)
+        return (*said, *_notes(self.undoes))
 
     def _may_shrink_key(self) -> bool:
         """Whether a key that was to stay would be made anew without its size being asked for."""
@@ -143,7 +194,7 @@ class SetPlan:
         return () if live is None else self.wanted.warnings(live)
 
     def target_json(self) -> Any:
-        return self.wanted.as_dict()
+        return self.wanted.as_dict() | _undoing_json(self.undoes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +202,7 @@ class ResetPlan:
     """Remove the custom sender `base`."""
 
     base: MailConfig
+    undoes: Undoing | None = None
 
     @property
     def operation(self) -> Operation:
@@ -182,6 +234,7 @@ class ResetPlan:
         return (
             "Notification mail will come from Cliq's system sender.",
             "Its DKIM key is lost: setting the sender again makes a new key and a new record.",
+            *_notes(self.undoes),
         )
 
     def is_reached_by(self, live: MailConfig | None) -> bool:
@@ -200,7 +253,7 @@ class ResetPlan:
         return ()
 
     def target_json(self) -> Any:
-        return None
+        return _undoing_json(self.undoes) or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +262,10 @@ class AcceptPlan:
 
     base: MailConfig | None
     live: MailConfig | None
+
+    @property
+    def undoes(self) -> Undoing | None:
+        return None
 
     @property
     def operation(self) -> Operation:
@@ -273,6 +330,21 @@ def _inside_a_sentence(label: str) -> str:
     return label if label[:2].isupper() else label[0].lower() + label[1:]
 
 
+def _listed(labels: tuple[str, ...]) -> str:
+    """`Address`, `Display name` → "address and display name"."""
+    words = [_inside_a_sentence(label) for label in labels]
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def _notes(undoes: Undoing | None) -> tuple[str, ...]:
+    return () if undoes is None else undoes.notes()
+
+
+def _undoing_json(undoes: Undoing | None) -> dict[str, Any]:
+    """Part of the target, so that it is sealed with it."""
+    return {} if undoes is None else {"undoes": undoes.as_dict()}
+
+
 def plan_set(patch: Patch, live: MailConfig | None) -> SetPlan:
     """Raises NoChange, or InputError if something needed is missing."""
     plan = SetPlan(live, patch.over(live))
@@ -302,9 +374,11 @@ def restore(
     before = MailConfig.from_dict(base)
     match Operation(operation):
         case Operation.SET:
-            return SetPlan(before, Wanted.from_dict(target), may_delete)
+            wanted = {name: value for name, value in target.items() if name != "undoes"}
+            undoes = Undoing.from_dict(target.get("undoes"))
+            return SetPlan(before, Wanted.from_dict(wanted), may_delete, undoes)
         case Operation.RESET:
             assert before is not None
-            return ResetPlan(before)
+            return ResetPlan(before, Undoing.from_dict((target or {}).get("undoes")))
         case Operation.ACCEPT:
             return AcceptPlan(before, MailConfig.from_dict(target))

@@ -62,6 +62,7 @@ from bot.ports import (
 )
 from bot.services import telling
 from bot.services.admission import groups_of
+from bot.services.audit import doubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ class Applier:
         await self._move(request, moved, "taken_over")
 
     async def _work(self, request: ChangeRequest) -> None:
-        if not is_untouched(request, self._seal):
+        if not is_untouched(request, self._seal) or await doubt(self._store, request):
             await self._refuse_tampered(request)
         elif request.uncertain_since is not None:
             await self._resolve(request)
@@ -399,9 +400,10 @@ class Applier:
             await tx.replace(old, new)
             await _finish(tx, attempt)
             await tx.save_watch(expected)
+            head = await tx.record(self._entry(new, kind, _ending(new)))
+            facts["head"] = head.short
             await tx.tell(Message(f"result:{new.id}", "result", facts, subject=new.id))
             await tx.tell(telling.outcome(new))
-            await tx.record(self._entry(new, kind, {"why": new.end_reason, "effect": new.effect}))
 
     def _expected(self, seen: WatchState, request: ChangeRequest) -> WatchState:
         """What the next check is to compare with: what we changed ourselves is no news to it.
@@ -417,6 +419,13 @@ class Applier:
 
     def _entry(self, request: ChangeRequest, kind: str, body: dict[str, Any]) -> AuditEntry:
         return AuditEntry(self.org, self._clock.now(), "mailcfg", kind, request.id, body)
+
+
+def _ending(request: ChangeRequest) -> dict[str, Any]:
+    """What the audit seals of an end; what was observed may be the next approved baseline."""
+    left = request.observed
+    observed = None if left is None else left.as_dict()
+    return {"why": request.end_reason, "effect": request.effect, "observed": observed}
 
 
 async def _finish(tx: Transaction, attempt: Attempt | None) -> None:

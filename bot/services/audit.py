@@ -9,13 +9,15 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, TextIO
 
-from bot.domain.change import ChangeRequest, Seal, canonical, is_untouched
-from bot.ports import AuditEntry, AuditRow, Store
+from bot.domain.change import ChangeRequest, Seal, State, VoteKind, canonical, is_untouched
+from bot.errors import InputError, Tampered
+from bot.ports import AuditEntry, AuditHead, AuditRow, Clock, Store
 
 GENESIS = "0" * 64
 FIELDS = ("org", "seq", "at", "actor", "kind", "request_id", "body", "prev", "hash")
@@ -49,25 +51,175 @@ class Verification:
     problem: str = ""
 
 
-async def verify(store: Store, org: str, seal: Seal | None = None) -> Verification:
-    """Follow the chain from its beginning, then check every request and vote against its seal.
+HEAD = re.compile(r"([1-9][0-9]{0,9}):([0-9a-f]{16,64})")
 
-    Without `seal` the votes cannot be checked. Raises DatabaseError, and Tampered for a row that
-    cannot even be read.
+
+def noted_head(text: str) -> AuditHead:
+    """A head as it was noted, `7:3f2a…` with 16 digits or more of its hash. Raises InputError."""
+    found = HEAD.fullmatch(text.strip().lower())
+    if found is None:
+        raise InputError(
+            f"`{text}` is no head of an audit. Write it as it was noted, like 7:3f2a9c0d1e5b8a47."
+        )
+    return AuditHead(int(found[1]), found[2])
+
+
+async def verify(
+    store: Store, org: str, seal: Seal | None = None, noted: AuditHead | None = None
+) -> Verification:
+    """Follow the chain from its beginning, then check every request and vote against it.
+
+    Without `seal` the votes' own seals cannot be checked. `noted` is a head that was kept elsewhere,
+    which the chain must lead through. Raises DatabaseError, and Tampered for a row that cannot even
+    be read.
     """
-    previous, count = GENESIS, 0
+    previous, count, proposed = GENESIS, 0, 0
     async for row in store.audit(org):
         count += 1
-        problem = _broken(row, previous, count)
+        problem = _broken(row, previous, count) or _elsewhere(row, noted)
         if problem:
             return Verification(count, 0, previous, problem)
         previous = row.hash
-    requests = 0
+        proposed += row.entry.kind == "proposed"
+    requests, problem = 0, _cut_off(count, noted)
     async for request in store.requests(org):
+        if problem:
+            break
         requests += 1
+        problem = await _problem_of(store, request, seal)
+    if not problem and requests < proposed:
+        problem = f"The audit tells of {proposed} requests, and the database holds {requests}."
+    return Verification(count, requests, previous, problem)
+
+
+async def _problem_of(store: Store, request: ChangeRequest, seal: Seal | None) -> str:
+    """Read once more whatever a running bot has moved between two looks."""
+    while True:
         if seal is not None and not is_untouched(request, seal):
-            return Verification(count, requests, previous, _forged(request))
-    return Verification(count, requests, previous)
+            problem = _forged(request)
+        else:
+            problem = disagreement(request, await store.audit_of(request))
+        now = await store.request(request.id) if problem else request
+        if now is None or now.rev == request.rev:
+            return problem
+        request = now
+
+
+class DailyHead:
+    """Gives the head of one organisation's audit once a day (UTC), to whoever asks first."""
+
+    def __init__(self, *, org: str, store: Store, clock: Clock) -> None:
+        self._org = org
+        self._store = store
+        self._clock = clock
+        self._day: date | None = None
+
+    async def due(self) -> AuditHead | None:
+        now = self._clock.now()
+        if now.date() == self._day:
+            return None
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        async with self._store.begin() as tx:
+            is_ours = await tx.take_slot(f"head:{self._org}", midnight)
+        self._day = now.date()
+        return await self._store.audit_head(self._org) if is_ours else None
+
+
+async def doubt(store: Store, request: ChangeRequest) -> str:
+    """Why a request cannot be trusted, by the audit since it was asked for; "" if it can.
+
+    Asked before anything is sent for it.
+    """
+    try:
+        entries = await store.audit_of(request)
+        problem = disagreement(request, entries)
+        if problem:
+            return problem
+        first = entries[0]
+        previous, expected = first.prev, first.seq
+        async for row in store.audit(request.org, first.seq - 1):
+            problem = _broken(row, previous, expected)
+            if problem:
+                return problem
+            previous, expected = row.hash, expected + 1
+    except Tampered as unreadable:
+        return str(unreadable)
+    return ""
+
+
+def disagreement(request: ChangeRequest, entries: Sequence[AuditRow]) -> str:
+    """What the audit tells otherwise about a request than its own row and votes do, or ""."""
+    told = [row.entry for row in entries]
+    is_told = _is_as_proposed(request, told) and _is_as_voted(request, told)
+    if is_told and _has_ended_as_told(request, told):
+        return ""
+    return (
+        f"Request #{request.number} or its votes are not what the audit tells of them: a row was "
+        "changed, added or deleted."
+    )
+
+
+def _is_as_proposed(request: ChangeRequest, told: Sequence[AuditEntry]) -> bool:
+    proposed = [entry for entry in told if entry.kind == "proposed"]
+    if len(proposed) != 1:
+        return False
+    entry = proposed[0]
+    number = entry.body.get("number", request.number)  # early versions did not write it
+    return (entry.actor, entry.body.get("digest"), number) == (
+        request.requester.principal,
+        request.digest,
+        request.number,
+    )
+
+
+VOTES = {"approved": VoteKind.APPROVE, "rejected": VoteKind.REJECT}
+
+
+def _is_as_voted(request: ChangeRequest, told: Sequence[AuditEntry]) -> bool:
+    votes = [entry for entry in told if entry.kind in VOTES]
+    voted = {entry.actor: entry for entry in votes}
+    cast = {decision.voter.principal: decision for decision in request.decisions}
+    is_counted = voted.keys() == cast.keys() and len(votes) == len(cast)
+    return is_counted and all(
+        decision.kind is VOTES[voted[who].kind]
+        and decision.reason == voted[who].body.get("reason", "")
+        and decision.evidence == voted[who].body.get("evidence", decision.evidence)
+        for who, decision in cast.items()
+    )
+
+
+ENDS = {
+    "rejected": {State.REJECTED},
+    "withdrawn": {State.CANCELLED},
+    "ineligible": {State.CANCELLED},
+    "expired": {State.EXPIRED},
+    "applied": {State.APPLIED},
+    "stale": {State.STALE},
+    "failed": {State.FAILED},
+    "conflict": {State.CONFLICT},
+    "tampered": {State.FAILED, State.CONFLICT},
+}
+"""The audit's word for each move that ends a request, and where it ends then."""
+
+
+def _has_ended_as_told(request: ChangeRequest, told: Sequence[AuditEntry]) -> bool:
+    ends = [entry for entry in told if entry.kind in ENDS]
+    if request.is_open or len(ends) != 1:
+        return request.is_open and not ends
+    left = request.observed and request.observed.as_dict()
+    return request.state in ENDS[ends[0].kind] and left == ends[0].body.get("observed", left)
+
+
+def _elsewhere(row: AuditRow, noted: AuditHead | None) -> str:
+    if noted is None or row.seq != noted.seq or row.hash.startswith(noted.hash):
+        return ""
+    return f"Entry {row.seq} is not the one whose head was noted: the audit was written anew."
+
+
+def _cut_off(count: int, noted: AuditHead | None) -> str:
+    if noted is None or noted.seq <= count:
+        return ""
+    return f"The audit ends at entry {count}, before the noted head {noted}: its end was cut off."
 
 
 def _broken(row: AuditRow, previous: str, expected: int) -> str:

@@ -38,10 +38,12 @@ from bot.domain.plan import (
 )
 from bot.domain.policy import Actor, Facts, Policy, Verdict
 from bot.domain.reminders import MENTION_EVERY, USUAL, Reminders
+from bot.domain.undo import plan_undo
 from bot.errors import (
     AlreadyOpen,
     NotAllowed,
     Refusal,
+    Tampered,
     UnknownRequest,
 )
 from bot.ports import (
@@ -60,6 +62,8 @@ from bot.services.admission import Admission
 
 BASE_MAX_AGE = timedelta(minutes=10)
 """How old the live value may be on which a request is built."""
+UNDO_LOOKS_AT = 20
+"""How many of the requests applied since an undo names, where they changed the same."""
 
 Wish = Set | Reset | Accept
 
@@ -93,6 +97,7 @@ class Changes:
         self._seal = seal
         self._new_id = new_id
         self._reminders = reminders
+        self._told_unreadable: set[int] = set()
 
     async def propose(self, actor: Actor, wish: Wish) -> ChangeRequest:
         """Ask for a change of what is live now.
@@ -118,6 +123,8 @@ class Changes:
         """Ask anew for what an ended request wanted, over what is live now; raises as `propose`."""
         earlier = await self._found(request_id)
         reason = f"Again: {earlier.reason.removeprefix('Again: ')}"
+        if earlier.plan.undoes is not None:
+            return await self.propose_undo(actor, earlier.plan.undoes.number, reason)
         return await self.propose(actor, _wish_of(earlier, reason))
 
     async def propose_restore(self, actor: Actor, reason: str) -> ChangeRequest:
@@ -130,6 +137,23 @@ class Changes:
     async def check_may_propose(self, actor: Actor) -> None:
         """Refuse early what `propose` would refuse; raises NotAllowed or CouldNotCheck."""
         await self._allowed(actor, "propose", self._may_propose)
+
+    async def propose_undo(
+        self, actor: Actor, number: int, reason: str | None = None
+    ) -> ChangeRequest:
+        """Ask to set back what request `number` changed; its reason is quoted where none is given.
+
+        Raises as `propose`, and Refusal or UnknownRequest where there is nothing to undo.
+        """
+        facts = await self._allowed(actor, "propose", self._may_propose)
+        async with self._admission.auditing_refusals(actor, "propose"):
+            earlier = await self._store.numbered(self.org, number)
+            if earlier is None:
+                raise UnknownRequest(number)
+            live = await self._api.read(Purpose.LOOK)
+            later = await self._store.applied_after(earlier, UNDO_LOOKS_AT)
+            why = reason or f"Undo #{number}: {earlier.reason}"
+            return await self._ask(facts, plan_undo(earlier, later, live), why[:REASON_MAX])
 
     async def check_may_decide(self, actor: Actor, request_id: str, kind: VoteKind) -> None:
         """Refuse early what `decide` would refuse; raises as `decide`."""
@@ -193,6 +217,15 @@ class Changes:
                 await tx.tell(telling.reminder(request, due))
                 await tx.show_again(request.id)
 
+    async def tell_unreadable(self, damage: Tampered) -> None:
+        """Say once, in the alert channel, that a stored request cannot be read, and what to do."""
+        if damage.number is None or damage.number in self._told_unreadable:
+            return
+        key, facts = f"unreadable:{self.org}:{damage.number}", {"number": damage.number}
+        async with self._store.begin() as tx:
+            await tx.tell(Message(key, "unreadable", facts))
+        self._told_unreadable.add(damage.number)
+
     async def pending(self) -> ChangeRequest | None:
         return await self._store.open_request(self.org)
 
@@ -206,8 +239,10 @@ class Changes:
         return None if last is None else Baseline(last.approved_config)
 
     async def _propose(self, facts: Facts, wish: Wish, live: MailConfig | None) -> ChangeRequest:
-        plan = await self._plan(wish, live)
-        request = self._new_request(facts, plan, wish.reason)
+        return await self._ask(facts, await self._plan(wish, live), wish.reason)
+
+    async def _ask(self, facts: Facts, plan: Plan, reason: str) -> ChangeRequest:
+        request = self._new_request(facts, plan, reason)
         await self._admission.check_enough_approvers(request)
         await self.expire()  # or one whose time has just run out would stand in the way
         try:
@@ -256,7 +291,11 @@ class Changes:
                     stored,
                     "proposed",
                     stored.requester.principal,
-                    {"digest": stored.digest, "operation": stored.plan.operation},
+                    {
+                        "number": stored.number,
+                        "digest": stored.digest,
+                        "operation": stored.plan.operation,
+                    },
                 )
             )
         return stored
@@ -269,14 +308,15 @@ class Changes:
     async def _decide(
         self, facts: Facts, request_id: str, kind: VoteKind, reason: str
     ) -> ChangeRequest:
-        request, now = await self._found(request_id), self._clock.now()
+        request = await self._found(request_id)
         vote = self._vote(request, facts, kind, reason)
         async with self._admission.auditing_refusals(facts.actor, kind, request):
             moved = self._count(request, vote)
         said = {"user": facts.actor.user, "reason": reason, "given": len(moved.approvals)}
-        said |= {"needed": self.needed(request), "at": milliseconds(now)}
+        said |= {"needed": self.needed(request), "at": milliseconds(vote.at)}
         word = "approved" if kind is VoteKind.APPROVE else "rejected"
-        await self._store_move(request, moved, word, facts.actor.principal, said)
+        who, evidence = facts.actor.principal, vote.evidence
+        await self._store_move(request, moved, word, who, said, evidence=evidence)
         return moved
 
     def _count(self, request: ChangeRequest, vote: Decision) -> ChangeRequest:
@@ -312,13 +352,16 @@ class Changes:
         kind: str,
         actor: str,
         facts: dict[str, Any],
+        **sealed: Any,
     ) -> None:
+        """One move with its line for the thread; `sealed` goes to the audit only."""
         async with self._store.begin() as tx:
             await tx.replace(old, new)
-            await tx.tell(Message(f"{kind}:{new.id}:{new.rev}", kind, facts, subject=new.id))
+            head = await tx.record(self._entry(new, kind, actor, facts | sealed))
+            told = facts if new.is_open else facts | {"head": head.short}
+            await tx.tell(Message(f"{kind}:{new.id}:{new.rev}", kind, told, subject=new.id))
             if not new.is_open and kind != "withdrawn":
                 await tx.tell(telling.outcome(new))
-            await tx.record(self._entry(new, kind, actor, facts))
 
     async def _race(self, attempt: Callable[[], Any]) -> ChangeRequest:
         """Repeat until nobody was faster; each round some other move has won, so rounds are few."""

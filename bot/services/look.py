@@ -9,8 +9,18 @@ from bot.domain.change import ChangeRequest
 from bot.domain.dkim import Record
 from bot.domain.mail_config import MailConfig, drift
 from bot.domain.policy import Actor, Facts, Policy, Verdict
-from bot.errors import Refusal
-from bot.ports import Clock, Directory, MailConfigApi, Purpose, Resolver, Store, WatchState
+from bot.errors import Refusal, UnknownRequest
+from bot.ports import (
+    AuditHead,
+    AuditRow,
+    Clock,
+    Directory,
+    MailConfigApi,
+    Purpose,
+    Resolver,
+    Store,
+    WatchState,
+)
 from bot.services.admission import NOBODY, Admission
 
 
@@ -33,6 +43,20 @@ class Publishing:
 
     record: Record
     is_approved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A request and what the audit has about it, oldest first."""
+
+    request: ChangeRequest
+    entries: tuple[AuditRow, ...]
+
+    @property
+    def head(self) -> AuditHead | None:
+        """Where the audit ended with the request's newest move; a refusal is none."""
+        moves = [row for row in self.entries if row.entry.kind != "refused"]
+        return AuditHead(moves[-1].seq, moves[-1].hash) if moves else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +122,22 @@ class Look:
     async def request(self, actor: Actor, request_id: str) -> ChangeRequest | None:
         await self.check_member(actor, "details")
         return await self._store.request(request_id)
+
+    async def history(self, actor: Actor, count: int) -> list[ChangeRequest]:
+        """The newest requests, newest first."""
+        await self.check_member(actor)
+        return await self._store.newest(self.org, count)
+
+    async def story(self, actor: Actor, which: int | str) -> Story:
+        """A request by its number or its id, with all its moves. Raises UnknownRequest."""
+        await self.check_member(actor)
+        if isinstance(which, int):
+            found = await self._store.numbered(self.org, which)
+        else:
+            found = await self._store.request(which)
+        if found is None:
+            raise UnknownRequest(which if isinstance(which, int) else None)
+        return Story(found, tuple(await self._store.audit_of(found)))
 
     async def standing(self, actor: Actor) -> Standing:
         facts = await self._directory.look_up(actor, self.policy.groups)

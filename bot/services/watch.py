@@ -20,7 +20,7 @@ from bot.domain.dkim import Publication, TxtAnswer, judge
 from bot.domain.incident import Event, Incident, Kind, Observation
 from bot.domain.mail_config import MailConfig, drift
 from bot.domain.plan import Baseline
-from bot.errors import CliqError, OAuthError
+from bot.errors import CliqError, OAuthError, Tampered
 from bot.ports import (
     AuditEntry,
     Card,
@@ -146,7 +146,12 @@ class Watch:
 
     async def _standing(self) -> Standing | None:
         """Where the requests stand; None while a change is being written."""
-        current = await self._store.open_request(self.org)
+        try:
+            current = await self._store.open_request(self.org)
+        except Tampered as damage:
+            # Nobody applies what cannot be read, so it is no reason not to look.
+            approved = await self._store.last_applied(self.org)
+            return Standing(f"unreadable #{damage.number}", approved)
         if current is not None and current.state in {State.APPLYING, State.UNCERTAIN}:
             return None
         approved = await self._store.last_applied(self.org)

@@ -19,8 +19,8 @@ from bot.domain.change import EPOCH, Attempt, ChangeRequest, Decision, State, Vo
 from bot.domain.mail_config import Patch
 from bot.domain.plan import plan_set
 from bot.domain.policy import Facts
-from bot.ports import Card, Message
-from bot.services.audit import verify
+from bot.ports import AuditEntry, Card, Message
+from bot.services.audit import GENESIS, canonical_body, chain_hash, verify
 from tests.conftest import database_url
 from tests.fakes import MORNING, FakeClock, config
 from tests.office import ALICE, BOB, POLICY, RENAME, SEAL, Office
@@ -128,8 +128,37 @@ def fill(url: str) -> None:
             insert(connection, "card", rows.card_row(Card(asked.id, "C1", "1.0", 1), None))
             message = Message(f"said:{asked.id}", "approved", {"user": "U0BOB"}, asked.id)
             insert(connection, "outbox", rows.message_row(message, len(state)))
+            audit(connection, asked)
             if state in {State.UNCERTAIN, State.APPLIED, State.CONFLICT}:
                 insert(connection, "attempt", rows.attempt_row(Attempt(asked.id, 1, "PUT", SOON)))
+
+
+def audit(connection: Connection, asked: ChangeRequest) -> None:
+    """What the first version wrote down of it."""
+    told: list[tuple[str, str, dict[str, Any]]] = [
+        ("proposed", ALICE.principal, {"digest": asked.digest, "operation": "set"}),
+        *((VOTED_AS[d.kind], BOB.principal, {"reason": d.reason}) for d in asked.decisions),
+    ]
+    if asked.state in ENDED_AS:
+        told.append((ENDED_AS[asked.state], "mailcfg", {"why": asked.end_reason}))
+    previous = GENESIS
+    for seq, (kind, actor, body) in enumerate(told, start=1):
+        entry = AuditEntry(asked.org, SOON, actor, kind, asked.id, body)
+        sealed = chain_hash(previous, asked.org, seq, canonical_body(entry))
+        insert(connection, "audit", rows.audit_row(entry, seq, previous, sealed))
+        previous = sealed
+
+
+ENDED_AS = {
+    State.APPLIED: "applied",
+    State.CANCELLED: "withdrawn",
+    State.EXPIRED: "expired",
+    State.STALE: "stale",
+    State.FAILED: "failed",
+    State.CONFLICT: "conflict",
+}
+"""The audit's words; a rejection is its vote."""
+VOTED_AS = {VoteKind.APPROVE: "approved", VoteKind.REJECT: "rejected"}
 
 
 def insert(connection: Connection, table: str, row: dict[str, Any]) -> None:

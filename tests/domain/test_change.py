@@ -362,6 +362,11 @@ def is_well_supported(current: ChangeRequest) -> bool:
         {"requester": Actor(TEAM, ALICE.user, "W0ALICE")},
         {"reason": "because"},
         {"digest": "0" * 64},
+        {"created_at": MORNING + timedelta(milliseconds=1)},
+        {"expires_at": MORNING + timedelta(days=9)},
+        {"apply_by": MORNING + timedelta(days=9)},
+        {"apply_by": None},
+        {"state": State.PENDING},
     ],
 )
 def test_a_changed_field_of_a_stored_request_is_noticed(change: dict[str, object]):
@@ -386,6 +391,27 @@ def test_a_changed_field_of_a_stored_vote_is_noticed(change: dict[str, object]):
     forged = replace(APPROVED, decisions=(replace(first, **change), second))  # type: ignore[arg-type]
 
     assert not is_untouched(forged, SEAL)
+
+
+def test_a_request_of_an_earlier_version_is_held_to_what_that_version_sealed():
+    early = request(digest_version=1)
+    early = replace(early, digest=early.compute_digest())
+    late = replace(early, created_at=MORNING + timedelta(hours=1))
+
+    assert early.compute_digest() != PENDING.compute_digest()
+    assert is_untouched(early, SEAL)
+    assert is_untouched(late, SEAL)
+
+
+def test_a_vote_cast_after_the_deadline_does_not_hold():
+    assert not is_untouched(replace(APPROVED, expires_at=SOON), SEAL)
+
+
+def test_a_state_that_nobody_voted_for_is_noticed():
+    for state in (State.APPROVED, State.APPLYING, State.UNCERTAIN):
+        assert not is_untouched(replace(PENDING, state=state), SEAL)
+        forged = replace(PENDING, state=state, apply_by=MORNING + POLICY.apply_within)
+        assert not is_untouched(forged, SEAL)
 
 
 def test_a_vote_cannot_be_moved_to_another_request():

@@ -9,11 +9,14 @@ from bot.domain.command import (
     Command,
     Dns,
     Help,
+    History,
+    HistoryOf,
     Pending,
     Reset,
     Set,
     SetForm,
     Show,
+    Undo,
     Withdraw,
     parse,
 )
@@ -42,6 +45,14 @@ MOVED = Set(Patch(email_id="scott@acme.example"), "new boss")
         (f"set{NBSP}", SetForm()),
         ('reset reason="we close"', Reset("we close")),
         ("accept reason=reviewed", Accept("reviewed")),
+        ("history", History(5)),
+        ("history 20", History(20)),
+        ("history 1", History(1)),
+        ("history #42", HistoryOf(42)),
+        ("undo 42", Undo(42)),
+        ("undo #42", Undo(42)),
+        ("rollback 42", Undo(42)),
+        ('undo 42 reason="customers complain"', Undo(42, "customers complain")),
     ],
 )
 def test_a_subcommand_is_understood(typed: str, meant: Command):
@@ -159,6 +170,37 @@ FIELDS = "`name`, `email`, `dkim`, `cname` and `reason`"
             "reset name=x reason=y",
             InputError,
             '`/mailcfg reset` takes a reason only: `/mailcfg reset reason="…"`. '
+            "To change a field, use `/mailcfg set`.",
+        ),
+        (
+            "history 21",
+            InputError,
+            "At most 20 requests are listed at once. For the story of request #21 write `/mailcfg "
+            "history #21`.",
+        ),
+        *(
+            (
+                f"history {typed}",
+                InputError,
+                f"I do not understand `{typed}`. `/mailcfg history 10` lists the newest ten, "
+                "`/mailcfg history #42` tells the whole story of request #42.",
+            )
+            for typed in ("all", "#", "0", "-1", "1 2", "²", "99999999999")
+        ),
+        *(
+            (
+                typed,
+                InputError,
+                "Which request? `/mailcfg undo 42` asks to set back what #42 changed; `/mailcfg "
+                "history` lists the newest.",
+            )
+            for typed in ("undo", "undo it", "undo reason=x", "rollback #")
+        ),
+        ("undo 42 reason=", BadValue, 'A reason is needed. Add `reason="…"`: approvers read it.'),
+        (
+            "undo 42 name=x",
+            InputError,
+            '`/mailcfg undo` takes a reason only: `/mailcfg undo 42 reason="…"`. '
             "To change a field, use `/mailcfg set`.",
         ),
         (

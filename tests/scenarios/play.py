@@ -243,8 +243,25 @@ class Play:
         return sum(1 for request in self.cliq.requests if request.method == "PUT")
 
 
+def head_cut_off(line: str) -> str:
+    """A line of a thread without the audit's head, which is another one each time."""
+    return line.partition("\nAudit head ")[0]
+
+
 async def _at_once(_: float) -> None:
     return None
 
 
-__all__ = ["ALICE", "BOB", "CAROL", "ERIN", "GONE", "MALLORY", "OSCAR", "ROBOT", "Person", "Play"]
+__all__ = [
+    "ALICE",
+    "BOB",
+    "CAROL",
+    "ERIN",
+    "GONE",
+    "MALLORY",
+    "OSCAR",
+    "ROBOT",
+    "Person",
+    "Play",
+    "head_cut_off",
+]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from bot.adapters.store import schema
+from bot.adapters.store import rows, schema
 from bot.domain.change import ChangeRequest, State
 from bot.domain.command import Set
 from bot.domain.incident import Kind
@@ -28,6 +28,7 @@ from bot.errors import (
     ServerError,
     Tampered,
 )
+from bot.services.audit import canonical_body, chain_hash
 from tests.fakes import MORNING, Killed, config
 from tests.office import ALICE, BOB, CAROL, NEW_ADDRESS, Office
 
@@ -387,6 +388,11 @@ async def asked_by_the_version_before(office: Office, request: ChangeRequest) ->
     old = replace(request, digest_version=1, plan=replace(plan, may_delete=False))
     columns = {"digest_version": 1, "digest": old.compute_digest()}
     await office.tamper(update(schema.request).values(**columns))
+    (first,) = [row async for row in office.store.audit(request.org)]
+    entry = replace(first.entry, body=first.entry.body | {"digest": columns["digest"]})
+    sealed = chain_hash(first.prev, entry.org, first.seq, canonical_body(entry))
+    row = rows.audit_row(entry, first.seq, first.prev, sealed)
+    await office.tamper(update(schema.audit).values(row))
 
 
 @pytest.mark.parametrize("version", [1, 2])

@@ -576,7 +576,7 @@ async def test_a_state_that_was_set_by_hand_is_no_approval(office: Office):
 
     await office.applier.settle()
 
-    assert (await office.now(request)).state is State.CANCELLED
+    assert (await office.now(request)).state is State.FAILED
     assert office.cliq.sent == 0
 
 
@@ -587,7 +587,7 @@ async def test_an_uncertainty_that_was_set_by_hand_is_no_approval(office: Office
 
     await office.applier.settle()
 
-    assert (await office.now(request)).state is State.FAILED
+    assert (await office.now(request)).state is State.CONFLICT
     assert office.cliq.sent == 0
 
 

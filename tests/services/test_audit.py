@@ -10,9 +10,9 @@ from sqlalchemy import delete, update
 
 from bot.adapters.store import schema
 from bot.domain.change import Seal
-from bot.errors import Tampered
-from bot.ports import AuditEntry
-from bot.services.audit import export, verify
+from bot.errors import InputError, Tampered
+from bot.ports import AuditEntry, AuditHead
+from bot.services.audit import DailyHead, export, noted_head, verify
 from tests.office import ALICE, BOB, ORG, RENAME, SEAL, Office
 
 AUDIT, REQUEST, DECISION = schema.audit, schema.request, schema.decision
@@ -118,6 +118,32 @@ async def test_an_export_can_begin_later(office: Office):
 
     assert await export(office.store.audit(ORG), out, "jsonl", later) == 1
     assert await export(office.store.audit(ORG), out, "jsonl", later + timedelta(days=1)) == 0
+
+
+async def test_the_head_is_given_once_a_day_whoever_asks(office: Office):
+    await office.applied()
+    one, other = (DailyHead(org=ORG, store=office.store, clock=office.clock) for _ in range(2))
+    last = (await office.audit())[-1]
+
+    assert [await one.due(), await one.due(), await other.due()] == [
+        AuditHead(last.seq, last.hash),
+        None,
+        None,
+    ]
+    office.clock.advance(days=1)
+    assert await other.due() == AuditHead(last.seq, last.hash)
+    assert await one.due() is None
+
+
+@pytest.mark.parametrize(
+    "typed", ["", "7", "7:", "7:3f2a", "x:3f2a9c0d1e5b8a47", "0:3f2a9c0d1e5b8a47"]
+)
+def test_what_is_no_head_is_refused_with_an_example(typed: str):
+    with pytest.raises(InputError) as caught:
+        noted_head(typed)
+    assert str(caught.value) == (
+        f"`{typed}` is no head of an audit. Write it as it was noted, like 7:3f2a9c0d1e5b8a47."
+    )
 
 
 async def problem(office: Office) -> str:

@@ -19,7 +19,7 @@ import structlog
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.models.views import View
 
-from bot.adapters.slack.cards import answers, forms
+from bot.adapters.slack.cards import answers, forms, history
 from bot.adapters.slack.cards import request as request_cards
 from bot.adapters.slack.cards.parts import Deployment, Rendered
 from bot.adapters.slack.notifier import Notifier
@@ -31,11 +31,14 @@ from bot.domain.command import (
     Command,
     Dns,
     Help,
+    History,
+    HistoryOf,
     Pending,
     Reset,
     Set,
     SetForm,
     Show,
+    Undo,
     Withdraw,
     parse,
 )
@@ -132,7 +135,7 @@ class Listeners:
     async def _acknowledge(self, ack: Ack, command: Command) -> None:
         if isinstance(command, Show | Dns):
             await ack(text="Reading the live configuration…", response_type="ephemeral")
-        elif isinstance(command, Set | Reset | Accept):
+        elif isinstance(command, Set | Reset | Accept | Undo):
             await ack(text="Checking…", response_type="ephemeral")
         else:
             await ack()
@@ -151,10 +154,23 @@ class Listeners:
                 link = await self._notifier.shown_again(request.id) if request else None
                 needed = self._changes.needed(request) if request else 0
                 return answers.pending(request, link, needed)
+            case History(count):
+                return await self._history(actor, count)
+            case HistoryOf(number):
+                told = await self._look.story(actor, number)
+                return history.story(told, await self._notifier.link(told.request.id))
+            case Undo(number, reason):
+                return await self._proposed(await self._changes.propose_undo(actor, number, reason))
             case Set() | Reset() | Accept():
                 return await self._proposed(await self._changes.propose(actor, command))
             case SetForm() | Withdraw():
                 raise AssertionError("answered before")
+
+    async def _history(self, actor: Actor, count: int) -> Rendered:
+        requests = await self._look.history(actor, count)
+        links = await asyncio.gather(*(self._notifier.link(each.id) for each in requests))
+        ids = (each.id for each in requests)
+        return history.newest(requests, dict(zip(ids, links, strict=True)))
 
     async def _proposed(self, request: ChangeRequest) -> Rendered:
         return answers.proposed(request, await self._notifier.posted(request.id))
@@ -179,6 +195,9 @@ class Listeners:
             case "again":
                 await ack()
                 self._answer(respond, self._ask_again(actor, value))
+            case "undo":
+                await ack()
+                self._answer(respond, self._ask_undo(actor, value))
             case "share":
                 await ack()
                 self._answer(respond, self._share(actor), response_type="in_channel")
@@ -198,6 +217,10 @@ class Listeners:
     async def _ask_again(self, actor: Actor, request_id: str) -> Rendered:
         return await self._proposed(await self._changes.propose_again(actor, request_id))
 
+    async def _ask_undo(self, actor: Actor, request_id: str) -> Rendered:
+        earlier = await self._found(actor, request_id)
+        return await self._proposed(await self._changes.propose_undo(actor, earlier.number))
+
     async def _share(self, actor: Actor) -> Rendered:
         return answers.record(await self._look.record(actor), shared_by=actor.user)
 
@@ -210,7 +233,8 @@ class Listeners:
                 request = await self._found(actor, value)
                 view = forms.reject_note(request.number, request.plan.title, value)
             case "details":
-                view = request_cards.details(await self._found(actor, value), self._deployment)
+                told = await self._look.story(actor, value)
+                view = request_cards.details(told.request, self._deployment, told.head)
             case "accept":
                 await self._changes.check_may_propose(actor)
                 view = forms.accept_note(channel)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +26,7 @@ from bot.adapters.slack.pacer import POST, UPDATE, Pacer
 from bot.adapters.slack.workspace import SlackFault, Workspace
 from bot.domain.change import ChangeRequest, State
 from bot.domain.incident import Incident
+from bot.errors import Tampered
 from bot.ports import Card, Clock, Message, Store
 from bot.services.telling import MENTION, OUTCOME, REMINDER
 
@@ -87,7 +89,8 @@ class Notifier:
             for card, subject in await self._store.due_cards(self._clock.now()):
                 waits.append(await self._show(card, subject, at))
             for message, tries in await self._store.due_messages(self._clock.now()):
-                waits.append(await self._send(message, tries, at))
+                with suppress(Tampered):  # about a damaged row; the others need not wait for it
+                    waits.append(await self._send(message, tries, at))
         return min((wait for wait in waits if wait), default=None)
 
     async def posted(self, subject: str) -> str | None:

@@ -90,7 +90,8 @@ def request_from(row: RowMapping, decisions: Sequence[RowMapping]) -> ChangeRequ
     is_known = row["digest_version"] in DIGEST_VERSIONS and row["schema_version"] == SCHEMA_VERSION
     if not is_known:
         raise Tampered(
-            f"Request #{row['no']} was stored by a version of mailcfg unknown to this one."
+            f"Request #{row['no']} was stored by a version of mailcfg unknown to this one.",
+            row["no"],
         )
     try:
         return _request_from(row, decisions)
@@ -103,7 +104,7 @@ def request_from(row: RowMapping, decisions: Sequence[RowMapping]) -> ChangeRequ
         ValueError,
     ) as error:
         raise Tampered(
-            f"Request #{row['no']} cannot be read: its row in the database is damaged."
+            f"Request #{row['no']} cannot be read: its row in the database is damaged.", row["no"]
         ) from error
 
 
@@ -156,8 +157,10 @@ def decision_row(request_id: str, decision: Decision) -> dict[str, Any]:
 
 
 def decision_from(row: RowMapping) -> Decision:
+    voter = Actor(**json.loads(row["voter_json"]))
+    assert row["principal"] == voter.principal
     return Decision(
-        voter=Actor(**json.loads(row["voter_json"])),
+        voter=voter,
         kind=VoteKind(row["verdict"]),
         at=from_milliseconds(row["at"]),
         reason=row["reason"],

@@ -188,4 +188,5 @@ audit = Table(
     Column("body", Text, nullable=False),
     Column("prev", Text, nullable=False),
     Column("hash", Text, nullable=False),
+    Index("audit_by_request", "org", "request_id", "seq"),
 )

@@ -37,8 +37,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from bot.adapters.store import rows, schema
 from bot.domain.change import Attempt, ChangeRequest, State
 from bot.domain.incident import Incident, Kind
-from bot.errors import AlreadyOpen, DatabaseError
-from bot.ports import AuditEntry, AuditRow, Card, LostRace, Message, Transaction, WatchState
+from bot.errors import AlreadyOpen, DatabaseError, Tampered
+from bot.ports import (
+    AuditEntry,
+    AuditHead,
+    AuditRow,
+    Card,
+    LostRace,
+    Message,
+    Transaction,
+    WatchState,
+)
 from bot.services.audit import GENESIS, canonical_body, chain_hash
 
 PAGE = 500
@@ -124,9 +133,8 @@ class SqlStore:
         newest = _requests.where(table.org == org, table.state == State.APPLIED.value)
         return await self._one_request(newest.order_by(table.ended_at.desc(), table.no.desc()))
 
-    async def audit(self, org: str) -> AsyncIterator[AuditRow]:
+    async def audit(self, org: str, after: int = 0) -> AsyncIterator[AuditRow]:
         table = schema.audit.c
-        after = 0
         while True:
             page = select(schema.audit).where(table.org == org, table.seq > after)
             found = await self._all(page.order_by(table.seq).limit(PAGE))
@@ -135,6 +143,39 @@ class SqlStore:
                 yield rows.audit_from(row)
             if len(found) < PAGE:
                 return
+
+    async def audit_of(self, request: ChangeRequest) -> list[AuditRow]:
+        table = schema.audit.c
+        mine = select(schema.audit).where(table.org == request.org, table.request_id == request.id)
+        return [rows.audit_from(row) for row in await self._all(mine.order_by(table.seq))]
+
+    async def audit_head(self, org: str) -> AuditHead | None:
+        found = await self._all(_audit_head, org=org)
+        return AuditHead(found[0]["seq"], found[0]["hash"]) if found else None
+
+    async def newest(self, org: str, count: int) -> list[ChangeRequest]:
+        return await self._newest(_requests.where(schema.request.c.org == org), count)
+
+    async def numbered(self, org: str, number: int) -> ChangeRequest | None:
+        table = schema.request.c
+        return await self._one_request(_requests.where(table.org == org, table.no == number))
+
+    async def applied_after(self, request: ChangeRequest, most: int) -> list[ChangeRequest]:
+        table = schema.request.c
+        applied = _requests.where(table.org == request.org, table.state == State.APPLIED.value)
+        return await self._newest(applied.where(table.no > request.number), most)
+
+    async def _newest(self, query: Select[Any], count: int) -> list[ChangeRequest]:
+        found = await self._all(query.order_by(schema.request.c.no.desc()).limit(count))
+        table = schema.decision.c
+        ids = [row["id"] for row in found]
+        votes = await self._all(
+            select(schema.decision).where(table.request_id.in_(ids)).order_by(*_vote_order)
+        )
+        return [
+            rows.request_from(row, [vote for vote in votes if vote["request_id"] == row["id"]])
+            for row in found
+        ]
 
     async def requests(self, org: str) -> AsyncIterator[ChangeRequest]:
         table = schema.request.c
@@ -169,8 +210,15 @@ class SqlStore:
 
     async def due_cards(self, now: datetime) -> list[tuple[Card, ChangeRequest | Incident]]:
         found = await self._all(_due_cards, now=rows.stamp(now))
-        due = [(rows.card_from(row), await self.subject(row["subject"])) for row in found]
+        due = [(rows.card_from(row), await self._readable(row["subject"])) for row in found]
         return [(card, subject) for card, subject in due if subject is not None]
+
+    async def _readable(self, subject: str) -> ChangeRequest | Incident | None:
+        """None also for a damaged row: its card must not keep the others from being shown."""
+        try:
+            return await self.subject(subject)
+        except Tampered:
+            return None
 
     async def due_messages(self, now: datetime) -> list[tuple[Message, int]]:
         found = await self._all(_due_messages, now=rows.stamp(now))
@@ -296,7 +344,7 @@ class SqlTransaction:
             update(schema.attempt).where(same).values(rows.attempt_row(attempt))
         )
 
-    async def record(self, entry: AuditEntry) -> None:
+    async def record(self, entry: AuditEntry) -> AuditHead:
         if self._connection.dialect.name == "postgresql":
             # Entries of one organisation are chained, so they are written one after the other.
             await self._connection.execute(_lock_chain, {"org": entry.org})
@@ -306,6 +354,7 @@ class SqlTransaction:
         await self._connection.execute(
             insert(schema.audit), rows.audit_row(entry, seq, previous, sealed)
         )
+        return AuditHead(seq, sealed)
 
     async def tell(self, message: Message, *, after: datetime | None = None) -> None:
         n = ((await self._connection.execute(_last_message)).scalar() or 0) + 1
@@ -393,10 +442,11 @@ def _translated(error: SQLAlchemyError) -> DatabaseError:
 
 
 _requests = select(schema.request)
+_vote_order = (schema.decision.c.at, schema.decision.c.principal)
 _votes = (
     select(schema.decision)
     .where(schema.decision.c.request_id == bindparam("request_id"))
-    .order_by(schema.decision.c.at, schema.decision.c.principal)
+    .order_by(*_vote_order)
 )
 _audit_head = (
     select(schema.audit.c.seq, schema.audit.c.hash)

@@ -9,8 +9,8 @@ import pytest
 from bot.adapters.slack.cards import request as cards
 from bot.domain.change import ChangeRequest
 from bot.domain.mail_config import Patch
-from bot.domain.plan import AcceptPlan, ResetPlan, SetPlan, plan_set
-from bot.ports import Message
+from bot.domain.plan import AcceptPlan, ResetPlan, SetPlan, Undoing, plan_set
+from bot.ports import AuditHead, Message
 from tests.adapters.slack.every_card import (
     ADDRESS,
     DEPLOYMENT,
@@ -100,7 +100,12 @@ BUTTONS = {
     "applying": ["details"],
     "sent, checking": ["details"],
     "unknown": ["details"],
-    "in force": ["details"],
+    "in force": ["details", "undo"],
+    "in force already": ["details", "undo"],
+    "in force, reset": ["details", "undo"],
+    "in force, accepted": ["details"],
+    "no longer eligible": ["details", "again"],
+    "expired while approved": ["details", "again"],
     "rejected": ["details", "again"],
     "withdrawn": ["details", "again"],
     "expired while pending": ["details", "again"],
@@ -299,6 +304,49 @@ def test_the_dialog_of_approve_names_the_longest_address_in_full():
         assert LONGEST_ADDRESS in dialog["text"]["text"]
         assert dialog["text"]["text"][-1] in ")."
         assert problems(card(request)) == []
+
+
+def test_a_card_names_the_request_that_it_undoes_and_what_cannot_be_undone():
+    since = Undoing(17, ((21, ("Address",)),), loses_key=True)
+    text = plain(card(pending(replace(ADDRESS, undoes=since))))
+    assert "@Alice asks to change sender address · undoes #17 · default · Zoho EU" in text
+    assert (
+        "• #21 changed the address since; this sets back what was there before #17.\n"
+        "• The DKIM key from before #17 cannot be brought back, so the record of the new one must "
+        "be published anew."
+    ) in text
+
+
+def test_undo_asks_before_it_asks_others():
+    dialog = buttons(card(REQUESTS["in force"]))["undo"]["confirm"]
+    assert dialog["title"]["text"] == "Undo #42?"
+    assert dialog["text"]["text"] == (
+        "This asks others to approve setting back what it changed, as far as that can be done. "
+        "Nothing changes before they have."
+    )
+
+
+def test_details_have_the_whole_head_of_the_audit():
+    head = AuditHead(7, "3f2a" * 16)
+    shown = cards.details(REQUESTS["in force"], DEPLOYMENT, head)
+    assert f"Audit head 7:{'3f2a' * 16}" in plain(shown)
+    assert problems(shown) == []
+
+
+ENDED = {
+    "rejected": {"user": "U0CAROL", "reason": "no"},
+    "withdrawn": {"user": "U0ALICE"},
+    "expired": {"why": "the approvals did not come in time"},
+    "result": {},
+}
+
+
+@pytest.mark.parametrize(("kind", "facts"), ENDED.items())
+def test_each_end_is_told_with_the_head_of_the_audit(kind: str, facts: dict[str, object]):
+    message = Message("key", kind, facts | {"head": "7:3f2a9c0d1e5b8a47"}, subject=REQUEST_ID)
+    line = cards.thread_line(REQUESTS["in force"], message)
+    assert plain(line).endswith("\nAudit head 7:3f2a9c0d1e5b8a47")
+    assert problems(line) == []
 
 
 LINES = {

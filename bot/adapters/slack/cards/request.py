@@ -5,6 +5,8 @@ The word "verified" is Zoho's, for DKIM and CNAME; a change that was read back i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from slack_sdk.models.blocks import Block, ButtonElement, PlainTextObject
 from slack_sdk.models.views import View
 
@@ -14,7 +16,7 @@ from bot.domain.change import ChangeRequest, Decision, State, VoteKind
 from bot.domain.dkim import Record
 from bot.domain.mail_config import VERIFIED, FieldChange, MailConfig, diff_configs
 from bot.domain.plan import AcceptPlan, SetPlan
-from bot.ports import Message
+from bot.ports import AuditHead, Message
 
 STATE_WORDS = {
     State.PENDING: "Waiting for approval",
@@ -73,7 +75,7 @@ def card(request: ChangeRequest, deployment: Deployment, *, quiet: bool = False)
     blocks: list[Block] = [
         parts.header(title(request)),
         parts.section(_opening(request, deployment, quiet)),
-        *parts.lines(_diff(request)),
+        *parts.lines(diff(request)),
         *_consequences(request),
         parts.section(status(request, needed)),
         *_why_rejected(request),
@@ -89,7 +91,9 @@ def card(request: ChangeRequest, deployment: Deployment, *, quiet: bool = False)
 
 def _opening(request: ChangeRequest, deployment: Deployment, quiet: bool) -> str:
     where = f"{escape(deployment.org)} · Zoho {deployment.data_center.upper()}"
-    asks = f"{user(request.requester.user)} asks to *{request.plan.title}* · {where}"
+    undoes = request.plan.undoes
+    which = f" · *undoes #{undoes.number}*" if undoes else ""
+    asks = f"{user(request.requester.user)} asks to *{request.plan.title}*{which} · {where}"
     if request.state is not State.PENDING or quiet:
         return asks
     return f"{asks}\n{approvers(request, deployment)}"
@@ -102,7 +106,8 @@ def approvers(request: ChangeRequest, deployment: Deployment) -> str:
     return f"Approvers: {names}" + (f" · for information: {others}" if others else "")
 
 
-def _diff(request: ChangeRequest) -> list[str]:
+def diff(request: ChangeRequest) -> list[str]:
+    """What changes, one line for each field, with what is to be known about it."""
     changes = request.plan.diff()
     lines = parts.diff_lines(changes) or ["Nothing differs; it is approved as it is."]
     lines += [_note(change, request) for change in changes if change.note]
@@ -268,6 +273,8 @@ def _buttons(request: ChangeRequest) -> list[ButtonElement]:
         return [_approve_button(request, f"Approve {what}"), reject, details, withdraw]
     if request.state is State.APPROVED:
         return [reject, details, withdraw]
+    if request.state is State.APPLIED and request.plan.writes:
+        return [details, _undo_button(request, f"Undo {what}")]
     if request.state in REPEATABLE:
         again = parts.button("again", "Ask again", request.id, label=f"Ask again for {what}")
         return [details, again]
@@ -283,6 +290,21 @@ def _approve_button(request: ChangeRequest, label: str) -> ButtonElement:
         label=label,
         confirm=parts.confirmation(
             f"Approve #{request.number}?", _confirm_text(request), "Approve"
+        ),
+    )
+
+
+def _undo_button(request: ChangeRequest, label: str) -> ButtonElement:
+    return parts.button(
+        "undo",
+        "Undo",
+        request.id,
+        label=label,
+        confirm=parts.confirmation(
+            f"Undo #{request.number}?",
+            "This asks others to approve setting back what it changed, as far as that can be "
+            "done. Nothing changes before they have.",
+            "Ask",
         ),
     )
 
@@ -356,6 +378,7 @@ def _sentence(words: str) -> str:
 def thread_line(request: ChangeRequest, message: Message) -> Rendered:
     """What is added to the thread when a request moves; said once."""
     facts = message.facts
+    head = _head(facts.get("head"))
     match message.kind:
         case "approved":
             given, needed = facts["given"], facts["needed"]
@@ -364,22 +387,29 @@ def thread_line(request: ChangeRequest, message: Message) -> Rendered:
         case "rejected":
             who, reason = user(str(facts["user"])), str(facts["reason"])
             text, blocks = _line(f"{who} rejected #{request.number}. Nothing was changed.")
-            return parts.rendered(text, [*blocks, parts.quote(reason)])
+            return parts.rendered(text, [*blocks, parts.quote(reason), *head])
         case "withdrawn":
             who = user(str(facts["user"]))
-            return parts.rendered(*_line(f"{who} withdrew #{request.number}. Nothing was changed."))
+            text, blocks = _line(f"{who} withdrew #{request.number}. Nothing was changed.")
+            return parts.rendered(text, [*blocks, *head])
         case "expired":
             why = _sentence(str(facts["why"]))
-            return parts.rendered(*_line(f"#{request.number} expired. {why} Nothing was changed."))
+            text, blocks = _line(f"#{request.number} expired. {why} Nothing was changed.")
+            return parts.rendered(text, [*blocks, *head])
         case _:
-            return result_line(request)
+            return result_line(request, head)
+
+
+def _head(head: str | None) -> list[Block]:
+    """Where the audit ended with this move: whoever keeps it can tell a chain that was rewritten."""
+    return [] if head is None else [parts.context(f"Audit head {code(head)}")]
 
 
 def _line(text: str) -> tuple[str, list[Block]]:
     return text, [parts.section(text)]
 
 
-def result_line(request: ChangeRequest) -> Rendered:
+def result_line(request: ChangeRequest, head: Sequence[Block] = ()) -> Rendered:
     """The end of a request, told once in its thread, with the record to publish where one is due."""
     text = f"#{request.number} {title(request)}. {standing(request, request.quorum)}"
     blocks: list[Block] = [parts.section(text), *_lost(request)]
@@ -393,7 +423,7 @@ def result_line(request: ChangeRequest) -> Rendered:
             )
         )
         blocks += parts.record_blocks(record)
-    return parts.rendered(text, blocks)
+    return parts.rendered(text, [*blocks, *head])
 
 
 def new_record(request: ChangeRequest) -> Record | None:
@@ -409,7 +439,7 @@ def new_record(request: ChangeRequest) -> Record | None:
     )
 
 
-def details(request: ChangeRequest, deployment: Deployment) -> View:
+def details(request: ChangeRequest, deployment: Deployment, head: AuditHead | None = None) -> View:
     """Everything about a request, nothing shortened; for whoever may `show`."""
     blocks: list[Block] = [
         parts.section(f"*{title(request)}*\n{status(request, deployment.needed(request))}"),
@@ -422,6 +452,7 @@ def details(request: ChangeRequest, deployment: Deployment) -> View:
             f"Asked by {user(request.requester.user)} {when(request.created_at)}",
             f"Approvals until {when(request.expires_at)}",
             f"Digest {code(request.digest[:16])}",
+            f"Audit head {code(str(head))}" if head else "",
             escape(deployment.label),
         ),
     ]

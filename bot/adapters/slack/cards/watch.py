@@ -228,8 +228,13 @@ def thread_line(message: Message) -> Rendered:
 
 
 def notice(message: Message) -> Rendered:
-    """A status moved: that of DKIM by Zoho's own check, that of the CNAME by somebody's word."""
+    """A status moved: that of DKIM by Zoho's own check, that of the CNAME by somebody's word.
+
+    Or a stored request cannot be read.
+    """
     facts = message.facts
+    if message.kind == "unreadable":
+        return _unreadable(facts)
     label = {"dkim_status": "DKIM status", "cname_status": "CNAME status"}[facts["field"]]
     before, after = _status(facts["before"]), _status(facts["after"])
     words = f"*{label}:* {before} → {after}"
@@ -241,6 +246,17 @@ def notice(message: Message) -> Rendered:
         said = f"Changed in Cliq, not through mailcfg: {words}, {at}."
         plain = f"The {label} was changed in Cliq from {before} to {after}."
     return parts.rendered(plain, [parts.section(said)])
+
+
+def _unreadable(facts: Facts) -> Rendered:
+    text = f"Request #{facts['number']} in the database cannot be read: its row was damaged."
+    todo = (
+        "Nothing is sent for it, and nothing else can be asked for until it can be read again; the "
+        "sender is watched all the same. Whoever runs mailcfg: stop it, see with `mailcfg audit "
+        "verify` what is wrong, and put the database back from a backup. If nobody damaged it by "
+        "mistake, somebody else can write to the database."
+    )
+    return parts.rendered(text, [parts.section(f"*{text}*\n{todo}")])
 
 
 def _dns_part(facts: Facts) -> str:
