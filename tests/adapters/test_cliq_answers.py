@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.adapters.cliq.accounts import read_token
 from bot.adapters.cliq.answers import Answer, check, read_config
-from bot.adapters.cliq.oauth import read_token
 from bot.domain.mail_config import MailConfig
 from bot.errors import (
     Ambiguous,
@@ -258,6 +258,16 @@ def test_a_403_without_a_code_is_a_scope_error_only_if_the_scope_is_known_to_lac
 
     with pytest.raises(kind):
         check(answer("PUT", 403, {"message": "x"}), now=NOW, granted=scopes)
+
+
+@pytest.mark.parametrize(
+    ("method", "kind"), [("GET", AuthError), ("PUT", ScopeError), ("DELETE", ScopeError)]
+)
+def test_a_401_without_a_code_is_a_scope_error_where_a_new_token_would_not_help(
+    method: str, kind: type[CliqError]
+) -> None:
+    with pytest.raises(kind):
+        check(answer(method, 401, {"message": "x"}), now=NOW, granted=frozenset({READ}))
 
 
 def test_a_403_with_a_code_is_taken_at_its_word() -> None:

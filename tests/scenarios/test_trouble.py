@@ -232,7 +232,7 @@ async def test_a_revoked_refresh_token_says_who_must_act(play: Play):
     play.passes(timedelta(hours=2))
     assert await play.types(ALICE, "show") == (
         "Zoho no longer accepts mailcfg's refresh token. Ask whoever runs mailcfg to authorise it "
-        "again and to set ZOHO_REFRESH_TOKEN."
+        "again with mailcfg connect."
     )
 
 
