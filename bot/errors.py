@@ -172,7 +172,7 @@ class CliqError(MailcfgError):
 
 
 class NotSent(CliqError):
-    sentence = "Zoho Cliq cannot be reached; nothing was sent."
+    sentence = "Zoho Cliq cannot be reached; nothing was sent. Try again later."
 
 
 class Ambiguous(CliqError):
@@ -269,7 +269,7 @@ class PermissionDenied(CliqError):
 
 
 class BadRequest(CliqError):
-    sentence = "Zoho Cliq refused the values that were sent."
+    sentence = "Zoho Cliq refused the values that were sent. Check them, then ask with others."
 
 
 class NotFound(CliqError):
@@ -277,11 +277,11 @@ class NotFound(CliqError):
 
 
 class MethodError(CliqError):
-    sentence = "Zoho Cliq does not allow this kind of call."
+    sentence = "Zoho Cliq does not allow this kind of call; check CLIQ_API_URL."
 
 
 class NotAcceptable(CliqError):
-    sentence = "Zoho Cliq cannot answer in JSON."
+    sentence = "Zoho Cliq cannot answer in JSON here; check CLIQ_API_URL."
 
 
 class NotApplied(CliqError):

@@ -188,7 +188,9 @@ def test_an_error_keeps_code_and_message_but_shows_a_sentence_of_ours() -> None:
         check(answer("PUT", 400, body), now=NOW)
 
     assert (caught.value.code, caught.value.message) == tuple(body.values())
-    assert str(caught.value) == "Zoho Cliq refused the values that were sent."
+    assert str(caught.value) == (
+        "Zoho Cliq refused the values that were sent. Check them, then ask with others."
+    )
 
 
 @pytest.mark.parametrize(

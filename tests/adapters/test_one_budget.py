@@ -158,7 +158,7 @@ async def test_over_minutes_there_is_never_a_twentieth_call_in_any_minute(
     postgres: Postgres, zoho: ServedCliq, soak: Soak
 ):
     """In real time, since Zoho's minute slides."""
-    seconds = 200 if soak.share == "full" else 140
+    seconds = 300 if soak.share == "full" else 160
     async with callers(4, postgres.emptied(), zoho.dotenv()) as several:
         began, served = time.monotonic(), 0
         while time.monotonic() - began < seconds:
