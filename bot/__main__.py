@@ -80,6 +80,29 @@ def migrate(env_file: EnvFile = Path(".env")) -> None:
     typer.echo("The database is up to date.")
 
 
+@cli.command()
+def connect(
+    code: Annotated[
+        str | None,
+        typer.Option(
+            help="A code from the self client in Zoho's API console (1000.…). Without one, the "
+            "credentials are confirmed as they are set."
+        ),
+    ] = None,
+    env_file: EnvFile = Path(".env"),
+) -> None:
+    """Authorise mailcfg at Zoho: exchange a code for a refresh token and store it, encrypted."""
+    from pydantic import SecretStr
+
+    from bot import app, logs, settings
+
+    found = settings.load_zoho(env_file)
+    logs.configure("WARNING", "console", [*settings.secrets_of(found), *([code] if code else [])])
+    connected = asyncio.run(app.connect(found, SecretStr(code.strip()) if code else None))
+    for line in connected.report(found.org):
+        typer.echo(line)
+
+
 @audit.command("verify")
 def audit_verify(
     head: Annotated[

@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import secrets
-import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,14 @@ import httpx
 import structlog
 from aiohttp import web
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from pydantic import SecretStr
 
+from bot.adapters.cliq.accounts import AccountsServer, Credentials
 from bot.adapters.cliq.client import CliqClient, new_http_client
-from bot.adapters.cliq.data_centers import endpoints
-from bot.adapters.cliq.oauth import Credentials, ZohoAuth
-from bot.adapters.cliq.throttle import MemoryBudget
+from bot.adapters.cliq.connect import Connected, connect_anew, connect_as_set
+from bot.adapters.cliq.data_centers import Endpoints, endpoints
+from bot.adapters.cliq.oauth import ZohoAuth
+from bot.adapters.cliq.throttle import Budget, MemoryBudget
 from bot.adapters.dns import DnsResolver
 from bot.adapters.slack.cards.parts import Deployment
 from bot.adapters.slack.directory import SlackDirectory
@@ -40,37 +42,37 @@ from bot.adapters.slack.workspace import SlackFault, Workspace, web_client
 from bot.adapters.store.clock import DatabaseClock
 from bot.adapters.store.lock import sole_process
 from bot.adapters.store.migrate import check_is_current, migrate
+from bot.adapters.store.shared import shared_budget, shared_token
 from bot.adapters.store.sql import SqlStore, open_engine
+from bot.adapters.store.vault import Vault
+from bot.clock import SystemClock
 from bot.domain.alert import Parameters
 from bot.domain.change import Seal
 from bot.domain.policy import Policy
 from bot.domain.reminders import Reminders
-from bot.errors import CouldNotCheck, OperatorError, PortInUse, SettingsError, Tampered
-from bot.ports import Clock
+from bot.domain.token import TokenState
+from bot.errors import (
+    CouldNotCheck,
+    NotConnected,
+    OperatorError,
+    OtherCredentials,
+    PortInUse,
+    SettingsError,
+    Tampered,
+)
+from bot.ports import Clock, Shared
 from bot.services.admission import Admission
 from bot.services.apply import Applier, Timing
 from bot.services.audit import DailyHead
 from bot.services.changes import Changes
 from bot.services.look import Look
 from bot.services.watch import Watch
-from bot.settings import Settings
+from bot.settings import Settings, ZohoSettings
 
 log = structlog.get_logger(__name__)
 
 HEARTBEAT_SECONDS = 1.0
 CONNECT_RETRY_SECONDS = 2.0
-
-
-class SystemClock:
-    """The machine's clock. `elapsed` counts time asleep as well, where the platform can."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def elapsed(self) -> float:
-        if hasattr(time, "CLOCK_BOOTTIME"):
-            return time.clock_gettime(time.CLOCK_BOOTTIME)
-        return time.monotonic()
 
 
 class Loop:
@@ -127,6 +129,8 @@ class Parts:
     """What a bot consists of, for whoever wants to look at one."""
 
     store: SqlStore
+    api: CliqClient
+    budget: Budget
     workspace: Workspace
     directory: SlackDirectory
     admission: Admission
@@ -403,7 +407,7 @@ async def build(settings: Settings, clock: Clock | None = None) -> App:
     """Put the bot together; nothing is sent or listened to before it is entered.
 
     A SQLite database is created or upgraded here and held for this process alone; a PostgreSQL one
-    must be current. Raises DatabaseError.
+    must be current. Raises DatabaseError, and SettingsError if Zoho's credentials cannot be used.
     """
     async with AsyncExitStack() as opening:
         session = await opening.enter_async_context(aiohttp.ClientSession())
@@ -413,6 +417,7 @@ async def build(settings: Settings, clock: Clock | None = None) -> App:
         client = web_client(settings.slack_bot_token, settings.slack_api_url, session)
         workspace = Workspace(client, session)
         parts = _assemble(settings, clock, store, workspace, http)
+        await _check_credentials(parts.api)
         connection = Connection(settings, workspace, session, memory(store, clock))
         parts.listeners.register(connection.bolt)
         app = App(settings, clock, parts, connection, opening.pop_all())
@@ -437,6 +442,38 @@ async def _open_store(url: str, opening: AsyncExitStack) -> SqlStore:
     return store
 
 
+async def _check_credentials(api: CliqClient) -> None:
+    try:
+        await api.check_credentials()
+    except (NotConnected, OtherCredentials) as error:
+        raise SettingsError([str(error)]) from error
+
+
+async def connect(settings: ZohoSettings, code: SecretStr | None) -> Connected:
+    """Store what a grant code is exchanged for; without one, confirm the credentials as they are set.
+
+    A SQLite database is held meanwhile, so the bot must not run on it. Raises MailcfgError.
+    """
+    at = _endpoints(settings)
+    credentials = _credentials(settings, at)
+    async with AsyncExitStack() as opening:
+        http = await opening.enter_async_context(new_http_client(settings.cliq_api_url))
+        store = await _open_store(settings.database_url, opening)
+        clock = await _own_clock(store)
+        accounts = AccountsServer(
+            at.accounts_url,
+            credentials,
+            http,
+            clock,
+            total_seconds=settings.call_timeout.total_seconds(),
+        )
+        shared = _shared_token(settings, store)
+        only_look = settings.watch_only
+        if code is None:
+            return await connect_as_set(credentials, accounts, shared, clock, only_look=only_look)
+        return await connect_anew(code, credentials, accounts, shared, only_look=only_look)
+
+
 async def _own_clock(store: SqlStore) -> Clock:
     """The machine's clock, set by the database where several processes must agree on the time."""
     clock = DatabaseClock(SystemClock(), store)
@@ -451,7 +488,9 @@ def _assemble(
     workspace: Workspace,
     http: httpx.AsyncClient,
 ) -> Parts:
-    api = cliq_client(settings, clock, http)
+    budget = Budget(clock, shared_budget(store, settings.org), call_timeout=settings.call_timeout)
+    tokens = _shared_token(settings, store)
+    api = cliq_client(settings, clock, http, budget=budget, tokens=tokens)
     resolver = DnsResolver(
         resolvers=settings.dns_servers,
         authoritative=settings.dns_authoritative,
@@ -495,6 +534,8 @@ def _assemble(
     look = Look(**shared, policy=policy, resolver=resolver, directory=directory, clock=clock)
     return Parts(
         store=store,
+        api=api,
+        budget=budget,
         workspace=workspace,
         directory=directory,
         admission=admission,
@@ -529,26 +570,60 @@ def _assemble(
     )
 
 
-def cliq_client(settings: Settings, clock: Clock, http: httpx.AsyncClient) -> CliqClient:
-    """The API's client for these settings. Raises SettingsError for an address that is none."""
-    at = endpoints(
+def cliq_client(
+    settings: Settings,
+    clock: Clock,
+    http: httpx.AsyncClient,
+    *,
+    budget: Budget | None = None,
+    tokens: Shared[TokenState] | None = None,
+) -> CliqClient:
+    """The API's client for these settings. Raises SettingsError for an address that is none.
+
+    Without `budget` and `tokens` it keeps both to itself, and so needs no database.
+    """
+    at = _endpoints(settings)
+    total_seconds = settings.call_timeout.total_seconds()
+    auth = ZohoAuth(
+        at.accounts_url,
+        _credentials(settings, at),
+        http,
+        clock,
+        shared=tokens,
+        total_seconds=total_seconds,
+    )
+    return CliqClient(
+        at.api_url,
+        auth,
+        http=http,
+        clock=clock,
+        budget=budget or MemoryBudget(clock, call_timeout=settings.call_timeout),
+        organisation=settings.org,
+        total_seconds=total_seconds,
+    )
+
+
+def _endpoints(settings: Settings | ZohoSettings) -> Endpoints:
+    return endpoints(
         settings.zoho_data_center,
         accounts_url=settings.zoho_accounts_url,
         api_url=settings.cliq_api_url,
     )
-    credentials = Credentials(
-        settings.zoho_client_id, settings.zoho_client_secret, settings.zoho_refresh_token
+
+
+def _credentials(settings: Settings | ZohoSettings, at: Endpoints) -> Credentials:
+    """At home in the data centre and, where there is one, the external network."""
+    return Credentials(
+        settings.zoho_client_id,
+        settings.zoho_client_secret,
+        settings.zoho_refresh_token,
+        home=f"{settings.zoho_data_center}{httpx.URL(at.api_url).path.rstrip('/')}",
     )
-    total_seconds = settings.call_timeout.total_seconds()
-    return CliqClient(
-        at.api_url,
-        ZohoAuth(at.accounts_url, credentials, http, clock, total_seconds=total_seconds),
-        http=http,
-        clock=clock,
-        budget=MemoryBudget(clock),
-        organisation=settings.org,
-        total_seconds=total_seconds,
-    )
+
+
+def _shared_token(settings: Settings | ZohoSettings, store: SqlStore) -> Shared[TokenState]:
+    vault = Vault([key.get_secret_value().encode() for key in settings.secret_key])
+    return shared_token(store, settings.org, vault)
 
 
 def timing_of(settings: Settings) -> Timing:

@@ -34,7 +34,11 @@ MailcfgError
 │   └── NotApplied              accepted, but the read-back shows something else
 └── OAuthError                  Zoho's accounts server said no
     ├── ReauthRequired          a person must authorise again
+    │   ├── NotConnected        nobody has authorised it yet
+    │   ├── CodeRefused         the grant code is wrong, used or too old
+    │   └── ScopesMissing       it was authorised for less than it needs
     ├── OAuthConfigError        client id, secret or data centre is wrong
+    │   └── OtherCredentials    not those that this database was used with
     ├── OAuthThrottled          wait until `retry_at`
     └── OAuthUnavailable        out of reach, or an answer nobody can read
 """
@@ -201,7 +205,7 @@ class CliqError(MailcfgError):
 
 
 class NotSent(CliqError):
-    sentence = "Zoho Cliq cannot be reached; nothing was sent."
+    sentence = "Zoho Cliq cannot be reached; nothing was sent. Try again later."
 
 
 class Ambiguous(CliqError):
@@ -298,7 +302,7 @@ class PermissionDenied(CliqError):
 
 
 class BadRequest(CliqError):
-    sentence = "Zoho Cliq refused the values that were sent."
+    sentence = "Zoho Cliq refused the values that were sent. Check them, then ask with others."
 
 
 class NotFound(CliqError):
@@ -306,11 +310,11 @@ class NotFound(CliqError):
 
 
 class MethodError(CliqError):
-    sentence = "Zoho Cliq does not allow this kind of call."
+    sentence = "Zoho Cliq does not allow this kind of call; check CLIQ_API_URL."
 
 
 class NotAcceptable(CliqError):
-    sentence = "Zoho Cliq cannot answer in JSON."
+    sentence = "Zoho Cliq cannot answer in JSON here; check CLIQ_API_URL."
 
 
 class NotApplied(CliqError):
@@ -337,14 +341,51 @@ class OAuthError(MailcfgError):
 class ReauthRequired(OAuthError):
     sentence = (
         "Zoho no longer accepts mailcfg's refresh token. Ask whoever runs mailcfg to authorise it "
-        "again and to set ZOHO_REFRESH_TOKEN."
+        "again with `mailcfg connect`."
     )
+
+
+class NotConnected(ReauthRequired):
+    sentence = (
+        "ZOHO_REFRESH_TOKEN is missing, and none is stored: make a code in Zoho's API console and "
+        "run `mailcfg connect --code 1000.…`, or set ZOHO_REFRESH_TOKEN."
+    )
+
+
+class CodeRefused(ReauthRequired):
+    sentence = (
+        "Zoho does not accept this code: it is good once, for the minutes chosen when it was made, "
+        "and for the client that made it. Nothing was stored; make a new one and try again."
+    )
+
+
+class ScopesMissing(ReauthRequired):
+    """What was granted lacks `missing`; `needed` is all that is to be asked for."""
+
+    def __init__(self, missing: Sequence[str], needed: Sequence[str]) -> None:
+        super().__init__(
+            sentence=(
+                f"Zoho did not grant {', '.join(missing)}, so nothing was stored. Make a new code "
+                f"with the scopes {','.join(needed)} and run `mailcfg connect --code 1000.…` again."
+            )
+        )
+        self.missing = tuple(missing)
 
 
 class OAuthConfigError(OAuthError):
     sentence = (
         "Zoho does not accept mailcfg's client: ZOHO_CLIENT_ID or ZOHO_CLIENT_SECRET is wrong, or "
         "ZOHO_DATA_CENTER is not the one where they were made."
+    )
+
+
+class OtherCredentials(OAuthConfigError):
+    """Another client, data centre or network than the one that is pinned in the database."""
+
+    sentence = (
+        "ZOHO_CLIENT_ID, ZOHO_DATA_CENTER or CLIQ_API_URL is not the one that this database was "
+        "used with, so nothing is sent: another organisation's settings may be in place. Put the "
+        "old ones back, or, if the change is meant, run `mailcfg connect`."
     )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from bot.domain.change import Attempt, ChangeRequest
 from bot.domain.dkim import Publication, TxtAnswer
@@ -38,6 +38,24 @@ class Purpose(Enum):
     """The read before a write, and the write."""
     CONFIRM = 19
     """Reads that settle a write which was already sent."""
+
+
+Value = TypeVar("Value")
+
+
+class Shared(Protocol[Value]):
+    """One value of an organisation, shared by every process that works for it.
+
+    Both calls may raise DatabaseError.
+    """
+
+    async def read(self) -> Value: ...
+
+    async def change(self, step: Callable[[Value], Value]) -> Value:
+        """Put `step(value)` in its place and return that; one change after the other, whoever asks.
+
+        `step` waits for nothing. What it raises reaches the caller, and then nothing is changed.
+        """
 
 
 class MailConfigApi(Protocol):

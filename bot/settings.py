@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from datetime import time, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -137,6 +138,7 @@ Moments = Annotated[tuple[timedelta, ...], NoDecode, BeforeValidator(read_moment
 Quiet = Annotated[QuietHours | None, NoDecode, BeforeValidator(read_quiet_hours)]
 Servers = Annotated[tuple[tuple[str, int], ...], NoDecode, BeforeValidator(read_servers)]
 Address = Annotated[tuple[str, int], NoDecode, BeforeValidator(read_listen)]
+DataCenter = Literal["us", "eu", "in", "au", "jp", "cn", "ca", "sa", "uk"]
 Keys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(read_list)]
 
 
@@ -170,7 +172,7 @@ class Settings(BaseSettings):
     slack_api_url: str = knob(
         "SLACK_API_URL", "Base address of Slack's Web API.", "https://slack.com/api/"
     )
-    zoho_data_center: Literal["us", "eu", "in", "au", "jp", "cn", "ca", "sa", "uk"] = knob(
+    zoho_data_center: DataCenter = knob(
         "ZOHO_DATA_CENTER",
         "Where your Zoho account lives: us, eu, in, au, jp, cn, ca, sa or uk.",
         "us",
@@ -179,8 +181,11 @@ class Settings(BaseSettings):
     zoho_client_secret: SecretStr = knob(
         "ZOHO_CLIENT_SECRET", "Client Secret of the Zoho self client."
     )
-    zoho_refresh_token: SecretStr = knob(
-        "ZOHO_REFRESH_TOKEN", "Refresh token of a full Admin of the organisation (1000.…)."
+    zoho_refresh_token: SecretStr | None = knob(
+        "ZOHO_REFRESH_TOKEN",
+        "Refresh token of a full Admin of the organisation (1000.…). Unset: the one that "
+        "`mailcfg connect` has stored.",
+        None,
     )
     zoho_accounts_url: str | None = knob(
         "ZOHO_ACCOUNTS_URL", "Overrides the accounts address of the data centre.", None
@@ -196,8 +201,8 @@ class Settings(BaseSettings):
     database_url: str = knob("MAILCFG_DATABASE_URL", "Where requests are kept.", DATABASE)
     secret_key: Keys = knob(
         "MAILCFG_SECRET_KEY",
-        "Seals approvals; 32 characters or more. A comma-separated list rotates: the first signs, "
-        "all verify.",
+        "Seals approvals and encrypts stored tokens; 32 characters or more. A comma-separated list "
+        "rotates: the first signs and encrypts, all verify and decrypt.",
     )
     approvers: Words = knob(
         "MAILCFG_APPROVERS",
@@ -420,17 +425,11 @@ class Settings(BaseSettings):
                 )
 
     def _address_faults(self) -> Iterator[str]:
-        addresses = {
-            "SLACK_API_URL": self.slack_api_url,
-            "ZOHO_ACCOUNTS_URL": self.zoho_accounts_url,
-            "CLIQ_API_URL": self.cliq_api_url,
-        }
-        for name, address in addresses.items():
-            if address and not _is_safe(address):
-                yield (
-                    f"{name} is `{address}`: it must start with https:// (http:// is for this "
-                    "machine only), or tokens would travel in the open."
-                )
+        return _address_faults(
+            SLACK_API_URL=self.slack_api_url,
+            ZOHO_ACCOUNTS_URL=self.zoho_accounts_url,
+            CLIQ_API_URL=self.cliq_api_url,
+        )
 
     def _people_faults(self) -> Iterator[str]:
         for entry in self.approvers:
@@ -471,11 +470,7 @@ class Settings(BaseSettings):
             )
 
     def _storage_faults(self) -> Iterator[str]:
-        if not self.secret_key or any(len(k.get_secret_value()) < 32 for k in self.secret_key):
-            yield (
-                "MAILCFG_SECRET_KEY is too short: it needs 32 characters or more. `mailcfg init` "
-                "makes one."
-            )
+        yield from _key_faults(self.secret_key)
         if not self.database_url.startswith(("sqlite+aiosqlite:///", "postgresql+psycopg://")):
             yield (
                 "MAILCFG_DATABASE_URL must start with sqlite+aiosqlite:///, followed by a file "
@@ -530,6 +525,23 @@ def _no_id(variable: str, entry: str, what: str) -> str:
     )
 
 
+def _key_faults(keys: tuple[SecretStr, ...]) -> Iterator[str]:
+    if not keys or any(len(key.get_secret_value()) < 32 for key in keys):
+        yield (
+            "MAILCFG_SECRET_KEY is too short: it needs 32 characters or more. `mailcfg init` "
+            "makes one."
+        )
+
+
+def _address_faults(**addresses: str | None) -> Iterator[str]:
+    for name, address in addresses.items():
+        if address and not _is_safe(address):
+            yield (
+                f"{name} is `{address}`: it must start with https:// (http:// is for this "
+                "machine only), or tokens would travel in the open."
+            )
+
+
 def _is_safe(address: str) -> bool:
     url = urlsplit(address)
     here = url.hostname in {"localhost", "::1"} or (url.hostname or "").startswith("127.")
@@ -546,6 +558,36 @@ class StorageSettings(BaseSettings):
     secret_key: Keys = knob("MAILCFG_SECRET_KEY", "Seals approvals.", ())
 
 
+def _as_above(field: str) -> Any:
+    """The same variable with the same default and meaning as in `Settings`."""
+    return copy(Settings.model_fields[field])
+
+
+class ZohoSettings(BaseSettings):
+    """What is needed to reach Zoho and to store a token; Slack need not be set up yet."""
+
+    model_config = SOURCES
+
+    zoho_data_center: DataCenter = _as_above("zoho_data_center")
+    zoho_client_id: str = _as_above("zoho_client_id")
+    zoho_client_secret: SecretStr = _as_above("zoho_client_secret")
+    zoho_refresh_token: SecretStr | None = _as_above("zoho_refresh_token")
+    zoho_accounts_url: str | None = _as_above("zoho_accounts_url")
+    cliq_api_url: str | None = _as_above("cliq_api_url")
+    database_url: str = _as_above("database_url")
+    secret_key: Keys = _as_above("secret_key")
+    watch_only: bool = _as_above("watch_only")
+    call_timeout: Span = _as_above("call_timeout")
+    org: str = _as_above("org")
+
+    def faults(self) -> list[str]:
+        """What is impossible though each value is well formed; one line each."""
+        addresses = _address_faults(
+            ZOHO_ACCOUNTS_URL=self.zoho_accounts_url, CLIQ_API_URL=self.cliq_api_url
+        )
+        return [*addresses, *_key_faults(self.secret_key)]
+
+
 class GivenSettings(Settings):
     """Settings from given values alone: neither the environment nor a file is read."""
 
@@ -558,6 +600,9 @@ class GivenSettings(Settings):
         **__: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings,)
+
+
+Checkable = TypeVar("Checkable", Settings, ZohoSettings)
 
 
 def load(env_file: Path | None = Path(".env"), secrets_dir: Path = SECRETS_DIR) -> Settings:
@@ -575,12 +620,18 @@ def load_storage(env_file: Path | None = Path(".env")) -> StorageSettings:
         raise SettingsError([_sentence(fault) for fault in error.errors()]) from error
 
 
+def load_zoho(env_file: Path | None = Path(".env")) -> ZohoSettings:
+    """The same for a command that reaches Zoho only. Raises SettingsError."""
+    folder = SECRETS_DIR if SECRETS_DIR.is_dir() else None
+    return _checked(lambda: ZohoSettings(_env_file=env_file, _secrets_dir=folder))
+
+
 def from_values(values: Mapping[str, str]) -> Settings:
     """The settings that these variables give, and nothing else. Raises SettingsError."""
     return _checked(lambda: GivenSettings.model_validate(dict(values)))
 
 
-def _checked(make: Callable[[], Settings]) -> Settings:
+def _checked(make: Callable[[], Checkable]) -> Checkable:
     try:
         settings = make()
     except ValidationError as error:
@@ -622,9 +673,9 @@ def _written(default: Any) -> str:
     return "" if default in ((), None) or "Undefined" in repr(default) else str(default)
 
 
-def secrets_of(settings: Settings) -> list[str]:
+def secrets_of(settings: Settings | ZohoSettings) -> list[str]:
     """Every secret value, so that the log can blot them out."""
-    values = (getattr(settings, name) for name in Settings.model_fields)
+    values = (getattr(settings, name) for name in type(settings).model_fields)
     listed = (value if isinstance(value, tuple) else (value,) for value in values)
     return [s.get_secret_value() for group in listed for s in group if isinstance(s, SecretStr)]
 
@@ -652,7 +703,6 @@ REQUIRED = frozenset(
         "ZOHO_DATA_CENTER",
         "ZOHO_CLIENT_ID",
         "ZOHO_CLIENT_SECRET",
-        "ZOHO_REFRESH_TOKEN",
         "MAILCFG_SECRET_KEY",
         "MAILCFG_APPROVERS",
         "MAILCFG_APPROVAL_CHANNEL",

@@ -10,7 +10,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BOT = ROOT / "bot"
 LAYERS = ["errors", "domain", "ports", "services", "adapters", "app", "__main__"]
-AROUND = {"settings": {"app", "__main__", "sandbox"}, "logs": {"app", "__main__", "sandbox"}}
+AROUND = {
+    "settings": {"app", "__main__", "sandbox"},
+    "logs": {"app", "__main__", "sandbox"},
+    "clock": {"adapters", "app", "__main__"},
+}
 
 
 def imports(file: Path) -> set[str]:

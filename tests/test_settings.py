@@ -46,7 +46,6 @@ def test_every_missing_setting_has_its_line():
         "SLACK_BOT_TOKEN",
         "ZOHO_CLIENT_ID",
         "ZOHO_CLIENT_SECRET",
-        "ZOHO_REFRESH_TOKEN",
         "MAILCFG_SECRET_KEY",
         "MAILCFG_APPROVAL_CHANNEL",
         "MAILCFG_ALERT_CHANNEL",

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.adapters.cliq.accounts import read_token
 from bot.adapters.cliq.answers import Answer, check, read_config
-from bot.adapters.cliq.oauth import read_token
 from bot.domain.mail_config import MailConfig
 from bot.errors import (
     Ambiguous,
@@ -188,7 +188,9 @@ def test_an_error_keeps_code_and_message_but_shows_a_sentence_of_ours() -> None:
         check(answer("PUT", 400, body), now=NOW)
 
     assert (caught.value.code, caught.value.message) == tuple(body.values())
-    assert str(caught.value) == "Zoho Cliq refused the values that were sent."
+    assert str(caught.value) == (
+        "Zoho Cliq refused the values that were sent. Check them, then ask with others."
+    )
 
 
 @pytest.mark.parametrize(
@@ -258,6 +260,16 @@ def test_a_403_without_a_code_is_a_scope_error_only_if_the_scope_is_known_to_lac
 
     with pytest.raises(kind):
         check(answer("PUT", 403, {"message": "x"}), now=NOW, granted=scopes)
+
+
+@pytest.mark.parametrize(
+    ("method", "kind"), [("GET", AuthError), ("PUT", ScopeError), ("DELETE", ScopeError)]
+)
+def test_a_401_without_a_code_is_a_scope_error_where_a_new_token_would_not_help(
+    method: str, kind: type[CliqError]
+) -> None:
+    with pytest.raises(kind):
+        check(answer(method, 401, {"message": "x"}), now=NOW, granted=frozenset({READ}))
 
 
 def test_a_403_with_a_code_is_taken_at_its_word() -> None:

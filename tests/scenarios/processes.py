@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+ROOT = str(Path(__file__).parents[2])
 PATIENCE_SECONDS = 20
 LAST_LINE = {"slack": "MAILCFG_ALERT_CHANNEL", "cliq": "CLIQ_CONTROL_TOKEN"}
 LAST_LINE |= {"dns": "DNS_CONTROL_TOKEN"}
@@ -53,7 +54,12 @@ class Process:
             "bot",
             *arguments,
             cwd=folder,
-            env={"PATH": os.environ["PATH"], "HOME": str(folder), **environment},
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(folder),
+                "PYTHONPATH": ROOT,
+                **environment,
+            },
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )

@@ -256,7 +256,6 @@ async def test_missing_settings_are_named_one_a_line(tmp_path: Path, ending: Asy
         "SLACK_BOT_TOKEN",
         "ZOHO_CLIENT_ID",
         "ZOHO_CLIENT_SECRET",
-        "ZOHO_REFRESH_TOKEN",
         "MAILCFG_SECRET_KEY",
         "MAILCFG_APPROVAL_CHANNEL",
         "MAILCFG_ALERT_CHANNEL",

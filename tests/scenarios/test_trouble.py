@@ -222,7 +222,9 @@ async def test_our_own_limit_says_when_it_is_free_again(play: Play):
 async def test_zoho_out_of_reach_is_one_sentence(play: Play):
     play.be_impatient()
     await play.stage.cliq_at.close()
-    assert await play.types(ALICE, "show") == ("Zoho Cliq cannot be reached; nothing was sent.")
+    assert await play.types(ALICE, "show") == (
+        "Zoho Cliq cannot be reached; nothing was sent. Try again later."
+    )
 
 
 async def test_a_revoked_refresh_token_says_who_must_act(play: Play):
@@ -232,7 +234,7 @@ async def test_a_revoked_refresh_token_says_who_must_act(play: Play):
     play.passes(timedelta(hours=2))
     assert await play.types(ALICE, "show") == (
         "Zoho no longer accepts mailcfg's refresh token. Ask whoever runs mailcfg to authorise it "
-        "again and to set ZOHO_REFRESH_TOKEN."
+        "again with mailcfg connect."
     )
 
 

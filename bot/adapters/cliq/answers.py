@@ -177,8 +177,9 @@ def _lacks_scope(answer: Answer, granted: frozenset[str] | None) -> bool:
         return False
     if is_scope_problem(answer):
         return True
-    # A 403 without a code may also mean that the user is no admin; only the scopes can tell.
-    if answer.status != 403 or answer.text_of("code") is not None or granted is None:
+    # Without a code it may also mean that the user is no admin, or that the token is dead; only the
+    # scopes can tell, and a new token would have no others.
+    if answer.text_of("code") is not None or granted is None:
         return False
     return granted.isdisjoint({SCOPES[answer.method], ALL_SCOPES})
 

@@ -11,18 +11,22 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 import structlog
 
 from bot import __version__
+from bot.adapters.cliq.accounts import Credentials
 from bot.adapters.cliq.answers import Answer, check, read_config
-from bot.adapters.cliq.data_centers import is_loopback
+from bot.adapters.cliq.data_centers import endpoints, is_loopback
 from bot.adapters.cliq.oauth import ZohoAuth
-from bot.adapters.cliq.throttle import Budget
+from bot.adapters.cliq.throttle import Budget, MemoryBudget
+from bot.clock import SystemClock
 from bot.domain.mail_config import MailConfig
+from bot.domain.token import AccessToken
 from bot.errors import (
     Ambiguous,
     AuthError,
@@ -51,7 +55,7 @@ NEVER_CONNECTED = (
 )
 
 
-TOO_LATE = "The time in which the change could be sent had passed; it will be tried anew."
+TOO_LATE = "The time in which the call could be sent had passed; it will be tried anew."
 
 
 def new_http_client(
@@ -71,6 +75,25 @@ def new_http_client(
         headers={"User-Agent": f"mailcfg/{__version__}"},
         timeout=httpx.Timeout(TOTAL_SECONDS, connect=CONNECT_SECONDS),
     )
+
+
+@asynccontextmanager
+async def open_client(
+    credentials: Credentials,
+    *,
+    data_center: str = "us",
+    accounts_url: str | None = None,
+    api_url: str | None = None,
+) -> AsyncIterator[CliqClient]:
+    """A client on its own, without a database: its budget and its token end with it.
+
+    The addresses are those of the data centre unless given. Raises SettingsError for one that is none.
+    """
+    at = endpoints(data_center, accounts_url=accounts_url, api_url=api_url)
+    clock = SystemClock()
+    async with new_http_client(at.api_url) as http:
+        auth = ZohoAuth(at.accounts_url, credentials, http, clock)
+        yield CliqClient(at.api_url, auth, http=http, clock=clock, budget=MemoryBudget(clock))
 
 
 class CliqClient:
@@ -104,6 +127,13 @@ class CliqClient:
         self._random = random
         self._repeats = repeats
         self._total_seconds = total_seconds
+
+    async def check_credentials(self) -> None:
+        """Whether these credentials are fit to begin with; nothing is sent.
+
+        Raises NotConnected, OtherCredentials.
+        """
+        await self._auth.check()
 
     async def read(self, purpose: Purpose) -> MailConfig | None:
         return await self._call("GET", purpose)
@@ -150,39 +180,65 @@ class CliqClient:
         # Checked before the token is fetched, so that while locked nothing at all is sent; the
         # token before the call is counted, so that between counting and sending there is no wait.
         await self._budget.check(method, purpose)
-        scopes = (await self._auth.token()).scopes
+        token = await self._auth.token()
+        started = time.monotonic()
         await self._budget.take(method, purpose)
-        if self._clock.elapsed() > send_by:
+        # The call counts from before it was stored, and must be over while it does.
+        seconds = self._total_seconds - (time.monotonic() - started)
+        if seconds <= 0 or self._clock.elapsed() > send_by:
             raise NotSent(method, sentence=TOO_LATE)
-        answer = await self._send(method, arguments)
+        answer = await self._send(method, arguments, token, seconds)
+        return await self._understood(answer, token)
+
+    async def _understood(self, answer: Answer, token: AccessToken) -> MailConfig | None:
+        """What it says; a throttle closes the way for everybody, a dead token is forgotten."""
+        now, scopes = self._clock.now(), token.scopes
         try:
-            if method == "GET":
-                return read_config(answer, now=self._clock.now(), granted=scopes)
-            check(answer, now=self._clock.now(), granted=scopes)
+            if answer.method == "GET":
+                return read_config(answer, now=now, granted=scopes)
+            check(answer, now=now, granted=scopes)
         except RateLimited as error:
-            await self._budget.lock(error.retry_at)
+            await self._budget.lock(error.retry_at, f"{error.status} {error.code or ''}".strip())
+            raise
+        except AuthError:
+            await self._auth.drop(token)
             raise
         return None
 
-    async def _send(self, method: str, arguments: dict[str, str | int] | None) -> Answer:
+    async def _send(
+        self,
+        method: str,
+        arguments: dict[str, str | int] | None,
+        token: AccessToken,
+        seconds: float,
+    ) -> Answer:
         started = time.monotonic()
         try:
-            answer = await self._request(method, arguments)
+            answer = await self._request(method, arguments, token, seconds)
         except CliqError as error:
             self._note(method, started, error=type(error).__name__)
             raise
         self._note(method, started, status=answer.status, code=answer.text_of("code"))
         return answer
 
-    async def _request(self, method: str, arguments: dict[str, str | int] | None) -> Answer:
+    async def _request(
+        self,
+        method: str,
+        arguments: dict[str, str | int] | None,
+        token: AccessToken,
+        seconds: float,
+    ) -> Answer:
         try:
-            async with asyncio.timeout(self._total_seconds):
+            async with asyncio.timeout(seconds):
                 response = await self._http.request(
                     method,
                     self._url,
                     json=arguments,
-                    headers={"Accept": "application/json"},
-                    auth=self._auth,
+                    headers={
+                        "Accept": "application/json",
+                        "Authorization": self._auth.header(token),
+                    },
+                    auth=None,
                     follow_redirects=False,
                     timeout=httpx.Timeout(self._total_seconds, connect=CONNECT_SECONDS),
                 )

@@ -1,54 +1,63 @@
 """Our own limit on calls to the Cliq API, kept below Zoho's so that its lock never starts.
 
-Zoho serves 20 calls a minute per user and then locks for ten minutes. Calls are counted, not dripped
-from a refilled bucket, which would let nearly twice its rate through in one minute.
+How calls are counted is `domain/api_budget`'s business; here the count is asked and kept.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Protocol
 
-from bot.errors import BudgetSpent, RateLimited
-from bot.ports import Clock, Purpose
+from bot.adapters.cliq.memory import InMemory
+from bot.domain.api_budget import CallCount, window_for
+from bot.ports import Clock, Purpose, Shared
 
-WINDOW = timedelta(seconds=70)
-"""Zoho's minute and the longest call, so that a slow one cannot slip into a later minute of theirs."""
+CALL_TIMEOUT = timedelta(seconds=10)
 
 
-class Budget(Protocol):
-    """The calls of one organisation, or of one Zoho user where several organisations share it."""
+class Budget:
+    """The calls of one organisation, or of one Zoho user where several organisations share it.
+
+    `shared` is where the count is kept: in the database one budget serves every process.
+    `call_timeout` is how long after its count a call may reach Zoho.
+    """
+
+    def __init__(
+        self, clock: Clock, shared: Shared[CallCount], *, call_timeout: timedelta = CALL_TIMEOUT
+    ) -> None:
+        self._clock = clock
+        self._shared = shared
+        self._window = window_for(call_timeout)
 
     async def check(self, method: str, purpose: Purpose) -> None:
         """Raises RateLimited while the API is locked, BudgetSpent while `purpose` has no call left."""
+        count = await self._shared.read()
+        count.check(method, self._clock.now(), below=purpose.value, window=self._window)
 
     async def take(self, method: str, purpose: Purpose) -> None:
         """Count one call, just before it is sent; raises what `check` raises, and then counts nothing."""
 
-    async def lock(self, until: datetime) -> None:
-        """Let nothing pass before `until`; a lock never gets shorter."""
+        def one_more(count: CallCount) -> CallCount:
+            now = self._clock.now()  # asked here, when nobody else counts
+            return count.take(method, now, below=purpose.value, window=self._window)
+
+        await self._shared.change(one_more)
+
+    async def lock(self, until: datetime, reason: str = "") -> None:
+        """Let nothing pass before `until`, in no process; a lock never gets shorter."""
+        await self._shared.change(lambda count: count.lock(until, reason))
+
+    async def used(self) -> int:
+        """How many calls count now."""
+        return len((await self._shared.read()).recent(self._clock.now(), self._window))
+
+    async def locked_until(self) -> datetime | None:
+        """When the lock ends, or None if there is none now."""
+        count = await self._shared.read()
+        return count.locked_until if count.is_locked(self._clock.now()) else None
 
 
-class MemoryBudget:
-    """`Budget` for one process."""
+class MemoryBudget(Budget):
+    """The budget of a process that has no database."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._calls: list[datetime] = []
-        self._locked_until: datetime | None = None
-
-    async def check(self, method: str, purpose: Purpose) -> None:
-        now = self._clock.now()
-        if self._locked_until is not None and now < self._locked_until:
-            raise RateLimited(method, retry_at=self._locked_until, source="lock")
-        self._calls = [at for at in self._calls if now - at < WINDOW]
-        too_many = len(self._calls) - purpose.value
-        if too_many >= 0:
-            raise BudgetSpent(method, retry_at=self._calls[too_many] + WINDOW)
-
-    async def take(self, method: str, purpose: Purpose) -> None:
-        await self.check(method, purpose)
-        self._calls.append(self._clock.now())
-
-    async def lock(self, until: datetime) -> None:
-        self._locked_until = max(until, self._locked_until or until)
+    def __init__(self, clock: Clock, *, call_timeout: timedelta = CALL_TIMEOUT) -> None:
+        super().__init__(clock, InMemory(CallCount()), call_timeout=call_timeout)

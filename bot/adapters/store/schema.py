@@ -190,3 +190,32 @@ audit = Table(
     Column("hash", Text, nullable=False),
     Index("audit_by_request", "org", "request_id", "seq"),
 )
+
+budget = Table(
+    "budget",
+    metadata,
+    Column("org", Text, primary_key=True),
+    Column("rev", Integer, nullable=False),
+    Column("calls_json", Text, nullable=False),
+    Column("locked_until", BigInteger),
+    Column("lock_reason", Text, nullable=False),
+)
+
+oauth_token = Table(
+    "oauth_token",
+    metadata,
+    Column("org", Text, primary_key=True),
+    Column("rev", Integer, nullable=False),
+    Column("access_token_enc", Text),
+    Column("refresh_at", BigInteger),
+    Column("scopes_json", Text, nullable=False),
+    Column("refresh_token_enc", Text),
+    Column("grant_print", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("refreshes_json", Text, nullable=False),
+    Column("paused_until", BigInteger),
+    Column("paused_for", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("until", BigInteger),
+)
+"""Each encrypted text names its key. The prints are hashes: of the client, and of what is asked with."""

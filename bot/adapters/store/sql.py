@@ -115,12 +115,18 @@ class SqlStore:
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Transaction]:
+        async with self.transaction() as connection:
+            yield SqlTransaction(connection)
+        self.on_commit()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """A bare transaction, whose commit wakes nobody. Raises DatabaseError."""
         try:
             async with self._engine.begin() as connection:
-                yield SqlTransaction(connection)
+                yield connection
         except SQLAlchemyError as error:
             raise _translated(error) from error
-        self.on_commit()
 
     async def request(self, request_id: str) -> ChangeRequest | None:
         return await self._one_request(_requests.where(schema.request.c.id == request_id))
@@ -260,6 +266,7 @@ class SqlStore:
             await connection.execute(update(schema.card).values(after=0))
             await connection.execute(update(schema.outbox).where(waiting).values(after=0))
             await connection.execute(update(schema.request).where(applying).values(lease_until=0))
+            await connection.execute(update(schema.oauth_token).values(owner="", until=None))
 
     async def is_writable(self) -> bool:
         """Whether a write transaction can be opened; nothing is stored."""
