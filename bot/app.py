@@ -27,8 +27,9 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from bot.adapters.cliq.client import CliqClient, new_http_client
 from bot.adapters.cliq.data_centers import endpoints
 from bot.adapters.cliq.oauth import Credentials, ZohoAuth
-from bot.adapters.cliq.throttle import MemoryBudget
+from bot.adapters.cliq.throttle import Budget, MemoryBudget
 from bot.adapters.dns import DnsResolver
+from bot.adapters.metrics import CONTENT_TYPE, Metrics, Reading
 from bot.adapters.slack.cards.parts import Deployment
 from bot.adapters.slack.directory import SlackDirectory
 from bot.adapters.slack.listeners import Listeners
@@ -39,10 +40,10 @@ from bot.adapters.store.clock import DatabaseClock
 from bot.adapters.store.lock import sole_process
 from bot.adapters.store.migrate import check_is_current, migrate
 from bot.adapters.store.sql import SqlStore, open_engine
-from bot.domain.change import Seal
+from bot.domain.change import ChangeRequest, Seal
 from bot.domain.policy import Policy
 from bot.errors import OperatorError, PortInUse, SettingsError
-from bot.ports import Clock
+from bot.ports import Clock, WatchState
 from bot.services.apply import Applier, Timing
 from bot.services.changes import Changes
 from bot.services.look import Look
@@ -53,6 +54,8 @@ log = structlog.get_logger(__name__)
 
 HEARTBEAT_SECONDS = 1.0
 CONNECT_RETRY_SECONDS = 2.0
+CHECKS_MISSED_MAX = 3
+"""Intervals without a check that succeeded after which the bot does not do its job."""
 
 
 class SystemClock:
@@ -70,9 +73,15 @@ class SystemClock:
 class Loop:
     """Does `work` whenever it is woken, and goes on after an error."""
 
-    def __init__(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[], Awaitable[None]],
+        on_failure: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._name = name
         self._work = work
+        self._on_failure = on_failure
         self._woken = asyncio.Event()
         self._stopping = False
         self.is_failing = False
@@ -98,11 +107,13 @@ class Loop:
             self._woken.clear()
             if self._stopping:
                 return
+            structlog.contextvars.clear_contextvars()
             try:
                 await self._work()
                 self.is_failing = False
             except Exception:  # the outermost handler: a loop that ends would be silent for ever
                 self.is_failing = True
+                self._on_failure(self._name)
                 log.exception("loop failed", loop=self._name)
 
 
@@ -117,6 +128,8 @@ class Parts:
     watch: Watch
     notifier: Notifier
     listeners: Listeners
+    budget: Budget
+    metrics: Metrics
 
 
 class App:
@@ -135,14 +148,18 @@ class App:
         self._settings = settings
         self._connection = connection
         self._resources = resources
-        self._loops = [
-            Loop("settle", self._settle),
-            Loop("tell", self._tell),
-            Loop("watch", self._watch),
-        ]
+        work = {
+            "settle": self._settle,
+            "tell": self._tell,
+            "watch": self._watch,
+            "dead-man": self._notice_silence,
+        }
+        self._loops = [Loop(name, do, parts.metrics.loop_failed) for name, do in work.items()]
+        self._is_silent = False
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._connecting: asyncio.Task[None] | None = None
         parts.store.on_commit = self.wake
+        parts.store.on_move = self._moved
         self.port = 0
 
     def wake(self) -> None:
@@ -199,8 +216,32 @@ class App:
             "database": await self.parts.store.is_writable(),
             "slack": await self._connection.is_open(),
             "zoho": seen.has_reading and not seen.last_error,
+            "checks": not self._is_too_old(seen),
             "work": not any(loop.is_failing for loop in self._loops),
         }
+
+    def _is_too_old(self, seen: WatchState) -> bool:
+        """Whether checks have stopped succeeding, for whatever reason; the first may take its time."""
+        longest = CHECKS_MISSED_MAX * self._settings.check_every
+        return seen.checked_at is not None and self._clock.now() - seen.checked_at > longest
+
+    async def _notice_silence(self) -> None:
+        """Say once that checks have stopped, and once that they are back.
+
+        Apart from the loop that checks, since that may be what hangs.
+        """
+        was_silent = self._is_silent
+        seen = await self.parts.store.watch(self._settings.org)
+        self._is_silent = self._is_too_old(seen)
+        if self._is_silent and not was_silent:
+            log.error("no check has succeeded for three intervals", last=str(seen.checked_at))
+        elif was_silent and not self._is_silent:
+            log.info("checks resumed")
+
+    def _moved(self, old: ChangeRequest, new: ChangeRequest) -> None:
+        self.parts.metrics.moved(old, new)
+        if old.state is not new.state:
+            log.info("moved", change=new.number, before=old.state.value, after=new.state.value)
 
     async def _settle(self) -> None:
         await self.parts.changes.expire()
@@ -221,6 +262,7 @@ class App:
             except SlackFault as fault:
                 if fault.is_token_trouble:
                     raise SettingsError([_refused(fault)]) from fault
+                self.parts.metrics.slack_fault(fault.method, fault.error)
                 log.warning("Slack is out of reach; trying again", error=fault.error)
                 await asyncio.sleep(CONNECT_RETRY_SECONDS)
             else:
@@ -232,6 +274,7 @@ class App:
         server = web.Application(client_max_size=BODY_MAX)
         server.router.add_get("/healthz", _health)
         server.router.add_get("/readyz", self._ready)
+        server.router.add_get("/metrics", self._metrics)
         if self._connection.transport == "http":
             server.router.add_post("/slack/events", self._connection.endpoint())
         runner = web.AppRunner(server, access_log=None, shutdown_timeout=1)
@@ -252,6 +295,20 @@ class App:
     async def _ready(self, _: web.Request) -> web.Response:
         parts = await self.readiness()
         return web.json_response(parts, status=200 if all(parts.values()) else 503)
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        page = self.parts.metrics.page(await self._reading())
+        return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE})
+
+    async def _reading(self) -> Reading:
+        store, org = self.parts.store, self._settings.org
+        return Reading(
+            now=self._clock.now(),
+            backlog=await store.backlog(org),
+            budget=await self.parts.budget.standing(),
+            checked_at=(await store.watch(org)).checked_at,
+            is_ready=all((await self.readiness()).values()),
+        )
 
 
 class Connection:
@@ -309,11 +366,15 @@ async def build(settings: Settings, clock: Clock | None = None) -> App:
     async with AsyncExitStack() as opening:
         session = await opening.enter_async_context(aiohttp.ClientSession())
         http = await opening.enter_async_context(new_http_client(settings.cliq_api_url))
+        metrics = Metrics()
+        http.event_hooks = {"request": [metrics.zoho_asked], "response": [metrics.zoho_answered]}
         store = await _open_store(settings.database_url, opening)
         clock = clock or await _own_clock(store)
         client = web_client(settings.slack_bot_token, settings.slack_api_url, session)
-        workspace = Workspace(client, session)
-        parts = _assemble(settings, clock, store, workspace, http)
+        workspace = Workspace(
+            client, session, lambda fault: metrics.slack_fault(fault.method, fault.error)
+        )
+        parts = _assemble(settings, clock, store, workspace, http, metrics)
         connection = Connection(settings, workspace, session)
         parts.listeners.register(connection.bolt)
         return App(settings, clock, parts, connection, opening.pop_all())
@@ -345,8 +406,10 @@ def _assemble(
     store: SqlStore,
     workspace: Workspace,
     http: httpx.AsyncClient,
+    metrics: Metrics,
 ) -> Parts:
-    api = cliq_client(settings, clock, http)
+    budget = MemoryBudget(clock)
+    api = cliq_client(settings, clock, http, budget)
     resolver = DnsResolver(
         resolvers=settings.dns_servers,
         authoritative=settings.dns_authoritative,
@@ -403,10 +466,14 @@ def _assemble(
             notifier=notifier,
             deployment=deployment,
         ),
+        budget=budget,
+        metrics=metrics,
     )
 
 
-def cliq_client(settings: Settings, clock: Clock, http: httpx.AsyncClient) -> CliqClient:
+def cliq_client(
+    settings: Settings, clock: Clock, http: httpx.AsyncClient, budget: Budget
+) -> CliqClient:
     """The API's client for these settings. Raises SettingsError for an address that is none."""
     at = endpoints(
         settings.zoho_data_center,
@@ -422,7 +489,7 @@ def cliq_client(settings: Settings, clock: Clock, http: httpx.AsyncClient) -> Cl
         ZohoAuth(at.accounts_url, credentials, http, clock, total_seconds=total_seconds),
         http=http,
         clock=clock,
-        budget=MemoryBudget(clock),
+        budget=budget,
         organisation=settings.org,
         total_seconds=total_seconds,
     )

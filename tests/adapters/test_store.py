@@ -24,7 +24,7 @@ from bot.domain.mail_config import MailConfig, Patch
 from bot.domain.plan import AcceptPlan, Plan, ResetPlan, plan_set
 from bot.domain.policy import Actor, Facts
 from bot.errors import AlreadyOpen, DatabaseError, Tampered
-from bot.ports import AuditEntry, Card, LostRace, Message, WatchState
+from bot.ports import AuditEntry, Backlog, Card, LostRace, Message, WatchState
 from bot.services.audit import GENESIS, canonical_body, chain_hash
 from tests.conftest import database_url
 from tests.fakes import MORNING, TEAM, config
@@ -573,3 +573,27 @@ async def test_the_only_process_need_not_wait_for_what_a_dead_one_had_claimed(
 
     assert len(await store.due_cards(now)) == 1
     assert (await office.now(claimed)).is_orphaned(now)
+
+
+async def test_the_backlog_counts_the_rows_of_one_organisation(store: SqlStore):
+    assert await store.backlog(ORG) == Backlog({}, {}, 0, None, 0)
+    ended = await add(store, request("ended"))
+    await move(store, ended, ended.withdraw(SOON))
+    waiting = await add(store, request("waiting"))
+    await add(store, request("elsewhere", org="another"))
+    async with store.begin() as tx:
+        await tx.add_attempt(Attempt("waiting", 1, "PUT", SOON))
+        await tx.save_card(Card("waiting", "C1", shown_rev=waiting.rev))
+        await tx.save_card(Card("ended", "C1", shown_rev=1), after=LATER)
+        for key in ("sent", "oldest", "newer"):
+            await tx.tell(Message(key, "result", {}))
+        await tx.finish_message("sent", SOON)
+        await tx.put_off_message("oldest", LATER, "ratelimited")
+
+    assert await store.backlog(ORG) == Backlog(
+        requests={"CANCELLED": 1, "PENDING": 1},
+        writes={"": 1},
+        messages=2,
+        oldest_message="oldest",
+        cards_due=1,
+    )

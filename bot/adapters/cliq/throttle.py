@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from bot.errors import BudgetSpent, RateLimited
-from bot.ports import Clock, Purpose
+from bot.ports import BudgetStanding, Clock, Purpose
 
 WINDOW = timedelta(seconds=70)
 """Zoho's minute and the longest call, so that a slow one cannot slip into a later minute of theirs."""
@@ -28,6 +28,9 @@ class Budget(Protocol):
     async def lock(self, until: datetime) -> None:
         """Let nothing pass before `until`; a lock never gets shorter."""
 
+    async def standing(self) -> BudgetStanding:
+        """What is used up now; for whoever counts, nothing is decided by it."""
+
 
 class MemoryBudget:
     """`Budget` for one process."""
@@ -38,11 +41,10 @@ class MemoryBudget:
         self._locked_until: datetime | None = None
 
     async def check(self, method: str, purpose: Purpose) -> None:
-        now = self._clock.now()
-        if self._locked_until is not None and now < self._locked_until:
-            raise RateLimited(method, retry_at=self._locked_until, source="lock")
-        self._calls = [at for at in self._calls if now - at < WINDOW]
-        too_many = len(self._calls) - purpose.value
+        standing = await self.standing()
+        if standing.locked_until is not None:
+            raise RateLimited(method, retry_at=standing.locked_until, source="lock")
+        too_many = standing.used - purpose.value
         if too_many >= 0:
             raise BudgetSpent(method, retry_at=self._calls[too_many] + WINDOW)
 
@@ -52,3 +54,8 @@ class MemoryBudget:
 
     async def lock(self, until: datetime) -> None:
         self._locked_until = max(until, self._locked_until or until)
+
+    async def standing(self) -> BudgetStanding:
+        now, until = self._clock.now(), self._locked_until
+        self._calls = [at for at in self._calls if now - at < WINDOW]
+        return BudgetStanding(len(self._calls), until if until and now < until else None)

@@ -16,7 +16,9 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import (
+    ColumnElement,
     Engine,
+    Executable,
     Select,
     Table,
     and_,
@@ -24,9 +26,11 @@ from sqlalchemy import (
     event,
     func,
     insert,
+    literal,
     or_,
     select,
     text,
+    union_all,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -37,7 +41,16 @@ from bot.adapters.store import rows, schema
 from bot.domain.change import Attempt, ChangeRequest, State
 from bot.domain.incident import Incident, Kind
 from bot.errors import AlreadyOpen, DatabaseError
-from bot.ports import AuditEntry, AuditRow, Card, LostRace, Message, Transaction, WatchState
+from bot.ports import (
+    AuditEntry,
+    AuditRow,
+    Backlog,
+    Card,
+    LostRace,
+    Message,
+    Transaction,
+    WatchState,
+)
 from bot.services.audit import GENESIS, canonical_body, chain_hash
 
 PAGE = 500
@@ -92,11 +105,15 @@ def begin_immediately(engine: Engine) -> None:
 
 
 class SqlStore:
-    """`ports.Store` on one database. `on_commit` is called after each commit."""
+    """`ports.Store` on one database.
+
+    After each commit `on_move` is called for every request that it moved, then `on_commit`.
+    """
 
     def __init__(self, engine: AsyncEngine, on_commit: Callable[[], None] = lambda: None) -> None:
         self._engine = engine
         self.on_commit = on_commit
+        self.on_move: Callable[[ChangeRequest, ChangeRequest], None] = lambda _old, _new: None
 
     async def close(self) -> None:
         await self._engine.dispose()
@@ -105,9 +122,12 @@ class SqlStore:
     async def begin(self) -> AsyncIterator[Transaction]:
         try:
             async with self._engine.begin() as connection:
-                yield SqlTransaction(connection)
+                transaction = SqlTransaction(connection)
+                yield transaction
         except SQLAlchemyError as error:
             raise _translated(error) from error
+        for old, new in transaction.moves:
+            self.on_move(old, new)
         self.on_commit()
 
     async def request(self, request_id: str) -> ChangeRequest | None:
@@ -201,6 +221,9 @@ class SqlStore:
             await connection.execute(update(schema.outbox).where(waiting).values(after=0))
             await connection.execute(update(schema.request).where(applying).values(lease_until=0))
 
+    async def backlog(self, org: str) -> Backlog:
+        return rows.backlog_from(await self._all(_backlog, org=org))
+
     async def is_writable(self) -> bool:
         """Whether a write transaction can be opened; nothing is stored."""
         try:
@@ -221,7 +244,7 @@ class SqlStore:
         except SQLAlchemyError as error:
             raise _translated(error) from error
 
-    async def _all(self, query: Select[Any], **values: Any) -> Sequence[Any]:
+    async def _all(self, query: Executable, **values: Any) -> Sequence[Any]:
         try:
             async with self._engine.begin() as connection:
                 found: Sequence[Any] = (await connection.execute(query, values)).mappings().all()
@@ -235,6 +258,7 @@ class SqlTransaction:
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
+        self.moves: list[tuple[ChangeRequest, ChangeRequest]] = []
 
     async def add_request(self, new: ChangeRequest) -> ChangeRequest:
         table = schema.request.c
@@ -267,6 +291,7 @@ class SqlTransaction:
             await self._connection.execute(
                 insert(schema.decision), rows.decision_row(new.id, decision)
             )
+        self.moves.append((old, new))
 
     async def hold(self, request: ChangeRequest) -> None:
         table = schema.request.c
@@ -361,6 +386,10 @@ class SqlTransaction:
         )
 
 
+def _counted(what: str, word: ColumnElement[Any]) -> Select[Any]:
+    return select(literal(what).label("what"), word.label("word"), func.count().label("n"))
+
+
 def _translated(error: SQLAlchemyError) -> DatabaseError:
     reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
     return DatabaseError(f"The database does not work: {reason}.")
@@ -385,16 +414,31 @@ _due_messages = (
     .where(schema.outbox.c.done_at.is_(None), schema.outbox.c.after <= bindparam("now"))
     .order_by(schema.outbox.c.n)
 )
+_shown_too_old = or_(
+    schema.request.c.rev > schema.card.c.shown_rev,
+    schema.incident.c.rev > schema.card.c.shown_rev,
+)
+_cards_with_subjects = schema.card.outerjoin(
+    schema.request, schema.request.c.id == schema.card.c.subject
+).outerjoin(schema.incident, schema.incident.c.id == schema.card.c.subject)
 _due_cards = (
     select(schema.card)
-    .outerjoin(schema.request, schema.request.c.id == schema.card.c.subject)
-    .outerjoin(schema.incident, schema.incident.c.id == schema.card.c.subject)
-    .where(
-        schema.card.c.after <= bindparam("now"),
-        or_(
-            schema.request.c.rev > schema.card.c.shown_rev,
-            schema.incident.c.rev > schema.card.c.shown_rev,
-        ),
-    )
+    .select_from(_cards_with_subjects)
+    .where(schema.card.c.after <= bindparam("now"), _shown_too_old)
     .order_by(schema.card.c.ts, schema.card.c.subject)
+)
+_waiting = schema.outbox.c.done_at.is_(None)
+_oldest_waiting = select(schema.outbox.c.key).where(_waiting).order_by(schema.outbox.c.n).limit(1)
+_backlog = union_all(
+    _counted("request", schema.request.c.state)
+    .where(schema.request.c.org == bindparam("org"))
+    .group_by(schema.request.c.state),
+    _counted("write", schema.attempt.c.outcome)
+    .join_from(schema.attempt, schema.request)
+    .where(schema.request.c.org == bindparam("org"))
+    .group_by(schema.attempt.c.outcome),
+    _counted("message", _oldest_waiting.scalar_subquery())
+    .select_from(schema.outbox)
+    .where(_waiting),
+    _counted("card", literal("")).select_from(_cards_with_subjects).where(_shown_too_old),
 )
