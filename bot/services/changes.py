@@ -13,6 +13,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from structlog.contextvars import bind_contextvars
+
 from bot.domain import policy as rules
 from bot.domain.change import (
     ChangeRequest,
@@ -229,6 +231,7 @@ class Changes:
                     {"digest": stored.digest, "operation": stored.plan.operation},
                 )
             )
+        bind_contextvars(change=stored.number)
         return stored
 
     async def _decide(
@@ -300,6 +303,7 @@ class Changes:
         request = await self._store.request(request_id)
         if request is None:
             raise UnknownRequest
+        bind_contextvars(change=request.number)
         return request
 
     async def _may_propose(self, facts: Facts) -> Verdict:
@@ -324,6 +328,10 @@ class Changes:
     ) -> Facts:
         """The actor's facts, if they may."""
         request = await self._store.request(request_id) if request_id else None
+        if request is not None:
+            bind_contextvars(
+                change=request.number
+            )  # on every line that this task logs from here on
         async with self._auditing_refusals(actor, action, request):
             facts = await self._directory.look_up(actor)
             verdict: Verdict = await may(facts)

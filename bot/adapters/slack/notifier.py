@@ -7,6 +7,7 @@ can never show an old state.
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 
 import structlog
@@ -17,6 +18,7 @@ from bot.adapters.slack.cards.parts import Deployment, Rendered
 from bot.adapters.slack.workspace import SlackFault, Workspace
 from bot.domain.change import ChangeRequest
 from bot.domain.incident import Incident
+from bot.logs import about_change
 from bot.ports import Card, Clock, Message, Store
 
 log = structlog.get_logger(__name__)
@@ -54,9 +56,12 @@ class Notifier:
         """Bring Slack up to date, as far as it lets us now."""
         async with self._one_at_a_time:  # or two callers would post one card twice
             for card, subject in await self._store.due_cards(self._clock.now()):
-                await self._show(card, subject)
+                with _about(subject):
+                    await self._show(card, subject)
             for message, tries in await self._store.due_messages(self._clock.now()):
-                await self._send(message, tries)
+                told_of = await self._store.subject(message.subject) if message.subject else None
+                with _about(told_of):
+                    await self._send(message, told_of, tries)
 
     async def link(self, subject: str) -> str | None:
         """A link to the card of a request or incident, if it is posted."""
@@ -101,8 +106,9 @@ class Notifier:
         async with self._store.begin() as tx:
             await tx.save_card(moved, after=self._again(tries, fault))
 
-    async def _send(self, message: Message, tries: int) -> None:
-        subject = await self._store.subject(message.subject) if message.subject else None
+    async def _send(
+        self, message: Message, subject: ChangeRequest | Incident | None, tries: int
+    ) -> None:
         card = await self._store.card(message.subject) if message.subject else None
         if message.subject and (card is None or not card.ts):
             return  # Its thread does not exist yet; the card comes first.
@@ -145,6 +151,10 @@ class Notifier:
         if fault.retry_after is not None:
             pause = timedelta(seconds=fault.retry_after)
         return self._clock.now() + pause
+
+
+def _about(subject: ChangeRequest | Incident | None) -> AbstractContextManager[None]:
+    return about_change(subject.number) if isinstance(subject, ChangeRequest) else nullcontext()
 
 
 def _arguments(content: Rendered) -> dict[str, object]:
