@@ -152,12 +152,11 @@ class WatchState:
 class Backlog:
     """What an organisation's rows add up to.
 
-    `requests` by state, `writes` by outcome; `messages` wait to be sent, `oldest_message` is the
-    first one's key; `cards_due` show an older revision than their row has.
+    `requests` by state; `messages` wait to be sent, `oldest_message` is the first one's key;
+    `cards_due` show an older revision than their row has.
     """
 
     requests: dict[str, int]
-    writes: dict[str, int]
     messages: int
     oldest_message: str | None
     cards_due: int

@@ -143,7 +143,6 @@ class _Gauges:
         yield _family(
             "requests", "Requests by state.", {s: backlog.requests.get(s, 0) for s in State}
         )
-        yield _family("writes", "Writes by what came of them.", backlog.writes, "outcome")
         yield _gauge("cards_due", "Cards in Slack older than what they show.", backlog.cards_due)
         yield _gauge("outbox_messages", "One-time messages not sent yet.", backlog.messages)
         yield _gauge(
@@ -178,8 +177,8 @@ def _gauge(name: str, meaning: str, value: float) -> Metric:
     return GaugeMetricFamily(f"mailcfg_{name}", meaning, value=value)
 
 
-def _family(name: str, meaning: str, values: dict[str, int], label: str = "state") -> Metric:
-    family = GaugeMetricFamily(f"mailcfg_{name}", meaning, labels=[label])
+def _family(name: str, meaning: str, values: dict[str, int]) -> Metric:
+    family = GaugeMetricFamily(f"mailcfg_{name}", meaning, labels=["state"])
     for word, count in values.items():
         family.add_metric([str(word)], count)
     return family

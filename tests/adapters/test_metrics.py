@@ -18,7 +18,7 @@ from tests.fakes import MORNING, FakeClock
 from tests.office import ALICE, BOB, CAROL, NEW_ADDRESS, RENAME, Office
 
 FREE = BudgetStanding(0)
-QUIET = Backlog(requests={}, writes={}, messages=0, oldest_message=None, cards_due=0)
+QUIET = Backlog(requests={}, messages=0, oldest_message=None, cards_due=0)
 
 
 def reading(
@@ -100,14 +100,13 @@ async def test_an_unclear_write_is_counted_once_however_often_it_is_looked_at(of
 
 
 def test_gauges_say_what_the_rows_say():
-    backlog = Backlog({"PENDING": 1, "APPLIED": 7}, {"accepted": 6}, 2, "result:x", 3)
+    backlog = Backlog({"PENDING": 1, "APPLIED": 7}, 2, "result:x", 3)
     budget = BudgetStanding(5, MORNING)
     told = samples(Metrics(), reading(backlog=backlog, budget=budget))
 
     assert told["mailcfg_requests{state=PENDING}"] == 1
     assert told["mailcfg_requests{state=APPLIED}"] == 7
     assert told["mailcfg_requests{state=FAILED}"] == 0
-    assert told["mailcfg_writes{outcome=accepted}"] == 6
     assert told["mailcfg_outbox_messages"] == 2
     assert told["mailcfg_cards_due"] == 3
     assert told["mailcfg_api_budget_used"] == 5
@@ -118,8 +117,8 @@ def test_gauges_say_what_the_rows_say():
 
 def test_the_outbox_ages_until_its_oldest_message_is_sent(clock: FakeClock):
     metrics = Metrics()
-    first = Backlog({}, {}, 2, "first", 0)
-    second = Backlog({}, {}, 1, "second", 0)
+    first = Backlog({}, 2, "first", 0)
+    second = Backlog({}, 1, "second", 0)
 
     def age(backlog: Backlog) -> float:
         return samples(metrics, reading(clock, backlog))["mailcfg_outbox_oldest_seconds"]

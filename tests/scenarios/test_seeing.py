@@ -46,7 +46,6 @@ async def test_metrics_tell_the_story_of_a_change(play: Play):
     assert await metric(play, "requests", state="APPLIED") == 1
     assert await metric(play, "apply_outcomes_total", state="APPLIED") == 1
     assert await metric(play, "decision_seconds_count", state="APPROVED") == 1
-    assert await metric(play, "writes", outcome="accepted") == 1
     assert await metric(play, "api_calls_total", method="PUT") == 1
     assert await metric(play, "token_requests_total") == 1
     assert (await metric(play, "api_budget_used") or 0) > 2

@@ -299,13 +299,12 @@ def audit_from(row: RowMapping) -> AuditRow:
 
 def backlog_from(counted: Sequence[RowMapping]) -> Backlog:
     """From rows of what was counted, under which word, and how many."""
-    found: dict[str, dict[str, int]] = {"request": {}, "write": {}, "message": {}, "card": {}}
+    found: dict[str, dict[str, int]] = {"request": {}, "message": {}, "card": {}}
     for row in counted:
         found[row["what"]][row["word"]] = row["n"]
     ((oldest, messages),) = found["message"].items()
     return Backlog(
         requests=found["request"],
-        writes=found["write"],
         messages=messages,
         oldest_message=oldest,
         cards_due=found["card"][""],

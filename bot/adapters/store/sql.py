@@ -27,7 +27,6 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    or_,
     select,
     text,
     union_all,
@@ -291,7 +290,11 @@ class SqlTransaction:
             await self._connection.execute(
                 insert(schema.decision), rows.decision_row(new.id, decision)
             )
+        await self._make_card_due(new.id, new.rev)
         self.moves.append((old, new))
+
+    async def _make_card_due(self, subject: str, rev: int) -> None:
+        await self._connection.execute(_card_is_due, {"of": subject, "due_rev": rev})
 
     async def hold(self, request: ChangeRequest) -> None:
         table = schema.request.c
@@ -328,6 +331,7 @@ class SqlTransaction:
 
     async def save_incident(self, incident: Incident) -> None:
         await self._upsert(schema.incident, rows.incident_row(incident), "id")
+        await self._make_card_due(incident.id, incident.rev)
 
     async def save_watch(self, state: WatchState) -> None:
         await self._upsert(schema.watch, rows.watch_row(state), "org")
@@ -414,31 +418,20 @@ _due_messages = (
     .where(schema.outbox.c.done_at.is_(None), schema.outbox.c.after <= bindparam("now"))
     .order_by(schema.outbox.c.n)
 )
-_shown_too_old = or_(
-    schema.request.c.rev > schema.card.c.shown_rev,
-    schema.incident.c.rev > schema.card.c.shown_rev,
-)
-_cards_with_subjects = schema.card.outerjoin(
-    schema.request, schema.request.c.id == schema.card.c.subject
-).outerjoin(schema.incident, schema.incident.c.id == schema.card.c.subject)
 _due_cards = (
     select(schema.card)
-    .select_from(_cards_with_subjects)
-    .where(schema.card.c.after <= bindparam("now"), _shown_too_old)
+    .where(schema.card.c.after <= bindparam("now"), schema.IS_DUE)
     .order_by(schema.card.c.ts, schema.card.c.subject)
 )
+_card_is_due = update(schema.card).where(schema.card.c.subject == bindparam("of"))
 _waiting = schema.outbox.c.done_at.is_(None)
 _oldest_waiting = select(schema.outbox.c.key).where(_waiting).order_by(schema.outbox.c.n).limit(1)
 _backlog = union_all(
     _counted("request", schema.request.c.state)
     .where(schema.request.c.org == bindparam("org"))
     .group_by(schema.request.c.state),
-    _counted("write", schema.attempt.c.outcome)
-    .join_from(schema.attempt, schema.request)
-    .where(schema.request.c.org == bindparam("org"))
-    .group_by(schema.attempt.c.outcome),
     _counted("message", _oldest_waiting.scalar_subquery())
     .select_from(schema.outbox)
     .where(_waiting),
-    _counted("card", literal("")).select_from(_cards_with_subjects).where(_shown_too_old),
+    _counted("card", literal("")).select_from(schema.card).where(schema.IS_DUE),
 )
