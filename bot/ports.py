@@ -152,7 +152,7 @@ class WatchState:
 class Backlog:
     """What an organisation's rows add up to.
 
-    `requests` by state; `messages` wait to be sent, `oldest_message` is the first one's key;
+    `requests` are the open ones by state; `messages` wait to be sent, `oldest_message` is the first one's key;
     `cards_due` show an older revision than their row has.
     """
 

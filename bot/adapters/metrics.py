@@ -22,7 +22,7 @@ from prometheus_client import (
 )
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from bot.domain.change import ChangeRequest, State
+from bot.domain.change import OPEN, ChangeRequest, State
 from bot.ports import Backlog, BudgetStanding
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -55,6 +55,8 @@ class Metrics:
         self._registry.register(self._gauges)
         self._words: set[str] = set()
         self._moves = self._counter("request_moves", "Moves of requests into a state.", "state")
+        for state in State:
+            self._moves.labels(state)  # from nought, so that the first one is an increase
         self._decision = Histogram(
             "mailcfg_decision_seconds",
             "From the proposal of a request to its decision.",
@@ -140,9 +142,7 @@ class _Gauges:
         if self.reading is None:
             return
         now, backlog = self.reading.now, self.reading.backlog
-        yield _family(
-            "requests", "Requests by state.", {s: backlog.requests.get(s, 0) for s in State}
-        )
+        yield _by_state({state: backlog.requests.get(state, 0) for state in sorted(OPEN)})
         yield _gauge("cards_due", "Cards in Slack older than what they show.", backlog.cards_due)
         yield _gauge("outbox_messages", "One-time messages not sent yet.", backlog.messages)
         yield _gauge(
@@ -177,8 +177,8 @@ def _gauge(name: str, meaning: str, value: float) -> Metric:
     return GaugeMetricFamily(f"mailcfg_{name}", meaning, value=value)
 
 
-def _family(name: str, meaning: str, values: dict[str, int]) -> Metric:
-    family = GaugeMetricFamily(f"mailcfg_{name}", meaning, labels=["state"])
-    for word, count in values.items():
-        family.add_metric([str(word)], count)
+def _by_state(requests: dict[State, int]) -> Metric:
+    family = GaugeMetricFamily("mailcfg_requests", "Open requests by state.", labels=["state"])
+    for state, count in requests.items():
+        family.add_metric([str(state)], count)
     return family

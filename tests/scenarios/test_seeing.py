@@ -43,7 +43,8 @@ async def metric(play: Play, name: str, **labels: str) -> float | None:
 async def test_metrics_tell_the_story_of_a_change(play: Play):
     await play.says(await play.approved(MOVE), "In force")
 
-    assert await metric(play, "requests", state="APPLIED") == 1
+    assert await metric(play, "requests", state="PENDING") == 0
+    assert await metric(play, "request_moves_total", state="APPLIED") == 1
     assert await metric(play, "apply_outcomes_total", state="APPLIED") == 1
     assert await metric(play, "decision_seconds_count", state="APPROVED") == 1
     assert await metric(play, "api_calls_total", method="PUT") == 1

@@ -428,7 +428,7 @@ _waiting = schema.outbox.c.done_at.is_(None)
 _oldest_waiting = select(schema.outbox.c.key).where(_waiting).order_by(schema.outbox.c.n).limit(1)
 _backlog = union_all(
     _counted("request", schema.request.c.state)
-    .where(schema.request.c.org == bindparam("org"))
+    .where(schema.request.c.org == bindparam("org"), schema.IS_OPEN)
     .group_by(schema.request.c.state),
     _counted("message", _oldest_waiting.scalar_subquery())
     .select_from(schema.outbox)
