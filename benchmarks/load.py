@@ -51,12 +51,13 @@ class Promises:
         states = dict(database.rows("SELECT no, state FROM request"))
         joined = "FROM decision JOIN request ON request.id = decision.request_id"
         votes = set(database.rows(f"SELECT no, verdict {joined}"))  # our own words
-        kept = (
-            self.proposed <= states.keys(),
+        kept = [
+            *(no in states for no in self.proposed),
             *((no, "approve") in votes for no in self.approved),
-            *((no, "reject") in votes and states[no] == "REJECTED" for no in self.rejected),
-            *(states[no] == "CANCELLED" for no in self.withdrawn),
-        )
+            *((no, "reject") in votes for no in self.rejected),
+            *(states.get(no) == "REJECTED" for no in self.rejected),
+            *(states.get(no) == "CANCELLED" for no in self.withdrawn),
+        ]
         return kept.count(False)
 
 
