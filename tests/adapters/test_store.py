@@ -596,3 +596,26 @@ async def test_the_backlog_counts_the_rows_of_one_organisation(store: SqlStore):
         oldest_message="oldest",
         cards_due=1,
     )
+
+
+async def test_a_card_is_due_from_each_move_until_it_shows_it(store: SqlStore):
+    living = Incident("i1", ORG, Kind.RECORD, "missing", MORNING)
+    asked = await add(store, request())
+    async with store.begin() as tx:
+        await tx.save_incident(living)
+        await tx.save_card(Card("i1", "C1"))
+        await tx.save_card(Card("opaque", "C1"))
+
+    async def due() -> list[str]:
+        return sorted(card.subject for card, _ in await store.due_cards(MORNING))
+
+    assert await due() == ["i1", "opaque"]
+    async with store.begin() as tx:
+        await tx.save_card(Card("i1", "C1", "1.1", living.rev))
+        await tx.save_card(Card("opaque", "C1", "1.2", asked.rev))
+    assert await due() == []
+    async with store.begin() as tx:
+        await tx.save_incident(replace(living, rev=living.rev + 1))
+    assert await due() == ["i1"]
+    await move(store, asked, asked.withdraw(SOON))
+    assert await due() == ["i1", "opaque"]
