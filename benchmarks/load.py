@@ -212,7 +212,7 @@ async def measure(kind: str, seconds: float, rate: float, warm_up: float) -> Res
 
 
 async def _play(scene: Scene, first: int, seconds: float, rate: float) -> None:
-    """Scene after scene; none begins after the time is up, nor before the one before has ended."""
+    """Scene after scene, as many as the time holds; none begins before the one before has ended."""
     began = time.perf_counter()
     turn = 0
     while (at := began + turn * STEPS / rate) < began + seconds:

@@ -152,18 +152,23 @@ class App:
             "settle": self._settle,
             "tell": self._tell,
             "watch": self._watch,
-            "dead-man": self._notice_silence,
         }
         self._loops = [Loop(name, do, parts.metrics.loop_failed) for name, do in work.items()]
+        # What it looks for comes with time, not with a commit.
+        self._dead_man = Loop("dead-man", self._notice_silence, parts.metrics.loop_failed)
         self._is_silent = False
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._connecting: asyncio.Task[None] | None = None
-        parts.store.on_commit = self.wake
+        parts.store.on_commit = self._committed
         parts.store.on_move = self._moved
         self.port = 0
 
     def wake(self) -> None:
         """Look at the rows now instead of at the next heartbeat."""
+        self._committed()
+        self._dead_man.wake()
+
+    def _committed(self) -> None:
         for loop in self._loops:
             loop.wake()
 
@@ -174,7 +179,7 @@ class App:
         except BaseException:
             await self._resources.aclose()
             raise
-        for loop in self._loops:
+        for loop in (*self._loops, self._dead_man):
             loop.start()
         self._scheduler.add_job(
             self.wake, "interval", seconds=HEARTBEAT_SECONDS, coalesce=True, max_instances=1
@@ -193,7 +198,8 @@ class App:
         await self._connection.close()
         grace = self._settings.shutdown_grace.total_seconds()
         await asyncio.gather(
-            self.parts.listeners.finish(grace), *(loop.stop(grace) for loop in self._loops)
+            self.parts.listeners.finish(grace),
+            *(loop.stop(grace) for loop in (*self._loops, self._dead_man)),
         )
         await self._resources.aclose()
         log.info("stopped")

@@ -15,6 +15,7 @@ from bot.sandbox.slack_faults import Fault as SlackFault
 from bot.sandbox.slack_faults import FaultKind as SlackFaultKind
 from bot.sandbox.stage import CHECK_EVERY
 from tests.scenarios.play import ALERTS, ALICE, BOB, MOVE, RENAME, SECRET_KEY, Play
+from tests.scenarios.processes import until
 
 Lines = list[MutableMapping[str, Any]]
 
@@ -80,22 +81,22 @@ async def test_metrics_count_what_slack_refuses(play: Play):
 async def test_it_is_not_ready_while_no_check_has_succeeded_for_three_intervals(
     play: Play, logged: Lines
 ):
-    def said(event: str) -> Lines:
+    async def said(event: str) -> Lines:
         return [line for line in logged if line["event"] == event]
 
     play.spoil(FaultKind.HTML, next=100)
     for _ in range(4):
         play.passes(CHECK_EVERY)
-    await play.until(lambda: said("no check has succeeded for three intervals"), "the alarm")
+    await until(lambda: said("no check has succeeded for three intervals"), "the alarm")
     answer = await get(play, "/readyz")
     assert (answer.status_code, answer.json()["checks"]) == (503, False)
     assert (await metric(play, "check_age_seconds") or 0) > 3 * CHECK_EVERY.total_seconds()
 
     play.cliq.faults.clear()
     play.passes(CHECK_EVERY)
-    await play.until(lambda: said("checks resumed"), "the all-clear")
+    await until(lambda: said("checks resumed"), "the all-clear")
     assert (await get(play, "/readyz")).json()["checks"] is True
-    assert len(said("no check has succeeded for three intervals")) == 1
+    assert len(await said("no check has succeeded for three intervals")) == 1
 
 
 async def test_every_line_of_a_change_carries_its_number(play: Play, logged: Lines):
