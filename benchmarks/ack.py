@@ -145,7 +145,7 @@ def _row(what: str, ours: list[float], theirs: list[float], target: float) -> li
 def _judged(what: str, ours: float, theirs: float, target: float) -> list[str]:
     ratio = ours / theirs if theirs else float("inf")
     met = "yes" if ratio <= target else "no"
-    return [what, _fine(ours), _fine(theirs), f"{ratio:.2f}", f"{target:.2f}", met]
+    return [what, _fine(ours), _fine(theirs), f"{ratio:.3f}", f"{target:.3f}", met]
 
 
 def _fine(seconds: float) -> str:
