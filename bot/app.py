@@ -31,6 +31,7 @@ from bot.adapters.cliq.data_centers import Endpoints, endpoints
 from bot.adapters.cliq.oauth import ZohoAuth
 from bot.adapters.cliq.throttle import Budget, MemoryBudget
 from bot.adapters.dns import DnsResolver
+from bot.adapters.metrics import CONTENT_TYPE, Metrics, Reading
 from bot.adapters.slack.cards.parts import Deployment
 from bot.adapters.slack.directory import SlackDirectory
 from bot.adapters.slack.events import Events
@@ -47,7 +48,7 @@ from bot.adapters.store.sql import SqlStore, open_engine
 from bot.adapters.store.vault import Vault
 from bot.clock import SystemClock
 from bot.domain.alert import Parameters
-from bot.domain.change import Seal
+from bot.domain.change import ChangeRequest, Seal
 from bot.domain.policy import Policy
 from bot.domain.reminders import Reminders
 from bot.domain.token import TokenState
@@ -60,7 +61,7 @@ from bot.errors import (
     SettingsError,
     Tampered,
 )
-from bot.ports import Clock, Shared
+from bot.ports import Clock, Shared, WatchState
 from bot.services.admission import Admission
 from bot.services.apply import Applier, Timing
 from bot.services.audit import DailyHead
@@ -73,14 +74,22 @@ log = structlog.get_logger(__name__)
 
 HEARTBEAT_SECONDS = 1.0
 CONNECT_RETRY_SECONDS = 2.0
+CHECKS_MISSED_MAX = 3
+"""Intervals without a check that succeeded after which the bot does not do its job."""
 
 
 class Loop:
     """Does `work` whenever it is woken, and goes on after an error."""
 
-    def __init__(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[], Awaitable[None]],
+        on_failure: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._name = name
         self._work = work
+        self._on_failure = on_failure
         self._woken = asyncio.Event()
         self._stopping = False
         self.is_failing = False
@@ -114,6 +123,7 @@ class Loop:
             self._woken.clear()
             if self._stopping:
                 return
+            structlog.contextvars.clear_contextvars()
             try:
                 await self._work()
                 self.is_failing, said = False, ""
@@ -122,6 +132,7 @@ class Loop:
                 if repr(error) != said:  # or one lasting fault would fill the log
                     log.exception("loop failed", loop=self._name)
                 said = repr(error)
+                self._on_failure(self._name)
 
 
 @dataclass(frozen=True)
@@ -140,6 +151,7 @@ class Parts:
     daily_head: DailyHead
     notifier: Notifier
     listeners: Listeners
+    metrics: Metrics
 
 
 class App:
@@ -158,21 +170,30 @@ class App:
         self._settings = settings
         self._connection = connection
         self._resources = resources
-        self._telling = Loop("tell", self._tell)
+        failed = parts.metrics.loop_failed
+        self._telling = Loop("tell", self._tell, failed)
         self._loops = [
-            Loop("settle", self._settle),
+            Loop("settle", self._settle, failed),
             self._telling,
-            Loop("watch", self._watch),
+            Loop("watch", self._watch, failed),
         ]
+        # What it looks for comes with time, not with a commit.
+        self._dead_man = Loop("dead-man", self._notice_silence, failed)
+        self._is_silent = False
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._connecting: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._has_shown_rules = False
-        parts.store.on_commit = self.wake
+        parts.store.on_commit = self._committed
+        parts.store.on_move = self._moved
         self.port = 0
 
     def wake(self) -> None:
         """Look at the rows now instead of at the next heartbeat."""
+        self._committed()
+        self._dead_man.wake()
+
+    def _committed(self) -> None:
         for loop in self._loops:
             loop.wake()
 
@@ -183,7 +204,7 @@ class App:
         except BaseException:
             await self._resources.aclose()
             raise
-        for loop in self._loops:
+        for loop in (*self._loops, self._dead_man):
             loop.start()
         self._scheduler.add_job(
             self.wake, "interval", seconds=HEARTBEAT_SECONDS, coalesce=True, max_instances=1
@@ -203,7 +224,8 @@ class App:
         await self._connection.close()
         grace = self._settings.shutdown_grace.total_seconds()
         await asyncio.gather(
-            self.parts.listeners.finish(grace), *(loop.stop(grace) for loop in self._loops)
+            self.parts.listeners.finish(grace),
+            *(loop.stop(grace) for loop in (*self._loops, self._dead_man)),
         )
         await self._resources.aclose()
         log.info("stopped")
@@ -264,8 +286,32 @@ class App:
             "database": await self.parts.store.is_writable(),
             "slack": await self._connection.is_open(),
             "zoho": seen.has_reading and not seen.last_error,
+            "checks": not self._is_too_old(seen),
             "work": not any(loop.is_failing for loop in self._loops),
         }
+
+    def _is_too_old(self, seen: WatchState) -> bool:
+        """Whether checks have stopped succeeding, for whatever reason; the first may take its time."""
+        longest = CHECKS_MISSED_MAX * self._settings.check_every
+        return seen.checked_at is not None and self._clock.now() - seen.checked_at > longest
+
+    async def _notice_silence(self) -> None:
+        """Say once that checks have stopped, and once that they are back.
+
+        Apart from the loop that checks, since that may be what hangs.
+        """
+        was_silent = self._is_silent
+        seen = await self.parts.store.watch(self._settings.org)
+        self._is_silent = self._is_too_old(seen)
+        if self._is_silent and not was_silent:
+            log.error("no check has succeeded for three intervals", last=str(seen.checked_at))
+        elif was_silent and not self._is_silent:
+            log.info("checks resumed")
+
+    def _moved(self, old: ChangeRequest, new: ChangeRequest) -> None:
+        self.parts.metrics.moved(old, new)
+        if old.state is not new.state:
+            log.info("moved", change=new.number, before=old.state.value, after=new.state.value)
 
     async def _settle(self) -> None:
         try:
@@ -302,6 +348,7 @@ class App:
             except SlackFault as fault:
                 if fault.is_token_trouble:
                     raise SettingsError([_refused(fault)]) from fault
+                self.parts.metrics.slack_fault(fault.method, fault.error)
                 await self._try_again(fault.error)
             except CouldNotCheck as error:
                 await self._try_again(str(error))
@@ -318,6 +365,7 @@ class App:
         server = web.Application(client_max_size=BODY_MAX)
         server.router.add_get("/healthz", _health)
         server.router.add_get("/readyz", self._ready)
+        server.router.add_get("/metrics", self._metrics)
         if self._connection.transport == "http":
             server.router.add_post("/slack/events", self._connection.endpoint())
         runner = web.AppRunner(server, access_log=None, shutdown_timeout=1)
@@ -338,6 +386,20 @@ class App:
     async def _ready(self, _: web.Request) -> web.Response:
         parts = await self.readiness()
         return web.json_response(parts, status=200 if all(parts.values()) else 503)
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        page = self.parts.metrics.page(await self._reading())
+        return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE})
+
+    async def _reading(self) -> Reading:
+        store, org = self.parts.store, self._settings.org
+        return Reading(
+            now=self._clock.now(),
+            backlog=await store.backlog(org),
+            budget=await self.parts.budget.standing(),
+            checked_at=(await store.watch(org)).checked_at,
+            is_ready=all((await self.readiness()).values()),
+        )
 
 
 class Connection:
@@ -412,11 +474,15 @@ async def build(settings: Settings, clock: Clock | None = None) -> App:
     async with AsyncExitStack() as opening:
         session = await opening.enter_async_context(aiohttp.ClientSession())
         http = await opening.enter_async_context(new_http_client(settings.cliq_api_url))
+        metrics = Metrics()
+        http.event_hooks = {"request": [metrics.zoho_asked], "response": [metrics.zoho_answered]}
         store = await _open_store(settings.database_url, opening)
         clock = clock or await _own_clock(store)
         client = web_client(settings.slack_bot_token, settings.slack_api_url, session)
-        workspace = Workspace(client, session)
-        parts = _assemble(settings, clock, store, workspace, http)
+        workspace = Workspace(
+            client, session, lambda fault: metrics.slack_fault(fault.method, fault.error)
+        )
+        parts = _assemble(settings, clock, store, workspace, http, metrics)
         await _check_credentials(parts.api)
         connection = Connection(settings, workspace, session, memory(store, clock))
         parts.listeners.register(connection.bolt)
@@ -487,6 +553,7 @@ def _assemble(
     store: SqlStore,
     workspace: Workspace,
     http: httpx.AsyncClient,
+    metrics: Metrics,
 ) -> Parts:
     budget = Budget(clock, shared_budget(store, settings.org), call_timeout=settings.call_timeout)
     tokens = _shared_token(settings, store)
@@ -567,6 +634,7 @@ def _assemble(
             deployment=deployment,
             commit_budget=settings.commit_budget,
         ),
+        metrics=metrics,
     )
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import structlog
 
@@ -18,6 +19,17 @@ LOOKS_SECRET = re.compile(
     r"|(?<=Bearer )\S+|(?<=Zoho-oauthtoken )\S+|(?<=client_secret=)[^&\s]+|(?<=ticket=)[^&\s\"']+"
 )
 BLOT = "[secret]"
+
+
+@contextmanager
+def about_change(number: int) -> Iterator[None]:
+    """Every line logged inside carries the number of the change.
+
+    After an error the number stays, for the line of whoever catches it in the same task.
+    """
+    before = structlog.contextvars.bind_contextvars(change=number)
+    yield
+    structlog.contextvars.reset_contextvars(**before)
 
 
 class Redacting(logging.Formatter):
@@ -61,6 +73,7 @@ def configure(level: str, form: str, secrets: Iterable[str] = ()) -> None:
     )
     handler = logging.StreamHandler()
     handler.setFormatter(Redacting(inner, secrets))
+    logging.captureWarnings(True)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

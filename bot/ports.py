@@ -202,6 +202,28 @@ class WatchState:
     last_error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What an organisation's rows add up to.
+
+    `requests` are the open ones by state; `messages` wait to be sent, `oldest_message` is the first one's key;
+    `cards_due` show an older revision than their row has.
+    """
+
+    requests: dict[str, int]
+    messages: int
+    oldest_message: str | None
+    cards_due: int
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetStanding:
+    """How much of the limit on API calls is used up now, and until when the API is locked."""
+
+    used: int
+    locked_until: datetime | None = None
+
+
 class Transaction(Protocol):
     """Everything of one step, stored together or not at all."""
 
@@ -311,5 +333,8 @@ class Store(Protocol):
 
     async def subject(self, subject: str) -> ChangeRequest | Incident | None:
         """The request or incident with this id."""
+
+    async def backlog(self, org: str) -> Backlog:
+        """One reading for whoever counts; put-off cards and messages included."""
 
     async def is_writable(self) -> bool: ...

@@ -12,7 +12,7 @@ BOT = ROOT / "bot"
 LAYERS = ["errors", "domain", "ports", "services", "adapters", "app", "__main__"]
 AROUND = {
     "settings": {"app", "__main__", "sandbox"},
-    "logs": {"app", "__main__", "sandbox"},
+    "logs": {"services", "adapters", "app", "__main__", "sandbox"},
     "clock": {"adapters", "app", "__main__"},
 }
 
@@ -71,7 +71,10 @@ def test_the_bot_does_not_know_that_a_sandbox_exists(module: str):
 @pytest.mark.parametrize(
     ("command", "unwanted"),
     [
-        ("import bot.__main__", ["slack_bolt", "sqlalchemy", "aiohttp", "httpx"]),
+        (
+            "import bot.__main__",
+            ["slack_bolt", "sqlalchemy", "aiohttp", "httpx", "prometheus_client"],
+        ),
         ("import bot.sandbox.slack", ["slack_bolt", "sqlalchemy", "bot.domain", "bot.app"]),
         ("import bot.sandbox.cliq", ["httpx", "sqlalchemy", "bot.domain", "bot.app"]),
         ("import bot.domain.change", ["httpx", "sqlalchemy", "aiohttp", "slack_sdk"]),

@@ -9,6 +9,7 @@ most one write. Nothing here writes to Cliq for a request that is not approved.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, assert_never
@@ -48,6 +49,7 @@ from bot.errors import (
     RateLimited,
     ServerError,
 )
+from bot.logs import about_change
 from bot.ports import (
     AuditEntry,
     Clock,
@@ -127,14 +129,16 @@ class Applier:
         """
         async with self._one_at_a_time:
             request = await self._store.open_request(self.org)
-            now = self._clock.now()
-            try:
-                if request is not None and request.is_orphaned(now):
-                    await self._take_over(request)
-                elif request is not None and self._is_due(request, now, may_begin):
-                    await self._claim(request)
-            except LostRace:
-                return
+            if request is not None:
+                with about_change(request.number), suppress(LostRace):
+                    await self._step(request, may_begin)
+
+    async def _step(self, request: ChangeRequest, may_begin: bool) -> None:
+        now = self._clock.now()
+        if request.is_orphaned(now):
+            await self._take_over(request)
+        elif self._is_due(request, now, may_begin):
+            await self._claim(request)
 
     async def _claim(self, request: ChangeRequest) -> None:
         """Noted before the claim is stored, so that the time for sending ends before the lease."""

@@ -13,6 +13,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from structlog.contextvars import bind_contextvars
+
 from bot.domain import policy as rules
 from bot.domain.change import (
     ChangeRequest,
@@ -298,6 +300,7 @@ class Changes:
                     },
                 )
             )
+        bind_contextvars(change=stored.number)
         return stored
 
     async def _mention_at(self, request: ChangeRequest) -> datetime:
@@ -376,6 +379,7 @@ class Changes:
         request = await self._store.request(request_id)
         if request is None:
             raise UnknownRequest
+        bind_contextvars(change=request.number)
         return request
 
     async def _may_propose(self, facts: Facts) -> Verdict:
@@ -400,6 +404,8 @@ class Changes:
     ) -> Facts:
         """The actor's facts, if they may."""
         request = await self._store.request(request_id) if request_id else None
+        if request is not None:  # on every line that this task logs from here on
+            bind_contextvars(change=request.number)
         return await self._admission.admit(actor, action, may, request)
 
     def _entry(

@@ -96,7 +96,7 @@ async def test_many_at_once_in_two_processes_get_exactly_the_budget(
 
     assert outcomes.count(None) == purpose.value
     assert sum(isinstance(each, BudgetSpent) for each in outcomes) == 40 - purpose.value
-    assert await budgets[0].used() == purpose.value
+    assert (await budgets[0].standing()).used == purpose.value
 
 
 async def test_a_throttle_that_one_process_met_closes_the_way_for_the_others_and_after_a_restart(
@@ -108,12 +108,12 @@ async def test_a_throttle_that_one_process_met_closes_the_way_for_the_others_and
 
     with pytest.raises(RateLimited) as refused:
         await other.take("GET", Purpose.CONFIRM)
-    locked = await other.locked_until()
+    locked = (await other.standing()).locked_until
     clock.advance(minutes=10)
     await other.take("GET", Purpose.CONFIRM)
 
     assert refused.value.retry_at == locked == until
-    assert await other.locked_until() is None
+    assert (await other.standing()).locked_until is None
 
 
 async def test_the_stored_tokens_cannot_be_read_in_the_database(store: SqlStore):
@@ -184,7 +184,7 @@ async def test_memory_keeps_the_same_promises_for_one_process():
     with pytest.raises(BudgetSpent):
         await budget.take("GET", Purpose.LOOK)
 
-    assert await budget.used() == 8
+    assert (await budget.standing()).used == 8
 
 
 async def rows(store: SqlStore) -> dict[str, str]:

@@ -24,7 +24,7 @@ from bot.domain.mail_config import MailConfig, Patch
 from bot.domain.plan import AcceptPlan, Plan, ResetPlan, plan_set
 from bot.domain.policy import Actor, Facts
 from bot.errors import AlreadyOpen, DatabaseError, Tampered
-from bot.ports import AuditEntry, Card, LostRace, Message, WatchState
+from bot.ports import AuditEntry, Backlog, Card, LostRace, Message, WatchState
 from bot.services.audit import GENESIS, canonical_body, chain_hash
 from tests.conftest import database_url
 from tests.fakes import MORNING, TEAM, config
@@ -642,3 +642,49 @@ async def test_the_only_process_need_not_wait_for_what_a_dead_one_had_claimed(
 
     assert len(await store.due_cards(now)) == 1
     assert (await office.now(claimed)).is_orphaned(now)
+
+
+async def test_the_backlog_counts_the_rows_of_one_organisation(store: SqlStore):
+    assert await store.backlog(ORG) == Backlog({}, 0, None, 0)
+    ended = await add(store, request("ended"))
+    async with store.begin() as tx:
+        await tx.save_card(Card("ended", "C1", shown_rev=1), after=LATER)
+    await move(store, ended, ended.withdraw(SOON))
+    waiting = await add(store, request("waiting"))
+    await add(store, request("elsewhere", org="another"))
+    async with store.begin() as tx:
+        await tx.save_card(Card("waiting", "C1", shown_rev=waiting.rev))
+        for key in ("sent", "oldest", "newer"):
+            await tx.tell(Message(key, "result", {}))
+        await tx.finish_message("sent", SOON)
+        await tx.put_off_message("oldest", LATER, "ratelimited")
+
+    assert await store.backlog(ORG) == Backlog(
+        requests={"PENDING": 1},
+        messages=2,
+        oldest_message="oldest",
+        cards_due=1,
+    )
+
+
+async def test_a_card_is_due_from_each_move_until_it_shows_it(store: SqlStore):
+    living = Incident("i1", ORG, Kind.RECORD, "missing", MORNING)
+    asked = await add(store, request())
+    async with store.begin() as tx:
+        await tx.save_incident(living)
+        await tx.save_card(Card("i1", "C1"))
+        await tx.save_card(Card("opaque", "C1"))
+
+    async def due() -> list[str]:
+        return sorted(card.subject for card, _ in await store.due_cards(MORNING))
+
+    assert await due() == ["i1", "opaque"]
+    async with store.begin() as tx:
+        await tx.save_card(Card("i1", "C1", "1.1", living.rev))
+        await tx.save_card(Card("opaque", "C1", "1.2", asked.rev))
+    assert await due() == []
+    async with store.begin() as tx:
+        await tx.save_incident(replace(living, rev=living.rev + 1))
+    assert await due() == ["i1"]
+    await move(store, asked, asked.withdraw(SOON))
+    assert await due() == ["i1", "opaque"]

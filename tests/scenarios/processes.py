@@ -12,8 +12,9 @@ from typing import Any
 
 import httpx
 
-ROOT = str(Path(__file__).parents[2])
 PATIENCE_SECONDS = 20
+OURS = {"PYTHONPATH": str(Path(__file__).parents[2])}
+"""The tree that these tests belong to, whatever is installed."""
 LAST_LINE = {"slack": "MAILCFG_ALERT_CHANNEL", "cliq": "CLIQ_CONTROL_TOKEN"}
 LAST_LINE |= {"dns": "DNS_CONTROL_TOKEN"}
 
@@ -54,12 +55,7 @@ class Process:
             "bot",
             *arguments,
             cwd=folder,
-            env={
-                "PATH": os.environ["PATH"],
-                "HOME": str(folder),
-                "PYTHONPATH": ROOT,
-                **environment,
-            },
+            env=OURS | {"PATH": os.environ["PATH"], "HOME": str(folder)} | environment,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from bot.adapters.cliq.memory import InMemory
 from bot.domain.api_budget import CallCount, window_for
-from bot.ports import Clock, Purpose, Shared
+from bot.ports import BudgetStanding, Clock, Purpose, Shared
 
 CALL_TIMEOUT = timedelta(seconds=10)
 
@@ -46,14 +46,11 @@ class Budget:
         """Let nothing pass before `until`, in no process; a lock never gets shorter."""
         await self._shared.change(lambda count: count.lock(until, reason))
 
-    async def used(self) -> int:
-        """How many calls count now."""
-        return len((await self._shared.read()).recent(self._clock.now(), self._window))
-
-    async def locked_until(self) -> datetime | None:
-        """When the lock ends, or None if there is none now."""
-        count = await self._shared.read()
-        return count.locked_until if count.is_locked(self._clock.now()) else None
+    async def standing(self) -> BudgetStanding:
+        """What is used up now; for whoever watches, nothing is decided by it."""
+        count, now = await self._shared.read(), self._clock.now()
+        locked_until = count.locked_until if count.is_locked(now) else None
+        return BudgetStanding(len(count.recent(now, self._window)), locked_until)
 
 
 class MemoryBudget(Budget):

@@ -300,19 +300,20 @@ class Listeners:
 
     async def _submit(self, ack: Ack, work: Coroutine[Any, Any, View | None]) -> None:
         """Commit, then close the form; what is wrong is said beside its field."""
-        task = self._start(work)
+        task = self._start(self._outcome(work))
+        done, _ = await asyncio.wait({task}, timeout=self._commit_seconds)
+        await ack(**(task.result() if done else _beside("reason", _TOO_SLOW)))
+
+    async def _outcome(self, work: Coroutine[Any, Any, View | None]) -> dict[str, Any]:
+        """How the form is answered once `work` is done."""
         try:
-            view = await asyncio.wait_for(asyncio.shield(task), self._commit_seconds)
-        except TimeoutError:
-            await ack(response_action="errors", errors={"reason": _TOO_SLOW})
+            view = await work
         except Exception as error:
             field = error.field if isinstance(error, BadValue) else "reason"
-            await ack(response_action="errors", errors={field: forms.beside(self._report(error))})
-        else:
-            if view is None:
-                await ack(response_action="clear")
-            else:
-                await ack(response_action="update", view=view.to_dict())
+            return _beside(field, forms.beside(self._report(error)))
+        if view is None:
+            return {"response_action": "clear"}
+        return {"response_action": "update", "view": view.to_dict()}
 
     async def _submit_wish(
         self, ack: Ack, actor: Actor, typed: dict[str, str], kind: str, metadata: str
@@ -363,12 +364,16 @@ class Listeners:
 
         It goes on behind that answer: what it commits will be on the card.
         """
-        task = self._start(work)
+        task = self._start(self._excused(work))
         done, _ = await asyncio.wait({task}, timeout=self._commit_seconds)
-        if not done:
-            return answers.refusal(_TOO_SLOW)
-        error = task.exception()
-        return task.result() if error is None else await self._excuse(error)
+        return task.result() if done else answers.refusal(_TOO_SLOW)
+
+    async def _excused(self, work: Coroutine[Any, Any, Rendered | None]) -> Rendered | None:
+        """In the same task as `work`, so that what is logged carries the number of its change."""
+        try:
+            return await work
+        except Exception as error:
+            return await self._excuse(error)
 
     async def _excuse(self, error: BaseException) -> Rendered:
         """The sentence for a person; what an operator should know goes to the log with its id."""
@@ -411,6 +416,10 @@ class Listeners:
 
 _TROUBLE = (CliqError, OAuthError, OperatorError, SlackFault)
 _TOO_SLOW = "This takes longer than usual and is not recorded for sure; look at the card."
+
+
+def _beside(field: str, sentence: str) -> dict[str, Any]:
+    return {"response_action": "errors", "errors": {field: sentence}}
 
 
 def _words(error: BaseException) -> str:

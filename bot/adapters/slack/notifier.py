@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,6 +27,7 @@ from bot.adapters.slack.workspace import SlackFault, Workspace
 from bot.domain.change import ChangeRequest, State
 from bot.domain.incident import Incident
 from bot.errors import Tampered
+from bot.logs import about_change
 from bot.ports import Card, Clock, Message, Store
 from bot.services.telling import MENTION, OUTCOME, REMINDER
 
@@ -87,7 +88,8 @@ class Notifier:
             at = self._pacer.now()
             waits = []
             for card, subject in await self._store.due_cards(self._clock.now()):
-                waits.append(await self._show(card, subject, at))
+                with _about(subject):
+                    waits.append(await self._show(card, subject, at))
             for message, tries in await self._store.due_messages(self._clock.now()):
                 with suppress(Tampered):  # about a damaged row; the others need not wait for it
                     waits.append(await self._send(message, tries, at))
@@ -201,6 +203,12 @@ class Notifier:
     async def _send(self, message: Message, tries: int, at: float) -> float:
         """Send a one-time message; the seconds for which it has to wait, as `_show`."""
         subject = await self._store.subject(message.subject) if message.subject else None
+        with _about(subject):
+            return await self._send_about(message, subject, tries, at)
+
+    async def _send_about(
+        self, message: Message, subject: ChangeRequest | Incident | None, tries: int, at: float
+    ) -> float:
         if await self._is_void(message, subject):
             await self._finish(message)
             return 0.0
@@ -299,6 +307,10 @@ class Notifier:
         if fault.retry_after is not None:
             pause = timedelta(seconds=fault.retry_after)
         return self._clock.now() + pause
+
+
+def _about(subject: ChangeRequest | Incident | None) -> AbstractContextManager[None]:
+    return about_change(subject.number) if isinstance(subject, ChangeRequest) else nullcontext()
 
 
 def _may_mention(card: Card, subject: ChangeRequest | Incident) -> bool:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -87,16 +89,22 @@ def is_loopback(url: str) -> bool:
 
 
 class Workspace:
-    """Calls of Slack's Web API with the bot token. All raise SlackFault."""
+    """Calls of Slack's Web API with the bot token. All raise SlackFault, and tell `on_fault` first."""
 
-    def __init__(self, client: AsyncWebClient, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        client: AsyncWebClient,
+        session: aiohttp.ClientSession,
+        on_fault: Callable[[SlackFault], None] = lambda _: None,
+    ) -> None:
         self.client = client
+        self.on_fault = on_fault
         self._session = session
         self.identity: Identity | None = None
 
     async def introduce(self) -> Identity:
         """Ask Slack who we are, and remember it."""
-        answer = await self.call("auth.test")
+        answer = await call(self.client, "auth.test")  # whoever connects counts its faults
         self.identity = Identity(
             team=answer["team_id"],
             enterprise=answer.get("enterprise_id"),
@@ -106,7 +114,16 @@ class Workspace:
         return self.identity
 
     async def call(self, method: str, **arguments: Any) -> Any:
-        return await call(self.client, method, json=arguments)
+        with self._noting_faults():
+            return await call(self.client, method, json=arguments)
+
+    @contextmanager
+    def _noting_faults(self) -> Iterator[None]:
+        try:
+            yield
+        except SlackFault as fault:
+            self.on_fault(fault)
+            raise
 
     async def respond(self, response_url: str, **content: Any) -> None:
         """Answer an interaction at the address that came with it, and nowhere else.
@@ -114,6 +131,10 @@ class Workspace:
         It is used once, at once, and kept nowhere: whoever has it can write in our name. Raises
         SlackFault, also for an address that is not Slack's.
         """
+        with self._noting_faults():
+            await self._respond(response_url, content)
+
+    async def _respond(self, response_url: str, content: dict[str, Any]) -> None:
         if not self._is_slacks(response_url):
             raise SlackFault("response_url", "not an address of Slack")
         try:
@@ -148,7 +169,8 @@ class Workspace:
 
     async def _form(self, method: str, **arguments: str) -> Any:
         """For the methods that take no JSON body."""
-        return await call(self.client, method, params=arguments, http_verb="GET")
+        with self._noting_faults():
+            return await call(self.client, method, params=arguments, http_verb="GET")
 
 
 async def call(client: AsyncWebClient, method: str, **how: Any) -> Any:

@@ -27,7 +27,7 @@ from bot.domain.mail_config import MailConfig
 from bot.domain.plan import restore
 from bot.domain.policy import Actor, Policy
 from bot.errors import Tampered
-from bot.ports import AuditEntry, AuditRow, Card, Message, WatchState
+from bot.ports import AuditEntry, AuditRow, Backlog, Card, Message, WatchState
 
 
 def stamp(at: datetime | None) -> int | None:
@@ -319,3 +319,17 @@ def audit_from(row: RowMapping) -> AuditRow:
             f"Entry {row['seq']} of the audit was changed after it was written."
         ) from error
     return AuditRow(entry, row["seq"], row["prev"], row["hash"])
+
+
+def backlog_from(counted: Sequence[RowMapping]) -> Backlog:
+    """From rows of what was counted, under which word, and how many."""
+    found: dict[str, dict[str, int]] = {"request": {}, "message": {}, "card": {}}
+    for row in counted:
+        found[row["what"]][row["word"]] = row["n"]
+    ((oldest, messages),) = found["message"].items()
+    return Backlog(
+        requests=found["request"],
+        messages=messages,
+        oldest_message=oldest,
+        cards_due=found["card"][""],
+    )

@@ -31,6 +31,8 @@ def _listed(states: object) -> str:
 
 IS_OPEN = text(f"state IN ({_listed(OPEN)})")
 
+IS_DUE = text("shown_rev < due_rev")
+
 request = Table(
     "request",
     metadata,
@@ -133,6 +135,9 @@ card = Table(
     Column("tries", Integer, nullable=False),
     Column("mention_at", BigInteger),
     Column("instead_of", Text, nullable=False, server_default=""),
+    # The newest revision of what it shows, so that finding due cards takes no look at old ones.
+    Column("due_rev", Integer, nullable=False, server_default="1"),
+    Index("card_due", "after", sqlite_where=IS_DUE, postgresql_where=IS_DUE),
 )
 
 outbox = Table(
@@ -148,6 +153,7 @@ outbox = Table(
     Column("done_at", BigInteger),
     Column("last_error", Text, nullable=False),
     Index("outbox_due", "done_at", "after"),
+    Index("outbox_by_n", "n"),
 )
 
 slot = Table(

@@ -16,7 +16,9 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import (
+    ColumnElement,
     Engine,
+    Executable,
     Select,
     Table,
     and_,
@@ -25,9 +27,10 @@ from sqlalchemy import (
     event,
     func,
     insert,
-    or_,
+    literal,
     select,
     text,
+    union_all,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -42,6 +45,7 @@ from bot.ports import (
     AuditEntry,
     AuditHead,
     AuditRow,
+    Backlog,
     Card,
     LostRace,
     Message,
@@ -104,11 +108,15 @@ def begin_immediately(engine: Engine) -> None:
 
 
 class SqlStore:
-    """`ports.Store` on one database. `on_commit` is called after each commit."""
+    """`ports.Store` on one database.
+
+    After each commit `on_move` is called for every request that it moved, then `on_commit`.
+    """
 
     def __init__(self, engine: AsyncEngine, on_commit: Callable[[], None] = lambda: None) -> None:
         self._engine = engine
         self.on_commit = on_commit
+        self.on_move: Callable[[ChangeRequest, ChangeRequest], None] = lambda _old, _new: None
 
     async def close(self) -> None:
         await self._engine.dispose()
@@ -116,7 +124,10 @@ class SqlStore:
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Transaction]:
         async with self.transaction() as connection:
-            yield SqlTransaction(connection)
+            transaction = SqlTransaction(connection)
+            yield transaction
+        for old, new in transaction.moves:
+            self.on_move(old, new)
         self.on_commit()
 
     @asynccontextmanager
@@ -268,6 +279,9 @@ class SqlStore:
             await connection.execute(update(schema.request).where(applying).values(lease_until=0))
             await connection.execute(update(schema.oauth_token).values(owner="", until=None))
 
+    async def backlog(self, org: str) -> Backlog:
+        return rows.backlog_from(await self._all(_backlog, org=org))
+
     async def is_writable(self) -> bool:
         """Whether a write transaction can be opened; nothing is stored."""
         try:
@@ -288,7 +302,7 @@ class SqlStore:
         except SQLAlchemyError as error:
             raise _translated(error) from error
 
-    async def _all(self, query: Select[Any], **values: Any) -> Sequence[Any]:
+    async def _all(self, query: Executable, **values: Any) -> Sequence[Any]:
         try:
             async with self._engine.begin() as connection:
                 found: Sequence[Any] = (await connection.execute(query, values)).mappings().all()
@@ -302,6 +316,7 @@ class SqlTransaction:
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
+        self.moves: list[tuple[ChangeRequest, ChangeRequest]] = []
 
     async def add_request(self, new: ChangeRequest) -> ChangeRequest:
         table = schema.request.c
@@ -334,6 +349,11 @@ class SqlTransaction:
             await self._connection.execute(
                 insert(schema.decision), rows.decision_row(new.id, decision)
             )
+        await self._make_card_due(new.id, new.rev)
+        self.moves.append((old, new))
+
+    async def _make_card_due(self, subject: str, rev: int) -> None:
+        await self._connection.execute(_card_is_due, {"of": subject, "due_rev": rev})
 
     async def hold(self, request: ChangeRequest) -> None:
         table = schema.request.c
@@ -372,6 +392,7 @@ class SqlTransaction:
 
     async def save_incident(self, incident: Incident) -> None:
         await self._upsert(schema.incident, rows.incident_row(incident), "id")
+        await self._make_card_due(incident.id, incident.rev)
 
     async def save_watch(self, state: WatchState) -> None:
         await self._upsert(schema.watch, rows.watch_row(state), "org")
@@ -443,6 +464,10 @@ class SqlTransaction:
         )
 
 
+def _counted(what: str, word: ColumnElement[Any]) -> Select[Any]:
+    return select(literal(what).label("what"), word.label("word"), func.count().label("n"))
+
+
 def _translated(error: SQLAlchemyError) -> DatabaseError:
     reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
     return DatabaseError(f"The database does not work: {reason}.")
@@ -475,14 +500,18 @@ _last_mention = (
 )
 _due_cards = (
     select(schema.card)
-    .outerjoin(schema.request, schema.request.c.id == schema.card.c.subject)
-    .outerjoin(schema.incident, schema.incident.c.id == schema.card.c.subject)
-    .where(
-        schema.card.c.after <= bindparam("now"),
-        or_(
-            schema.request.c.rev > schema.card.c.shown_rev,
-            schema.incident.c.rev > schema.card.c.shown_rev,
-        ),
-    )
+    .where(schema.card.c.after <= bindparam("now"), schema.IS_DUE)
     .order_by(schema.card.c.ts, schema.card.c.subject)
+)
+_card_is_due = update(schema.card).where(schema.card.c.subject == bindparam("of"))
+_waiting = schema.outbox.c.done_at.is_(None)
+_oldest_waiting = select(schema.outbox.c.key).where(_waiting).order_by(schema.outbox.c.n).limit(1)
+_backlog = union_all(
+    _counted("request", schema.request.c.state)
+    .where(schema.request.c.org == bindparam("org"), schema.IS_OPEN)
+    .group_by(schema.request.c.state),
+    _counted("message", _oldest_waiting.scalar_subquery())
+    .select_from(schema.outbox)
+    .where(_waiting),
+    _counted("card", literal("")).select_from(schema.card).where(schema.IS_DUE),
 )
