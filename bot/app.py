@@ -28,7 +28,7 @@ from bot.adapters.cliq.client import CliqClient, new_http_client
 from bot.adapters.cliq.data_centers import endpoints
 from bot.adapters.cliq.oauth import Credentials, ZohoAuth
 from bot.adapters.cliq.throttle import MemoryBudget
-from bot.adapters.dns import DnsResolver
+from bot.adapters.dns.resolver import DnsResolver
 from bot.adapters.slack.cards.parts import Deployment
 from bot.adapters.slack.directory import SlackDirectory
 from bot.adapters.slack.listeners import Listeners
