@@ -404,6 +404,23 @@ def _described(text: str, dkim_value: str) -> str:
     return f"{whose} {plain(mark)}, {len(text)} characters"
 
 
+def holders(case: Case) -> str:
+    """Who holds the right record, if everybody does: "both authoritative servers and one resolver"."""
+    if case.answers is None or case.verdict is None or not case.verdict.is_right_everywhere:
+        return ""
+    asked = (
+        (case.answers.authoritative, "authoritative server"),
+        (case.answers.resolvers, "resolver"),
+    )
+    counts = [(len([r for r in replies if r.is_definite]), what) for replies, what in asked]
+    return _joined(_counted(n, what) for n, what in counts if n)
+
+
+def _counted(number: int, what: str) -> str:
+    words = {1: f"one {what}", 2: f"both {what}s"}
+    return words.get(number, f"all {number} {what}s")
+
+
 def _joined(names: Iterable[str]) -> str:
     """`ns1`, `ns1 and ns2`, `ns1, ns2 and ns3`."""
     listed = list(names)
