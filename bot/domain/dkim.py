@@ -23,6 +23,9 @@ STRING_MAX = 255
 WHITE = " \t\r\n"
 BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
 TAG_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+FOREIGN = re.compile(r'[^\t\r\n -~]|["\\]')
+"""What no key record needs, and a copy or a panel adds."""
+LITERAL = {'"': "quotation mark", "\\": "backslash"}
 ED25519_BYTES = 32
 SHOWN_MAX = 40
 """Characters of a tag that a sentence quotes."""
@@ -127,33 +130,34 @@ def read(record: str) -> KeyRecord | Damage:
     """The record as a strict verifier reads it, or its first damage."""
     if damage := _bad_character(record):
         return damage
-    found: list[Tag] = []
+    found: dict[str, Tag] = {}
     position = 1
     body = record.rstrip(WHITE).removesuffix(";")
     for part in body.split(";") if body else ():
         tag = _read_tag(part, position)
         if isinstance(tag, Damage):
             return tag
-        if tag.name in {earlier.name for earlier in found}:
+        if tag.name in found:
             return Damage(f"a second {tag.name}= tag", position)
-        found.append(tag)
+        found[tag.name] = tag
         position += len(part) + 1
-    if "p" not in {tag.name for tag in found}:
+    if "p" not in found:
         return Damage("no p= tag", position)
-    return KeyRecord(tuple(found))
+    return KeyRecord(tuple(found.values()))
 
 
 def _bad_character(record: str) -> Damage | None:
-    for position, character in enumerate(record, start=1):
-        if character in '"\\':
-            name = "quotation mark" if character == '"' else "backslash"
-            return Damage(f"a literal {name}", position)
-        if not character.isascii():
-            name = unicodedata.name(character, "unnamed").lower()
-            return Damage(f"the non-ASCII character U+{ord(character):04X} ({name})", position)
-        if not character.isprintable() and character not in WHITE:
-            return Damage(f"the control character U+{ord(character):04X}", position)
-    return None
+    found = FOREIGN.search(record)
+    if found is None:
+        return None
+    character, position = found[0], found.start() + 1
+    if character in LITERAL:
+        return Damage(f"a literal {LITERAL[character]}", position)
+    code = f"U+{ord(character):04X}"
+    if character.isascii():
+        return Damage(f"the control character {code}", position)
+    name = unicodedata.name(character, "unnamed").lower()
+    return Damage(f"the non-ASCII character {code} ({name})", position)
 
 
 def _read_tag(part: str, position: int) -> Tag | Damage:
