@@ -88,7 +88,7 @@ class CheckCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         try:
             return super().parse_args(ctx, args)
-        except Exception as error:
+        except Exception as error:  # typer brings its own click or not: there is no class to name
             if getattr(error, "exit_code", None) == WRONG_USAGE:
                 error.exit_code = CHECK_FAILED  # type: ignore[attr-defined]
             raise
@@ -124,16 +124,16 @@ def check(
 
     Exit code: 0 in order, 1 something is wrong, 2 it could not be checked, 3 wrong usage or API error.
     """
-    from bot.check import Wanted
+    from bot.check import Options
     from bot.check import check as run_check
 
     if live is None:
         from bot import logs
 
         logs.configure("WARNING", "console")
-    wanted = Wanted(live, approved, resolver or (), authoritative or (), not_verified_hours, form)
+    options = Options(live, approved, resolver or (), authoritative or (), not_verified_hours, form)
     try:
-        shown, code = asyncio.run(run_check(wanted, env_file))
+        shown, code = asyncio.run(run_check(options, env_file))
     except MailcfgError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(CHECK_FAILED) from error

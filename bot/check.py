@@ -34,7 +34,7 @@ STATUSES = ("dkim_status", "cname_status")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Options:
     """What was typed. `live` and `approved` are file names, `-` for standard input; servers `ip:port`."""
 
     live: str | None
@@ -45,23 +45,23 @@ class Wanted:
     form: str
 
 
-async def check(wanted: Wanted, env_file: Path) -> tuple[str, int]:
+async def check(options: Options, env_file: Path) -> tuple[str, int]:
     """What to print, and the exit code. Raises MailcfgError."""
-    if wanted.form not in FORMATS:
-        raise InputError(f"`{wanted.form}` is no format: it is text or json.")
-    history = History(waiting=_hours(wanted.not_verified_hours))
+    if options.form not in FORMATS:
+        raise InputError(f"`{options.form}` is no format: it is text or json.")
+    history = History(waiting=_hours(options.not_verified_hours))
     settings = CheckSettings.load(env_file)
     clock = SystemClock()
     resolver = DnsResolver(
-        _servers(wanted.resolvers) or settings.dns_servers,
-        _servers(wanted.authoritative) or settings.dns_authoritative,
+        _servers(options.resolvers) or settings.dns_servers,
+        _servers(options.authoritative) or settings.dns_authoritative,
         clock,
     )
-    snapshot = None if wanted.approved is None else Snapshot(read_config(wanted.approved))
-    live = await _live(wanted.live, env_file, clock)
+    snapshot = None if options.approved is None else Snapshot(read_config(options.approved))
+    live = await _live(options.live, env_file, clock)
     answers = await ask_dns(resolver, live)
     found = diagnose(Case(live=live, answers=answers, snapshot=snapshot, history=history))
-    shown = as_text(found) if wanted.form == "text" else json.dumps(as_dict(found), indent=2)
+    shown = as_text(found) if options.form == "text" else json.dumps(as_dict(found), indent=2)
     return shown, exit_code(found)
 
 

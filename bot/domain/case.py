@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from bot.domain import dkim
-from bot.domain.dkim import KeyRecord
+from bot.domain.dkim import Damage, KeyRecord
 from bot.domain.dns_answers import Answers
 from bot.domain.key_host import KeyHost, a_labels, is_within
 from bot.domain.mail_config import VERIFIED, MailConfig, same_name
@@ -190,13 +190,16 @@ def key_host(live: MailConfig) -> KeyHost | None:
 
 
 def api_problem(live: MailConfig) -> str:
-    """Why the DKIM data of the API cannot be used; empty if it can."""
-    if "p" not in dkim.tags(live.dkim_value):
-        return "its record has no p= tag"
-    if not dkim.public_key(live.dkim_value):
+    """Why the DKIM data of the API cannot be used; empty if it can.
+
+    A damaged record could not be published as it stands, so it is not usable either.
+    """
+    record = dkim.read(live.dkim_value)
+    if isinstance(record, KeyRecord) and record.is_revoked:
         return "its record has an empty p="
-    if dkim.key_of(live.dkim_value) is None:
-        return "the p= of its record is no key"
+    damage = record if isinstance(record, Damage) else dkim.key_damage(record)
+    if damage is not None:
+        return f"its record has {plain(damage.what).removesuffix(',')}"
     if key_host(live) is None:
         host = f"its host {plain(live.dkim_host)}" if live.dkim_host else "its empty host"
         return f"{host} is no selector._domainkey name of {plain(live.domain)}"

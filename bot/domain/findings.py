@@ -220,12 +220,17 @@ class Diagnosis:
         return any(finding.id in ids for finding in self.findings)
 
 
+def _raised(row: Row, case: Case) -> Finding | None:
+    severity = row.severity(case)
+    if severity is None:
+        return None
+    words = row.words(case)
+    return Finding(row.id, severity, words.sentence, words.fix, words.evidence)
+
+
 def diagnose(case: Case) -> Diagnosis:
-    findings = tuple(
-        Finding(row.id, severity, words.sentence, words.fix, words.evidence)
-        for row in TABLE
-        if (severity := row.severity(case)) is not None and (words := row.words(case))
-    )
+    raised = (_raised(row, case) for row in TABLE)
+    findings = tuple(finding for finding in raised if finding is not None)
     return Diagnosis(
         case, _state(case, {finding.id for finding in findings}), findings, _record(case)
     )

@@ -72,9 +72,10 @@ def _a_label(label: str) -> str:
 
 
 def is_name(name: str) -> bool:
-    """Whether it fits into DNS: ASCII, no empty or over-long label, not too long as a whole."""
+    """Whether it fits into DNS and on a screen: visible ASCII, nothing empty or too long."""
     labels = name.split(".")
-    return name.isascii() and len(name) <= NAME_MAX and all(0 < len(x) <= LABEL_MAX for x in labels)
+    is_visible = all("!" <= character <= "~" and character != "\\" for character in name)
+    return is_visible and len(name) <= NAME_MAX and all(0 < len(x) <= LABEL_MAX for x in labels)
 
 
 def is_within(name: str, domain: str) -> bool:

@@ -19,7 +19,8 @@ from bot.domain.dns_answers import Reply, Status
 from bot.domain.key_host import is_within
 from bot.domain.verdict import Holding, Kind, Outage, kind_of
 
-SOME_RECEIVERS = "some receivers reject or ignore the signature"
+UNREADABLE = "unreadable"
+RECORDS_SHOWN = 3
 START_MAX = 24
 VALUE_MAX = 200
 
@@ -84,6 +85,8 @@ def _which_to_delete(texts: tuple[str, ...], value: str) -> str:
         return "Delete all of them and publish Zoho's TXT record alone."
     rest = [text for text in texts if text not in good]
     kept = f"keep the one with `p={dkim.public_key(good[0])[:4]}…` (fingerprint {_mark(good[0])})"
+    if len(rest) == 1 and _mark(rest[0]) != UNREADABLE:
+        return f"Delete the record with the other key ({_mark(rest[0])}); {kept}."
     if len(rest) == 1:
         return f"Delete the record that starts `{_start(rest[0])}`; {kept}."
     return f"Delete all but one; {kept}."
@@ -357,7 +360,7 @@ def _key(host: str, value: str) -> str:
 
 
 def _mark(text: str) -> str:
-    return plain(dkim.fingerprint(text)) or "unreadable"
+    return plain(dkim.fingerprint(text)) or UNREADABLE
 
 
 def _start(text: str) -> str:
@@ -392,7 +395,9 @@ def held(reply: Reply, dkim_value: str) -> str:
     if not reply.texts:
         return f"{via}no TXT record"
     if len(reply.texts) > 1:
-        return f"{via}{len(reply.texts)} TXT records"
+        shown = "; ".join(_described(text, dkim_value) for text in reply.texts[:RECORDS_SHOWN])
+        more = "; …" if len(reply.texts) > RECORDS_SHOWN else ""
+        return f"{via}{len(reply.texts)} TXT records: {shown}{more}"
     return via + _described(reply.texts[0], dkim_value)
 
 
