@@ -81,6 +81,12 @@ class Resolver(Protocol):
         when it cannot be found now.
         """
 
+    async def survey(self, from_domain: str) -> Answers:
+        """What a new key of this domain will meet: the zone, its name servers, SPF and DMARC.
+
+        No key is looked for. Never raises, ends in 8 seconds.
+        """
+
 
 class Directory(Protocol):
     """Who people are, at Slack."""

@@ -252,6 +252,17 @@ class FakeDns:
             dmarc=(self._reply(f"_dmarc.{from_domain}"),),
         )
 
+    async def survey(self, from_domain: str) -> Answers:
+        await asyncio.sleep(0)
+        return Answers(
+            host=from_domain,
+            at=MORNING,
+            apex=self.zone,
+            name_servers=(self.SERVER,),
+            spf=self._reply(from_domain),
+            dmarc=(self._reply(f"_dmarc.{from_domain}"),),
+        )
+
     def _reply(self, name: str) -> Reply:
         status = Status.TIMED_OUT if self.problem else Status.ANSWERED
         texts = () if self.problem else self.records.get(name, ())

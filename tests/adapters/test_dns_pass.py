@@ -23,6 +23,7 @@ from bot.domain.case import Case, key_host
 from bot.domain.dns_answers import Answers, Status
 from bot.domain.findings import Diagnosis, State, diagnose
 from bot.domain.mail_config import MailConfig
+from bot.domain.posture import Dmarc, Posture, posture
 from bot.domain.report import as_dict, as_text
 from bot.sandbox.dns_zone import Zone
 from tests.adapters.dkim_scene import OWN, RESOLVERS, Scene, sender
@@ -134,6 +135,15 @@ async def test_a_resolver_that_fell_silent_costs_its_tries_once():
 
         assert [r.status for r in answers.authoritative] == [Status.ANSWERED] * 2
         assert net.resolvers[0].asked == 4  # two tries for the zone, two for the record
+
+
+async def test_a_survey_finds_the_servers_and_the_policies_of_a_domain_without_a_key():
+    async with discovering() as net:
+        answers = await net.resolver.survey("acme.example")
+
+        assert answers.name_servers == ("ns1.acme.example", "ns2.acme.example")
+        assert posture(answers) == Posture(1, Dmarc("acme.example", 1, "none"))
+        assert answers.authoritative == ()
 
 
 async def test_everything_silent_ends_with_the_one_deadline():

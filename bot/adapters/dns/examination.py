@@ -70,6 +70,21 @@ class Examination:
         )
         return replace(answers, spf=spf, dmarc=policies)
 
+    async def survey(self, from_domain: str) -> Answers:
+        """The zone of a domain and its policies, without any key."""
+        zone = await self._find_zone(from_domain)
+        apex = to_text(zone.apex) if zone else None
+        own = list(zone.servers if zone else self._fixed)
+        spf, policies = await self._ask_policies(from_domain, apex, own)
+        return Answers(
+            host=from_domain,
+            at=self._now,
+            apex=apex,
+            name_servers=zone.names if zone else (),
+            spf=spf,
+            dmarc=policies,
+        )
+
     async def ask_everyone(self, host: str) -> tuple[Reply, ...]:
         """The TXT records at any name, by every server of its zone and every resolver."""
         own, resolvers = await asyncio.gather(
@@ -117,13 +132,13 @@ class Examination:
             server = _who_said(said, doubtful)
             wildcard = await self._ask_one(server, host.sibling(new_label()))
             answers = replace(answers, wildcard=wildcard)
+        if may_be_gone(answers):
+            answers = replace(answers, existence=await self._ask_existence(answers, host))
         if judge(answers, dkim_value).kind is Kind.MISSING:
             server = _who_said(said, answers.truth[0])
             slips = host.slips(answers.apex or host.domain)
             found = await asyncio.gather(*(self._ask_one(server, name) for name in slips))
             answers = replace(answers, slips=tuple(found))
-        if may_be_gone(answers):
-            answers = replace(answers, existence=await self._ask_existence(answers, host))
         return answers
 
     async def _ask_existence(self, answers: Answers, host: KeyHost) -> Reply:

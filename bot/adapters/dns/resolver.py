@@ -69,6 +69,9 @@ class DnsResolver:
         hint = None if apex_hint is None else a_labels(apex_hint)
         return await self._examination().run(host, dkim_value, from_domain, hint, self._new_label)
 
+    async def survey(self, from_domain: str) -> Answers:
+        return await self._examination().survey(a_labels(from_domain))
+
     async def txt(self, host: str) -> tuple[TxtAnswer, ...]:
         said = await self._examination().ask_everyone(host)
         return tuple(_as_txt(reply) for reply in said)
