@@ -80,12 +80,10 @@ class Verdict:
 
         Caches count only once all of the truth is right: they may keep what was there before.
         """
-        senses = {holding.sense for holding in self.truth}
-        if self.outage is not None or not self.truth or (self.kind not in {None, Kind.RIGHT}):
+        if self.outage is not None or not self.truth or self.kind not in {None, Kind.RIGHT}:
             return ()
         everyone = (*self.truth, *self.caches)
-        wrong = tuple(holding for holding in everyone if holding.kind is not Kind.RIGHT)
-        return wrong if len(senses) > 1 or wrong else ()
+        return tuple(holding for holding in everyone if holding.kind is not Kind.RIGHT)
 
     @property
     def is_right_everywhere(self) -> bool:
