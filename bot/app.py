@@ -30,7 +30,7 @@ from bot.adapters.cliq.connect import Connected, connect_anew, connect_as_set
 from bot.adapters.cliq.data_centers import Endpoints, endpoints
 from bot.adapters.cliq.oauth import ZohoAuth
 from bot.adapters.cliq.throttle import Budget, MemoryBudget
-from bot.adapters.dns import DnsResolver
+from bot.adapters.dns.resolver import DnsResolver
 from bot.adapters.metrics import CONTENT_TYPE, Metrics, Reading
 from bot.adapters.slack.cards.parts import Deployment
 from bot.adapters.slack.directory import SlackDirectory

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from datetime import time, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -586,6 +586,37 @@ class ZohoSettings(BaseSettings):
             ZOHO_ACCOUNTS_URL=self.zoho_accounts_url, CLIQ_API_URL=self.cliq_api_url
         )
         return [*addresses, *_key_faults(self.secret_key)]
+
+
+class CheckSettings(BaseSettings):
+    """What `mailcfg check` needs when the sender is given to it: nothing, but servers may be named."""
+
+    model_config = SOURCES
+
+    dns_servers: Servers = knob("MAILCFG_DNS_SERVERS", "Resolvers, ip:port, comma-separated.", ())
+    dns_authoritative: Servers = knob(
+        "MAILCFG_DNS_AUTHORITATIVE", "The zone's own servers, ip:port, comma-separated.", ()
+    )
+
+    @classmethod
+    def load(cls, env_file: Path | None = Path(".env"), secrets_dir: Path = SECRETS_DIR) -> Self:
+        """Raises SettingsError with every fault at once."""
+        folder = secrets_dir if secrets_dir.is_dir() else None
+        try:
+            return cls(_env_file=env_file, _secrets_dir=folder)
+        except ValidationError as error:
+            raise SettingsError([_sentence(fault) for fault in error.errors()]) from error
+
+
+class ApiSettings(CheckSettings):
+    """The same where it asks the API for the sender."""
+
+    zoho_data_center: str = knob("ZOHO_DATA_CENTER", "Where your Zoho account lives.", "us")
+    zoho_client_id: str = knob("ZOHO_CLIENT_ID", "Client ID of the Zoho self client.")
+    zoho_client_secret: SecretStr = knob("ZOHO_CLIENT_SECRET", "Its secret.")
+    zoho_refresh_token: SecretStr = knob("ZOHO_REFRESH_TOKEN", "A full Admin's refresh token.")
+    zoho_accounts_url: str | None = knob("ZOHO_ACCOUNTS_URL", "Another accounts address.", None)
+    cliq_api_url: str | None = knob("CLIQ_API_URL", "Another Cliq address.", None)
 
 
 class GivenSettings(Settings):

@@ -16,6 +16,8 @@ from itertools import count
 from pathlib import Path
 
 from bot.domain.dkim import TxtAnswer
+from bot.domain.dns_answers import Answers, Reply, Status
+from bot.domain.key_host import KeyHost
 from bot.domain.mail_config import NOT_VERIFIED, MailConfig
 from bot.domain.policy import Actor, Facts, is_group
 from bot.errors import CouldNotCheck, GroupTrouble, NotAllowed
@@ -256,3 +258,33 @@ class FakeDns:
 
     async def zone_of(self, host: str) -> str | None:
         return self.zone
+
+    async def examine(
+        self, host: KeyHost, dkim_value: str, from_domain: str, *, apex_hint: str | None = None
+    ) -> Answers:
+        await asyncio.sleep(0)
+        return Answers(
+            host=str(host),
+            at=MORNING,
+            authoritative=(self._reply(str(host)),),
+            apex=self.zone or apex_hint,
+            name_servers=(self.SERVER,),
+            spf=self._reply(from_domain),
+            dmarc=(self._reply(f"_dmarc.{from_domain}"),),
+        )
+
+    async def survey(self, from_domain: str) -> Answers:
+        await asyncio.sleep(0)
+        return Answers(
+            host=from_domain,
+            at=MORNING,
+            apex=self.zone,
+            name_servers=(self.SERVER,),
+            spf=self._reply(from_domain),
+            dmarc=(self._reply(f"_dmarc.{from_domain}"),),
+        )
+
+    def _reply(self, name: str) -> Reply:
+        status = Status.TIMED_OUT if self.problem else Status.ANSWERED
+        texts = () if self.problem else self.records.get(name, ())
+        return Reply(self.SERVER, name, status, texts, ttl=300, is_authoritative=True)

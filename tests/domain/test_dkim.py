@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.domain.dkim import (
+    Damage,
+    KeyRecord,
     Publication,
     Record,
     TxtAnswer,
+    conflicting_tag,
     fingerprint,
     judge,
     key_bits,
+    key_damage,
     public_key,
+    read,
     same_record,
     split_value,
     tags,
 )
+from bot.domain.verdict import Kind, kind_of
 from tests.fakes import KEYS, dkim_value
 
 KEY = dkim_value(2048)
@@ -110,3 +118,75 @@ def test_dns_is_judged_by_who_knows_best(answers: tuple[TxtAnswer, ...], verdict
 
 def test_a_value_without_a_key_is_never_right():
     assert judge("p=", (says("p="),)) is Publication.DIFFERENT
+
+
+P = KEYS["2048"][0]
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (f'"k=rsa; p={P}"', "a literal quotation mark at character 1"),
+        (f"k=rsa\\; p={P}", "a literal backslash at character 6"),
+        ("k=rsa; p=AB\x00C", "the control character U+0000 at character 12"),
+        ("k=rsa; p=AB\u2019C", "the non-ASCII character U+2019 (right single quotation mark) at "
+         "character 12"),
+        ("k=rsa; ; p=ABC", "an empty tag at character 7"),
+        ("k=rsa; rsa; p=ABC", "`rsa`, which is no name=value, at character 7"),
+        ("k=rsa; 2=x; p=ABC", "`2=x`, which is no name=value, at character 7"),
+        ("k=rsa; p=ABC; k=rsa", "a second k= tag at character 14"),
+        ("v=spf1 -all", "no p= tag at character 13"),
+        ("", "no p= tag at character 1"),
+    ],
+)  # fmt: skip
+def test_a_damaged_record_is_said_with_its_place(record: str, said: str):
+    assert str(read(record)) == said
+
+
+@pytest.mark.parametrize(
+    ("p", "said"),
+    [
+        ("MI.B", "`.`, which is no base64, at character 11"),
+        ("MIIB", "a p= that holds no complete key at character 9"),
+        ("====", "a p= that holds no complete key at character 9"),
+        (P, "None"),
+        (f"{P[:9]} \t{P[9:]}", "None"),
+    ],
+)
+def test_a_damaged_key_is_said_with_its_place(p: str, said: str):
+    record = read(f"k=rsa;p={p};")
+
+    assert isinstance(record, KeyRecord)
+    assert str(key_damage(record)) == said
+
+
+@pytest.mark.parametrize(
+    ("record", "tag"),
+    [
+        (KEY, None),
+        (f"v=DKIM1; t=s; h=sha256; s=*; {KEY}", None),
+        (f"k=rsa; v=DKIM1; p={P}", "v=DKIM1 (not in first place)"),
+        (f"v=DKIM2; p={P}", "v=DKIM2"),
+        (f"k=ed25519; p={P}", "k=ed25519"),
+        (f"h=sha1:sha512; p={P}", "h=sha1:sha512"),
+        (f"s=tlsrpt; p={P}", "s=tlsrpt"),
+        (f"h=; p={P}", "h="),
+    ],
+)
+def test_a_tag_that_forbids_the_use_of_a_right_key_is_named(record: str, tag: str | None):
+    sound = read(record)
+
+    assert isinstance(sound, KeyRecord)
+    assert conflicting_tag(sound, KEY) == tag
+
+
+@given(st.text())
+def test_any_text_is_a_record_or_has_a_damage_inside_it(text: str):
+    found = read(text)
+
+    if isinstance(found, Damage):
+        assert 1 <= found.position <= len(text) + 2
+        return
+    damage = key_damage(found)
+    assert damage is None or 1 <= damage.position <= len(text) + 1
+    assert kind_of(text, KEY) is not Kind.MISSING

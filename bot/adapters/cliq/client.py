@@ -84,6 +84,7 @@ async def open_client(
     data_center: str = "us",
     accounts_url: str | None = None,
     api_url: str | None = None,
+    repeats: bool = True,
 ) -> AsyncIterator[CliqClient]:
     """A client on its own, without a database: its budget and its token end with it.
 
@@ -93,7 +94,8 @@ async def open_client(
     clock = SystemClock()
     async with new_http_client(at.api_url) as http:
         auth = ZohoAuth(at.accounts_url, credentials, http, clock)
-        yield CliqClient(at.api_url, auth, http=http, clock=clock, budget=MemoryBudget(clock))
+        budget = MemoryBudget(clock)
+        yield CliqClient(at.api_url, auth, http=http, clock=clock, budget=budget, repeats=repeats)
 
 
 class CliqClient:
