@@ -76,6 +76,8 @@ HEARTBEAT_SECONDS = 1.0
 CONNECT_RETRY_SECONDS = 2.0
 CHECKS_MISSED_MAX = 3
 """Intervals without a check that succeeded after which the bot does not do its job."""
+CHECK_GRACE_SECONDS = 60.0
+"""How long a bot that has just begun, or woken up, may take for its check before that is said."""
 
 
 class Loop:
@@ -180,6 +182,7 @@ class App:
         # What it looks for comes with time, not with a commit.
         self._dead_man = Loop("dead-man", self._notice_silence, failed)
         self._is_silent = False
+        self._too_old_since: float | None = None
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._connecting: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -298,15 +301,19 @@ class App:
     async def _notice_silence(self) -> None:
         """Say once that checks have stopped, and once that they are back.
 
-        Apart from the loop that checks, since that may be what hangs.
+        Apart from the loop that checks, since that may be what hangs. One that has slept, or was
+        not running, gets the time to make its check first.
         """
-        was_silent = self._is_silent
-        seen = await self.parts.store.watch(self._settings.org)
-        self._is_silent = self._is_too_old(seen)
-        if self._is_silent and not was_silent:
+        seen, now = await self.parts.store.watch(self._settings.org), self._clock.elapsed()
+        if not self._is_too_old(seen):
+            if self._is_silent:
+                log.info("checks resumed")
+            self._is_silent, self._too_old_since = False, None
+            return
+        self._too_old_since = now if self._too_old_since is None else self._too_old_since
+        if not self._is_silent and now - self._too_old_since >= CHECK_GRACE_SECONDS:
             log.error("no check has succeeded for three intervals", last=str(seen.checked_at))
-        elif was_silent and not self._is_silent:
-            log.info("checks resumed")
+            self._is_silent = True
 
     def _moved(self, old: ChangeRequest, new: ChangeRequest) -> None:
         self.parts.metrics.moved(old, new)

@@ -121,8 +121,8 @@ def test_a_thread_opens_in_the_pane_and_leads_back(desk: Desk) -> None:
 
 
 def test_the_command_box_has_slacks_hint_and_remembers(desk: Desk, sandbox: Sandbox) -> None:
-    hint = "show | set | reset | accept | pending | withdraw"
-    expect(desk.left.command).to_have_attribute("placeholder", hint + " | dns | help")
+    hint = re.compile(r"show \| set \| reset \| .* \| help")
+    expect(desk.left.command).to_have_attribute("placeholder", hint)
     desk.left.type("/mailcfg show")
     desk.left.expect_private("DKIM status")
     desk.left.command.press("ArrowUp")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -87,7 +88,7 @@ async def test_it_is_not_ready_while_no_check_has_succeeded_for_three_intervals(
     play.spoil(FaultKind.HTML, next=100)
     for _ in range(4):
         play.passes(CHECK_EVERY)
-    await until(lambda: said("no check has succeeded for three intervals"), "the alarm")
+    await until(lambda: a_moment_later(play, said), "the alarm")
     answer = await get(play, "/readyz")
     assert (answer.status_code, answer.json()["checks"]) == (503, False)
     assert (await metric(play, "check_age_seconds") or 0) > 3 * CHECK_EVERY.total_seconds()
@@ -97,6 +98,21 @@ async def test_it_is_not_ready_while_no_check_has_succeeded_for_three_intervals(
     await until(lambda: said("checks resumed"), "the all-clear")
     assert (await get(play, "/readyz")).json()["checks"] is True
     assert len(await said("no check has succeeded for three intervals")) == 1
+
+
+def a_moment_later(play: Play, said: Any) -> Any:
+    play.passes(timedelta(seconds=20))
+    return said("no check has succeeded for three intervals")
+
+
+async def test_a_bot_that_has_slept_makes_its_check_before_it_raises_the_alarm(
+    play: Play, logged: Lines
+):
+    reads = play.stage.reads
+    play.passes(timedelta(days=3))
+    await play.until(lambda: play.stage.reads > reads, "the check")
+
+    assert [line["event"] for line in logged if line["log_level"] == "error"] == []
 
 
 async def test_every_line_of_a_change_carries_its_number(play: Play, logged: Lines):
