@@ -324,6 +324,7 @@ class App:
         try:
             await self.parts.changes.expire()
             await self.parts.changes.remind()
+            await self.parts.changes.raise_alarm()
             await self.parts.applier.settle(may_begin=self._connection.is_introduced)
         except Tampered as damage:
             await self.parts.changes.tell_unreadable(damage)
@@ -580,7 +581,7 @@ def _assemble(
         policy=policy,
     )
     shared: dict[str, Any] = {"org": settings.org, "store": store, "api": api}
-    directory = SlackDirectory(workspace, clock)
+    directory = SlackDirectory(workspace, clock, kept=settings.membership_cache)
     admission = Admission(
         org=settings.org, policy=policy, store=store, directory=directory, clock=clock
     )
@@ -594,6 +595,7 @@ def _assemble(
         seal=seal,
         new_id=new_id,
         reminders=reminders_of(settings),
+        alarm_after=settings.alarm_after,
     )
     notifier = Notifier(
         workspace=workspace,
@@ -709,6 +711,7 @@ def timing_of(settings: Settings) -> Timing:
         lease=settings.lease,
         retry=settings.retry,
         give_up=settings.give_up,
+        sends=settings.sends,
     )
 
 

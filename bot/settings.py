@@ -357,6 +357,19 @@ class Settings(BaseSettings):
         "How long a write's outcome may stay unknown before a person must look.",
         timedelta(hours=24),
     )
+    alarm_after: Span = knob(
+        "MAILCFG_UNCERTAIN_ALERT",
+        "How long an outcome may stay unknown before the alert channel is told; then hourly.",
+        timedelta(minutes=15),
+    )
+    sends: int = knob(
+        "MAILCFG_SENDS", "How often one step of a change may be sent, if it has no effect.", 3
+    )
+    membership_cache: Span = knob(
+        "MAILCFG_MEMBERSHIP_CACHE",
+        "How long a usergroup's members may be remembered for clicks; 60s at most.",
+        timedelta(seconds=60),
+    )
     shutdown_grace: Span = knob(
         "MAILCFG_SHUTDOWN_GRACE",
         "How long a stopping process finishes what it began.",
@@ -488,6 +501,13 @@ class Settings(BaseSettings):
             yield (
                 "MAILCFG_SHUTDOWN_GRACE must be at least MAILCFG_CALL_TIMEOUT + MAILCFG_MARGIN: "
                 "otherwise a write could be cut off."
+            )
+        if self.sends < 1:
+            yield "MAILCFG_SENDS must be 1 or more: nothing could be written otherwise."
+        if self.membership_cache > timedelta(seconds=60):
+            yield (
+                "MAILCFG_MEMBERSHIP_CACHE must be 60s or less: who has left a group must not go on "
+                "approving."
             )
         if self.commit_budget >= SLACK_WAITS:
             yield (

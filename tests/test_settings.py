@@ -230,6 +230,17 @@ def test_every_missing_setting_has_its_line():
             "Europe/Berlin; deadlines stay as they are.",
         ),
         (
+            "MAILCFG_SENDS",
+            "0",
+            "MAILCFG_SENDS must be 1 or more: nothing could be written otherwise.",
+        ),
+        (
+            "MAILCFG_MEMBERSHIP_CACHE",
+            "2m",
+            "MAILCFG_MEMBERSHIP_CACHE must be 60s or less: who has left a group must not go on "
+            "approving.",
+        ),
+        (
             "MAILCFG_COMMIT_BUDGET",
             "3s",
             "MAILCFG_COMMIT_BUDGET must be less than 3s: Slack waits no longer for an answer to a "

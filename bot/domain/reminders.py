@@ -83,3 +83,13 @@ class Reminders:
 
 
 USUAL = Reminders()
+ALARM_EVERY = timedelta(hours=1)
+
+
+def alarm(unknown_since: datetime, now: datetime, first_after: timedelta) -> int | None:
+    """Which alarm about an unknown outcome is due: 0 after `first_after`, then one each hour.
+
+    None before the first. What was missed is not made up for.
+    """
+    waited = now - unknown_since - first_after
+    return None if waited < timedelta(0) else waited // ALARM_EVERY

@@ -57,7 +57,11 @@ def move_if_reached(request: ChangeRequest, live: MailConfig | None) -> Move | N
 
 
 def next_move(
-    request: ChangeRequest, attempts: Sequence[Attempt], live: MailConfig | None, now: datetime
+    request: ChangeRequest,
+    attempts: Sequence[Attempt],
+    live: MailConfig | None,
+    now: datetime,
+    sends_max: int = SENDS_MAX,
 ) -> Move:
     """After a read that nothing sent before it can still change: the quiet time is over.
 
@@ -72,7 +76,7 @@ def next_move(
     sends = [a for a in attempts if a.step == request.step and a.may_have_effect]
     if _keeps_address(request, sends):
         return Move(Kind.GO_ON)
-    why = _why_not_again(request, len(sends), now)
+    why = _why_not_again(request, len(sends), sends_max, now)
     return Move(Kind.WRITE) if why is None else Move(Kind.FAILED, why)
 
 
@@ -90,9 +94,9 @@ def _why_unknown(request: ChangeRequest, live: MailConfig | None) -> str:
     return "Cliq shows neither the old nor the wanted configuration"
 
 
-def _why_not_again(request: ChangeRequest, sends: int, now: datetime) -> str | None:
+def _why_not_again(request: ChangeRequest, sends: int, sends_max: int, now: datetime) -> str | None:
     """Finishing is safer than stopping where the old configuration is gone: no time runs out then."""
-    if sends >= SENDS_MAX:
+    if sends >= sends_max:
         return f"{without_effect(request)}, though {_what(request)} was sent {sends} times"
     is_late = request.apply_by is None or now >= request.apply_by
     if is_late and not request.has_removed:

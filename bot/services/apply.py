@@ -27,6 +27,7 @@ from bot.domain.mail_config import MailConfig
 from bot.domain.plan import SetPlan
 from bot.domain.policy import Actor, Facts, Policy, may_propose
 from bot.domain.steps import (
+    SENDS_MAX,
     Kind,
     Move,
     first_move,
@@ -82,6 +83,8 @@ class Timing:
     retry_max: timedelta = timedelta(minutes=5)
     give_up: timedelta = timedelta(hours=24)
     """How long an unknown outcome may stay unknown before a person must look."""
+    sends: int = SENDS_MAX
+    """How often one step may be sent; what surely had no effect does not count."""
 
     @property
     def send_window(self) -> timedelta:
@@ -307,7 +310,7 @@ class Applier:
         except (CliqError, OAuthError) as error:
             return await self._still_unknown(request, now - since, error)
         attempts = await self._store.attempts(request.id)
-        move = next_move(request, attempts, live, now)
+        move = next_move(request, attempts, live, now, self._timing.sends)
         if move.kind is Kind.WRITE:
             return await self._send_if_approved(request, live)
         return await self._go(request, move, live)

@@ -39,7 +39,7 @@ from bot.domain.plan import (
     plan_set,
 )
 from bot.domain.policy import Actor, Facts, Policy, Verdict
-from bot.domain.reminders import MENTION_EVERY, USUAL, Reminders
+from bot.domain.reminders import MENTION_EVERY, USUAL, Reminders, alarm
 from bot.domain.undo import plan_undo
 from bot.errors import (
     AlreadyOpen,
@@ -86,6 +86,7 @@ class Changes:
         seal: Seal,
         new_id: Callable[[], str],
         reminders: Reminders = USUAL,
+        alarm_after: timedelta = timedelta(minutes=15),
     ) -> None:
         self.org = org
         self.policy = policy
@@ -99,6 +100,8 @@ class Changes:
         self._seal = seal
         self._new_id = new_id
         self._reminders = reminders
+        self._alarm_after = alarm_after
+        self._raised: tuple[str, int] | None = None
         self._told_unreadable: set[int] = set()
 
     async def propose(self, actor: Actor, wish: Wish) -> ChangeRequest:
@@ -218,6 +221,21 @@ class Changes:
             async with self._store.begin() as tx:
                 await tx.tell(telling.reminder(request, due))
                 await tx.show_again(request.id)
+
+    async def raise_alarm(self) -> None:
+        """Say in the alert channel that an outcome has been unknown for long: once, then hourly."""
+        request = await self._store.open_request(self.org)
+        since = None if request is None else request.uncertain_since
+        if request is None or since is None:
+            return
+        due = alarm(since, self._clock.now(), self._alarm_after)
+        if due is not None and self._raised != (request.id, due):
+            async with self._store.begin() as tx:
+                await tx.tell(telling.unknown(request, due, since))
+            self._raised = (
+                request.id,
+                due,
+            )  # a commit for nothing would wake the loops for nothing
 
     async def tell_unreadable(self, damage: Tampered) -> None:
         """Say once, in the alert channel, that a stored request cannot be read, and what to do."""

@@ -5,13 +5,16 @@ A key is what makes a message one: however many processes tell it, it is stored,
 
 from __future__ import annotations
 
-from bot.domain.change import ChangeRequest
+from datetime import datetime
+
+from bot.domain.change import ChangeRequest, milliseconds
 from bot.domain.reminders import Reminder
 from bot.ports import Message
 
 REMINDER = "reminder"
 MENTION = "mention"
 OUTCOME = "outcome"
+UNKNOWN = "unknown_outcome"
 
 
 def mention(request: ChangeRequest) -> Message:
@@ -33,3 +36,10 @@ def names(keys: tuple[str, ...]) -> tuple[str, ...]:
 def outcome(request: ChangeRequest) -> Message:
     """How it ended, to the requester alone."""
     return Message(f"{OUTCOME}:{request.id}", OUTCOME, {}, subject=request.id)
+
+
+def unknown(request: ChangeRequest, number: int, since: datetime) -> Message:
+    """To the alert channel: what a write did has not been found out for some time."""
+    facts = {"number": request.number, "title": request.plan.title, "since": milliseconds(since)}
+    facts |= {"request": request.id, "why": request.waits_for}
+    return Message(f"{UNKNOWN}:{request.id}:{number}", UNKNOWN, facts)

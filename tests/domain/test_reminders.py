@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bot.domain.reminders import QuietHours, Reminder, Reminders
+from bot.domain.reminders import QuietHours, Reminder, Reminders, alarm
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 ASKED = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -108,3 +108,14 @@ def test_a_deadline_in_the_quiet_hours_is_not_put_off_for_a_reminder():
 )
 def test_quiet_hours_follow_the_clock_on_the_wall(quiet: QuietHours, utc: str, is_quiet: bool):
     assert quiet.holds(datetime.fromisoformat(f"{utc}+00:00")) == is_quiet
+
+
+@pytest.mark.parametrize(
+    ("minutes", "number"),
+    [(0, None), (14, None), (15, 0), (74, 0), (75, 1), (134, 1), (135, 2), (15 + 60 * 23, 23)],
+)
+def test_an_unknown_outcome_is_told_after_a_quarter_of_an_hour_and_then_hourly(
+    minutes: int, number: int | None
+):
+    now = ASKED + timedelta(minutes=minutes)
+    assert alarm(ASKED, now, timedelta(minutes=15)) == number

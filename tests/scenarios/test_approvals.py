@@ -14,6 +14,7 @@ from bot.sandbox.slack_faults import Fault as SlackFault
 from bot.sandbox.slack_faults import FaultKind as SlackFaultKind
 from tests.scenarios.play import (
     ADMIN,
+    ALERTS,
     ALICE,
     BOB,
     CAROL,
@@ -166,6 +167,28 @@ async def test_an_answer_that_was_lost_after_the_effect_ends_in_force_with_one_w
     play.passes(timedelta(seconds=31))
     await play.says(card, "In force")
     assert play.puts() == 1
+
+
+async def test_an_outcome_that_stays_unknown_is_told_in_the_alert_channel(play: Play):
+    play.be_impatient()
+    play.spoil(FaultKind.RESET_AFTER_EFFECT, "PUT")
+    card = await play.approved()
+    await play.says(card, "Outcome unknown")
+    play.spoil(FaultKind.STATUS, "GET", code=500, next=1000)
+
+    play.passes(timedelta(minutes=16))
+    await play.shows("mailcfg goes on looking and sends nothing blindly", ALERTS)
+    play.passes(timedelta(minutes=61))
+    await play.until(lambda: told_of_unknown(play) == 2 or None, "the second alarm")
+
+    play.cliq.faults.clear()
+    play.passes(timedelta(minutes=6))
+    await play.says(card, "In force")
+    assert (play.puts(), told_of_unknown(play)) == (1, 2)
+
+
+def told_of_unknown(play: Play) -> int:
+    return sum("Outcome unknown: what #1" in text for text in play.texts(ALERTS))
 
 
 async def test_a_write_that_had_no_effect_is_sent_again_after_a_look(play: Play):

@@ -29,7 +29,7 @@ from bot.domain.incident import Incident
 from bot.errors import Tampered
 from bot.logs import about_change
 from bot.ports import Card, Clock, Message, Store
-from bot.services.telling import MENTION, OUTCOME, REMINDER
+from bot.services.telling import MENTION, OUTCOME, REMINDER, UNKNOWN
 
 log = structlog.get_logger(__name__)
 
@@ -288,6 +288,8 @@ class Notifier:
     ) -> Rendered:
         if isinstance(subject, Incident):
             return watch_cards.thread_line(message)
+        if message.kind == UNKNOWN:
+            return telling_cards.unknown(message, await self.link(message.facts["request"]))
         if subject is None:
             return watch_cards.notice(message)
         match message.kind:

@@ -6,8 +6,9 @@ from slack_sdk.models.blocks import Block
 
 from bot.adapters.slack.cards import parts
 from bot.adapters.slack.cards import request as cards
-from bot.adapters.slack.cards.parts import Deployment, Rendered, user, when
-from bot.domain.change import ChangeRequest
+from bot.adapters.slack.cards.parts import Deployment, Rendered, escape, user, when
+from bot.domain.change import ChangeRequest, from_milliseconds
+from bot.ports import Message
 
 
 def mention(request: ChangeRequest, deployment: Deployment) -> Rendered:
@@ -38,6 +39,24 @@ def reminder(request: ChangeRequest, deployment: Deployment, *, escalates: bool)
         f"{given} of {needed} so far."
     )
     return parts.rendered(text, [parts.section("\n".join(said))])
+
+
+def unknown(message: Message, link: str | None) -> Rendered:
+    """For the alert channel: nobody knows yet what a write did."""
+    facts = message.facts
+    number = f"<{link}|#{facts['number']}>" if link else f"#{facts['number']}"
+    since = when(from_milliseconds(facts["since"]))
+    said = [
+        f"*Outcome unknown:* what {number} to {facts['title']} did in Cliq could not be found out "
+        f"since {since}.",
+        "mailcfg goes on looking and sends nothing blindly. If Cliq or your token has a problem that "
+        "you can mend, now is the time; its admin panel shows what is live.",
+    ]
+    blocks: list[Block] = [parts.section("\n".join(said))]
+    if facts["why"]:
+        blocks.append(parts.context(escape(facts["why"])))
+    text = f"What request #{facts['number']} did in Cliq is still unknown."
+    return parts.rendered(text, blocks)
 
 
 def outcome(request: ChangeRequest, link: str | None) -> Rendered:
