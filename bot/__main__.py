@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from bot import __version__
 from bot.errors import MailcfgError, SettingsError
@@ -31,6 +32,7 @@ audit = typer.Typer(help="The record of who did what.", no_args_is_help=True)
 cli.add_typer(audit, name="audit")
 
 WRONG_USAGE = 2
+CHECK_FAILED = 3
 
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 picks a free one.")]
@@ -78,6 +80,65 @@ def migrate(env_file: EnvFile = Path(".env")) -> None:
 
     upgrade(settings.load_storage(env_file).database_url)
     typer.echo("The database is up to date.")
+
+
+class CheckCommand(TyperCommand):
+    """A command whose exit code 2 has a meaning of its own, so that wrong usage is 3."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            if getattr(error, "exit_code", None) == WRONG_USAGE:
+                error.exit_code = CHECK_FAILED  # type: ignore[attr-defined]
+            raise
+
+
+@cli.command("diagnose", cls=CheckCommand, hidden=True)
+@cli.command(cls=CheckCommand)
+def check(
+    live: Annotated[
+        str | None,
+        typer.Option(
+            help="File with the API's `data` object, - for standard input; else it is asked."
+        ),
+    ] = None,
+    approved: Annotated[
+        str | None,
+        typer.Option(help="File with what was approved: email_id, name, dkim_host, dkim_value."),
+    ] = None,
+    resolver: Annotated[
+        list[str] | None, typer.Option(help="Resolver to ask, ip:port; may be repeated.")
+    ] = None,
+    authoritative: Annotated[
+        list[str] | None,
+        typer.Option(help="Server of the zone, ip:port; may be repeated. Else they are found out."),
+    ] = None,
+    not_verified_hours: Annotated[
+        float, typer.Option(min=0, help="How long DNS has been right without Zoho verifying it.")
+    ] = 0,
+    form: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    env_file: EnvFile = Path(".env"),
+) -> None:
+    """Why mail from the sender is or is not trusted, and what to publish. Needs no Slack.
+
+    Exit code: 0 in order, 1 something is wrong, 2 it could not be checked, 3 wrong usage or API error.
+    """
+    from bot.check import Wanted
+    from bot.check import check as run_check
+
+    if live is None:
+        from bot import logs
+
+        logs.configure("WARNING", "console")
+    wanted = Wanted(live, approved, resolver or (), authoritative or (), not_verified_hours, form)
+    try:
+        shown, code = asyncio.run(run_check(wanted, env_file))
+    except MailcfgError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(CHECK_FAILED) from error
+    typer.echo(shown)
+    raise typer.Exit(code)
 
 
 @audit.command("verify")

@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import secrets
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,8 @@ from bot.adapters.cliq.client import CliqClient, new_http_client
 from bot.adapters.cliq.data_centers import endpoints
 from bot.adapters.cliq.oauth import Credentials, ZohoAuth
 from bot.adapters.cliq.throttle import MemoryBudget
-from bot.adapters.dns import DnsResolver
+from bot.adapters.clock import SystemClock
+from bot.adapters.dns.resolver import DnsResolver
 from bot.adapters.slack.cards.parts import Deployment
 from bot.adapters.slack.directory import SlackDirectory
 from bot.adapters.slack.listeners import Listeners
@@ -55,18 +55,6 @@ log = structlog.get_logger(__name__)
 
 HEARTBEAT_SECONDS = 1.0
 CONNECT_RETRY_SECONDS = 2.0
-
-
-class SystemClock:
-    """The machine's clock. `elapsed` counts time asleep as well, where the platform can."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def elapsed(self) -> float:
-        if hasattr(time, "CLOCK_BOOTTIME"):
-            return time.clock_gettime(time.CLOCK_BOOTTIME)
-        return time.monotonic()
 
 
 class Loop:

@@ -11,7 +11,9 @@ from typing import Any, Protocol
 
 from bot.domain.change import Attempt, ChangeRequest
 from bot.domain.dkim import Publication, TxtAnswer
+from bot.domain.dns_answers import Answers
 from bot.domain.incident import Incident, Kind
+from bot.domain.key_host import KeyHost
 from bot.domain.mail_config import MailConfig
 from bot.domain.policy import Actor, Facts
 
@@ -68,6 +70,16 @@ class Resolver(Protocol):
 
     async def zone_of(self, host: str) -> str | None:
         """The apex of the zone that holds `host`, or None if it could not be found out."""
+
+    async def examine(
+        self, host: KeyHost, dkim_value: str, from_domain: str, *, apex_hint: str | None = None
+    ) -> Answers:
+        """One pass: everything that is asked about a key record. Never raises, ends in 8 seconds.
+
+        `dkim_value` is the record that should stand at `host`; what only a wrong record makes worth
+        asking is not asked otherwise. `apex_hint` is the zone as it was known at the approval, for
+        when it cannot be found now.
+        """
 
 
 class Directory(Protocol):

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
@@ -427,6 +427,37 @@ class StorageSettings(BaseSettings):
     database_url: str = knob("MAILCFG_DATABASE_URL", "Where requests are kept.", DATABASE)
     org: str = knob("MAILCFG_ORG", "Name of the organisation in the database.", "default")
     secret_key: Keys = knob("MAILCFG_SECRET_KEY", "Seals approvals.", ())
+
+
+class CheckSettings(BaseSettings):
+    """What `mailcfg check` needs when the sender is given to it: nothing, but servers may be named."""
+
+    model_config = SOURCES
+
+    dns_servers: Servers = knob("MAILCFG_DNS_SERVERS", "Resolvers, ip:port, comma-separated.", ())
+    dns_authoritative: Servers = knob(
+        "MAILCFG_DNS_AUTHORITATIVE", "The zone's own servers, ip:port, comma-separated.", ()
+    )
+
+    @classmethod
+    def load(cls, env_file: Path | None = Path(".env"), secrets_dir: Path = SECRETS_DIR) -> Self:
+        """Raises SettingsError with every fault at once."""
+        folder = secrets_dir if secrets_dir.is_dir() else None
+        try:
+            return cls(_env_file=env_file, _secrets_dir=folder)
+        except ValidationError as error:
+            raise SettingsError([_sentence(fault) for fault in error.errors()]) from error
+
+
+class ApiSettings(CheckSettings):
+    """The same where it asks the API for the sender."""
+
+    zoho_data_center: str = knob("ZOHO_DATA_CENTER", "Where your Zoho account lives.", "us")
+    zoho_client_id: str = knob("ZOHO_CLIENT_ID", "Client ID of the Zoho self client.")
+    zoho_client_secret: SecretStr = knob("ZOHO_CLIENT_SECRET", "Its secret.")
+    zoho_refresh_token: SecretStr = knob("ZOHO_REFRESH_TOKEN", "A full Admin's refresh token.")
+    zoho_accounts_url: str | None = knob("ZOHO_ACCOUNTS_URL", "Another accounts address.", None)
+    cliq_api_url: str | None = knob("CLIQ_API_URL", "Another Cliq address.", None)
 
 
 class GivenSettings(Settings):

@@ -9,8 +9,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BOT = ROOT / "bot"
-LAYERS = ["errors", "domain", "ports", "services", "adapters", "app", "__main__"]
-AROUND = {"settings": {"app", "__main__", "sandbox"}, "logs": {"app", "__main__", "sandbox"}}
+LAYERS = ["errors", "domain", "ports", "services", "adapters", "check", "app", "__main__"]
+AROUND = {
+    "settings": {"check", "app", "__main__", "sandbox"},
+    "logs": {"app", "__main__", "sandbox"},
+}
 
 
 def imports(file: Path) -> set[str]:
@@ -68,6 +71,7 @@ def test_the_bot_does_not_know_that_a_sandbox_exists(module: str):
     ("command", "unwanted"),
     [
         ("import bot.__main__", ["slack_bolt", "sqlalchemy", "aiohttp", "httpx"]),
+        ("import bot.check", ["slack_bolt", "sqlalchemy", "aiohttp", "httpx", "bot.app"]),
         ("import bot.sandbox.slack", ["slack_bolt", "sqlalchemy", "bot.domain", "bot.app"]),
         ("import bot.sandbox.cliq", ["httpx", "sqlalchemy", "bot.domain", "bot.app"]),
         ("import bot.domain.change", ["httpx", "sqlalchemy", "aiohttp", "slack_sdk"]),

@@ -1,13 +1,16 @@
-"""DKIM key records: reading them, and saying whether DNS publishes the key that Zoho signs with.
+"""DKIM key records: reading them strictly, comparing keys, and the record to publish.
 
-Pure: records come in as text, findings go out as values. Sources: RFC 6376 sections 3.2 and 3.6.1
-(tag lists, key records), RFC 8301 (key sizes).
+Pure: records come in as text. `read` says where a record is damaged, because lenient verifiers
+accept what strict ones reject; `tags` reads what it can, as those do. Sources: RFC 6376 sections
+3.2 and 3.6.1 (tag lists, key records), RFC 8301 (key sizes), RFC 8463 (Ed25519).
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import re
+import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,17 +20,23 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 STRING_MAX = 255
 """Bytes of one character-string of a TXT record (RFC 1035 section 3.3)."""
+WHITE = " \t\r\n"
+BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
+TAG_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+ED25519_BYTES = 32
+SHOWN_MAX = 40
+"""Characters of a tag that a sentence quotes."""
 
 
 def tags(record: str) -> dict[str, str]:
     """The tags of a `name=value; …` list (RFC 6376 section 3.2); damaged parts are left out."""
     parts = (part.partition("=") for part in record.split(";"))
-    return {name.strip(): value.strip() for name, equals, value in parts if equals}
+    return {name.strip(WHITE): value.strip(WHITE) for name, equals, value in parts if equals}
 
 
 def public_key(record: str) -> str:
     """The base64 text of `p=`, free of the white space and padding that do not matter; "" if none."""
-    return "".join(tags(record).get("p", "").split()).rstrip("=")
+    return re.sub(r"[ \t\r\n]", "", tags(record).get("p", "")).rstrip("=")
 
 
 def same_record(one: str, other: str) -> bool:
@@ -40,15 +49,162 @@ def same_record(one: str, other: str) -> bool:
     return public_key(one) != "" and public_key(one) == public_key(other)
 
 
-def key_bits(record: str) -> int | None:
-    """Size of the RSA key in bits; None if there is no usable one."""
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A public key that can be used: `rsa` or `ed25519`, and its size in bits."""
+
+    kind: str
+    bits: int
+
+
+def key_of(record: str) -> Key | None:
+    """The key in `p=`, of the type that `k=` names (none: rsa); None if it cannot be used.
+
+    An unknown type is tried as rsa, so that a right key under a wrong `k=` is still recognised.
+    """
     text = public_key(record)
     try:
-        der = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-        key = load_der_public_key(der)
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        if tags(record).get("k") == "ed25519":
+            return Key("ed25519", 256) if len(raw) == ED25519_BYTES else None
+        key = load_der_public_key(raw)
     except (binascii.Error, ValueError, UnsupportedAlgorithm):
         return None
-    return key.key_size if isinstance(key, RSAPublicKey) else None
+    return Key("rsa", key.key_size) if isinstance(key, RSAPublicKey) else None
+
+
+def key_bits(record: str) -> int | None:
+    """Size of the RSA key in bits; None if there is no usable one."""
+    key = key_of(record)
+    return key.bits if key is not None and key.kind == "rsa" else None
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What keeps a record from being a key record, and at which character it is (from 1)."""
+
+    what: str
+    position: int
+
+    def __str__(self) -> str:
+        return f"{self.what} at character {self.position}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """One `name=value` of a record; `position` is that of the value's first character, from 1."""
+
+    name: str
+    value: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """A sound tag list with a `p=`; whether the key in it can be used is another question."""
+
+    tags: tuple[Tag, ...]
+
+    def value(self, name: str) -> str | None:
+        return next((tag.value for tag in self.tags if tag.name == name), None)
+
+    def words(self, name: str) -> list[str] | None:
+        """The parts of a colon-separated value; None without the tag."""
+        value = self.value(name)
+        return None if value is None else [word.strip(WHITE) for word in value.split(":")]
+
+    @property
+    def is_revoked(self) -> bool:
+        """An empty `p=` says that the key is withdrawn (RFC 6376 section 3.6.1)."""
+        return self.value("p") == ""
+
+    @property
+    def is_test(self) -> bool:
+        return "y" in (self.words("t") or [])
+
+
+def read(record: str) -> KeyRecord | Damage:
+    """The record as a strict verifier reads it, or its first damage."""
+    if damage := _bad_character(record):
+        return damage
+    found: list[Tag] = []
+    position = 1
+    body = record.rstrip(WHITE).removesuffix(";")
+    for part in body.split(";") if body else ():
+        tag = _read_tag(part, position)
+        if isinstance(tag, Damage):
+            return tag
+        if tag.name in {earlier.name for earlier in found}:
+            return Damage(f"a second {tag.name}= tag", position)
+        found.append(tag)
+        position += len(part) + 1
+    if "p" not in {tag.name for tag in found}:
+        return Damage("no p= tag", position)
+    return KeyRecord(tuple(found))
+
+
+def _bad_character(record: str) -> Damage | None:
+    for position, character in enumerate(record, start=1):
+        if character in '"\\':
+            name = "quotation mark" if character == '"' else "backslash"
+            return Damage(f"a literal {name}", position)
+        if not character.isascii():
+            name = unicodedata.name(character, "unnamed").lower()
+            return Damage(f"the non-ASCII character U+{ord(character):04X} ({name})", position)
+        if not character.isprintable() and character not in WHITE:
+            return Damage(f"the control character U+{ord(character):04X}", position)
+    return None
+
+
+def _read_tag(part: str, position: int) -> Tag | Damage:
+    name, equals, value = part.partition("=")
+    if not part.strip(WHITE):
+        return Damage("an empty tag", position)
+    if not equals or not TAG_NAME.fullmatch(name.strip(WHITE)):
+        return Damage(f"`{_shortened(part)}`, which is no name=value,", position)
+    first = len(value) - len(value.lstrip(WHITE))
+    return Tag(name.strip(WHITE), value.strip(WHITE), position + len(name) + 1 + first)
+
+
+def _shortened(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= SHOWN_MAX else f"{flat[:SHOWN_MAX]}…"
+
+
+def key_damage(record: KeyRecord) -> Damage | None:
+    """Where `p=` stops being a key: no base64, or base64 of something else."""
+    tag = next(tag for tag in record.tags if tag.name == "p")
+    for position, character in enumerate(tag.value, start=tag.position):
+        if character not in WHITE and not BASE64.fullmatch(character):
+            return Damage(f"`{character}`, which is no base64,", position)
+    if key_of(f"k={record.value('k') or 'rsa'}; p={tag.value}") is None:
+        return Damage("a p= that holds no complete key", tag.position)
+    return None
+
+
+def lenient_key(record: str) -> str:
+    """The key that a lenient verifier finds: whatever is no base64 is skipped."""
+    return re.sub(r"[^A-Za-z0-9+/]", "", tags(record).get("p", ""))
+
+
+def conflicting_tag(record: KeyRecord, dkim_value: str) -> str | None:
+    """The tag (`h=sha1`) that keeps some receivers from using a right key; None if there is none.
+
+    `v` must be DKIM1 and come first, `k` be the type of Zoho's key, `h` allow sha256, `s` allow mail
+    (RFC 6376 section 3.6.1).
+    """
+    version, kind = record.value("v"), record.value("k") or "rsa"
+    hashes, services = record.words("h"), record.words("s")
+    if version is not None and (version != "DKIM1" or record.tags[0].name != "v"):
+        where = "" if version != "DKIM1" else " (not in first place)"
+        return f"v={_shortened(version)}{where}"
+    if kind != tags(dkim_value).get("k", "rsa"):
+        return f"k={_shortened(kind)}"
+    if hashes is not None and "sha256" not in hashes:
+        return f"h={_shortened(':'.join(hashes))}"
+    if services is not None and not {"email", "*"} & set(services):
+        return f"s={_shortened(':'.join(services))}"
+    return None
 
 
 def fingerprint(record: str) -> str:

@@ -10,7 +10,7 @@ import dns.message
 import dns.rrset
 import pytest
 
-from bot.adapters.dns import DnsResolver
+from bot.adapters.dns.resolver import DnsResolver
 from bot.domain.dkim import Publication, TxtAnswer, judge
 from bot.sandbox.clock import AdjustableClock
 from tests.name_server import NameServer

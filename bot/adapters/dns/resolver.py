@@ -1,0 +1,105 @@
+"""DNS for the bot: each server asked by itself, so that who said what stays visible."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Iterable
+
+import dns.exception
+import dns.resolver
+
+from bot.adapters.dns.examination import Examination
+from bot.adapters.dns.wire import Address, NoAnswer, Patience, Server, to_name, to_text
+from bot.adapters.dns.zones import Recursors, Zones
+from bot.domain.dkim import TxtAnswer
+from bot.domain.dns_answers import Answers, Reply, Status
+from bot.domain.key_host import KeyHost, a_labels
+from bot.ports import Clock
+
+PASS_SECONDS = 8.0
+PROBLEMS = {
+    Status.SERVFAIL: "server failure",
+    Status.REFUSED: "refused",
+    Status.UNREACHABLE: "unreachable",
+    Status.UNREADABLE: "unreadable answer",
+    Status.REFERRAL: "only a referral to other servers",
+    Status.LOOP: "alias loop, or an answer that contradicts itself",
+    Status.FAILED: "no usable answer",
+}
+
+
+def random_label() -> str:
+    return secrets.token_hex(8)
+
+
+class DnsResolver:
+    """`ports.Resolver` over the network.
+
+    Without `resolvers` those of the machine are asked; without `authoritative` the servers of the
+    zone are looked up, and the last ones found are kept for as long as nobody names others.
+    `discovered_port` is where servers found in DNS listen; it is 53 everywhere but in a test.
+    A question is put twice to a server, and each time waits `try_seconds`; a whole pass ends within
+    `pass_seconds`. `new_label` makes names that nobody has.
+    """
+
+    def __init__(
+        self,
+        resolvers: Iterable[Address],
+        authoritative: Iterable[Address],
+        clock: Clock,
+        *,
+        discovered_port: int = 53,
+        try_seconds: float = 1.0,
+        pass_seconds: float = PASS_SECONDS,
+        new_label: Callable[[], str] = random_label,
+    ) -> None:
+        given = tuple(Server.at(address, is_authoritative=False) for address in resolvers)
+        self._fixed = tuple(Server.at(address, is_authoritative=True) for address in authoritative)
+        self._recursors = Recursors(lambda: given or _resolvers_of_this_machine(), self._fixed)
+        self._zones = Zones(self._recursors, clock, self._fixed, discovered_port)
+        self._clock = clock
+        self._try_seconds = try_seconds
+        self._pass_seconds = pass_seconds
+        self._new_label = new_label
+
+    async def examine(
+        self, host: KeyHost, dkim_value: str, from_domain: str, *, apex_hint: str | None = None
+    ) -> Answers:
+        hint = None if apex_hint is None else a_labels(apex_hint)
+        return await self._examination().run(host, dkim_value, from_domain, hint, self._new_label)
+
+    async def txt(self, host: str) -> tuple[TxtAnswer, ...]:
+        said = await self._examination().ask_everyone(host)
+        return tuple(_as_txt(reply) for reply in said)
+
+    async def zone_of(self, host: str) -> str | None:
+        try:
+            return to_text(await self._zones.apex_of(to_name(host), self._patience()))
+        except NoAnswer:
+            return None
+
+    def _examination(self) -> Examination:
+        return Examination(
+            self._recursors, self._zones, self._fixed, self._patience(), self._clock.now()
+        )
+
+    def _patience(self) -> Patience:
+        now = asyncio.get_running_loop().time()
+        return Patience(self._try_seconds, now + self._pass_seconds)
+
+
+def _as_txt(reply: Reply) -> TxtAnswer:
+    if reply.is_definite and reply.status is not Status.LOOP:
+        return TxtAnswer(reply.server, reply.texts, is_authoritative=reply.is_authoritative)
+    problem = PROBLEMS.get(reply.status, str(reply.status))
+    return TxtAnswer(reply.server, None, problem, reply.is_authoritative)
+
+
+def _resolvers_of_this_machine() -> tuple[Server, ...]:
+    try:
+        configured = dns.resolver.Resolver()
+    except (dns.exception.DNSException, OSError):
+        return ()
+    addresses = [str(server) for server in configured.nameservers]
+    return tuple(Server.at((a, configured.port), is_authoritative=False) for a in addresses)

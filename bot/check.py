@@ -1,0 +1,159 @@
+"""`mailcfg check`: read the sender, ask DNS, say what is found. For anyone's terminal or CI.
+
+It joins the client, the resolver and the diagnosis by itself, without Slack, without a database and
+without the rest of the bot, so that it starts fast; the API's client is imported only where the API
+is asked.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from bot.adapters.clock import SystemClock
+from bot.adapters.dns.resolver import DnsResolver
+from bot.domain.case import Case, History, Snapshot, api_problem, key_host
+from bot.domain.dns_answers import Answers
+from bot.domain.findings import Diagnosis, Severity, diagnose
+from bot.domain.mail_config import MailConfig
+from bot.domain.report import as_dict, as_text
+from bot.errors import InputError
+from bot.ports import Clock, Purpose, Resolver
+from bot.settings import CheckSettings, read_server
+
+IN_ORDER, FOUND, UNKNOWN, WRONG = 0, 1, 2, 3
+"""Exit codes: nothing above info; critical or warning; could not be checked; usage or API error."""
+FORMATS = ("text", "json")
+FIELDS = ("email_id", "name", "dkim_host", "dkim_value")
+STATUSES = ("dkim_status", "cname_status")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was typed. `live` and `approved` are file names, `-` for standard input; servers `ip:port`."""
+
+    live: str | None
+    approved: str | None
+    resolvers: Sequence[str]
+    authoritative: Sequence[str]
+    not_verified_hours: float
+    form: str
+
+
+async def check(wanted: Wanted, env_file: Path) -> tuple[str, int]:
+    """What to print, and the exit code. Raises MailcfgError."""
+    if wanted.form not in FORMATS:
+        raise InputError(f"`{wanted.form}` is no format: it is text or json.")
+    history = History(waiting=_hours(wanted.not_verified_hours))
+    settings = CheckSettings.load(env_file)
+    clock = SystemClock()
+    resolver = DnsResolver(
+        _servers(wanted.resolvers) or settings.dns_servers,
+        _servers(wanted.authoritative) or settings.dns_authoritative,
+        clock,
+    )
+    snapshot = None if wanted.approved is None else Snapshot(read_config(wanted.approved))
+    live = await _live(wanted.live, env_file, clock)
+    answers = await ask_dns(resolver, live)
+    found = diagnose(Case(live=live, answers=answers, snapshot=snapshot, history=history))
+    shown = as_text(found) if wanted.form == "text" else json.dumps(as_dict(found), indent=2)
+    return shown, exit_code(found)
+
+
+def _hours(number: float) -> timedelta:
+    try:
+        return timedelta(hours=number)
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"{number} is no number of hours.") from error
+
+
+async def ask_dns(resolver: Resolver, live: MailConfig | None) -> Answers | None:
+    """One pass, if there is a key to look for."""
+    if live is None or api_problem(live):
+        return None
+    host = key_host(live)
+    assert host is not None
+    return await resolver.examine(host, live.dkim_value, live.domain)
+
+
+def exit_code(found: Diagnosis) -> int:
+    severities = {finding.severity for finding in found.findings}
+    if severities & {Severity.CRITICAL, Severity.WARNING}:
+        return FOUND
+    return UNKNOWN if Severity.UNKNOWN in severities else IN_ORDER
+
+
+def _servers(typed: Sequence[str]) -> tuple[tuple[str, int], ...]:
+    try:
+        return tuple(read_server(word) for word in typed)
+    except ValueError as error:
+        raise InputError(f"{str(error)[0].upper()}{str(error)[1:]}.") from error
+
+
+async def _live(file: str | None, env_file: Path, clock: Clock) -> MailConfig | None:
+    return await _ask_api(env_file, clock) if file is None else read_config(file)
+
+
+def read_config(file: str) -> MailConfig | None:
+    """The API's `data` object in a file, `-` for standard input; None where it is empty or null.
+
+    The whole answer (`{"url": …, "data": {…}}`) is understood, too. Raises InputError.
+    """
+    where = "Standard input" if file == "-" else file
+    try:
+        found = json.loads(sys.stdin.read() if file == "-" else Path(file).read_bytes())
+    except OSError as error:
+        raise InputError(f"{where} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where} is no JSON; it should hold the API's `data` object.") from error
+    if isinstance(found, dict) and "email_id" not in found and "data" in found:
+        found = found["data"]
+    if found is None or found == {}:
+        return None
+    return _config(where, found)
+
+
+def _config(where: str, found: Any) -> MailConfig:
+    if not isinstance(found, dict):
+        raise InputError(f"{where} holds no JSON object; it should be the API's `data` object.")
+    values = {name: found.get(name) or "" for name in (*FIELDS, *STATUSES)}
+    wrong = [name for name, value in values.items() if not _is_sound(value)]
+    if wrong:
+        raise InputError(f"{where}: {wrong[0]} should be text.")
+    if "@" not in values["email_id"]:
+        raise InputError(f"{where} has no email_id, which is the sender's address.")
+    return MailConfig(**values)
+
+
+def _is_sound(value: Any) -> bool:
+    """Text that can be printed: JSON can also spell halves of surrogate pairs."""
+    return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
+
+
+async def _ask_api(env_file: Path, clock: Clock) -> MailConfig | None:
+    """One token refresh and one GET, never repeated. Raises CliqError, OAuthError, SettingsError."""
+    from bot.adapters.cliq.client import CliqClient, new_http_client
+    from bot.adapters.cliq.data_centers import endpoints
+    from bot.adapters.cliq.oauth import Credentials, ZohoAuth
+    from bot.adapters.cliq.throttle import MemoryBudget
+    from bot.settings import ApiSettings
+
+    settings = ApiSettings.load(env_file)
+    at = endpoints(
+        settings.zoho_data_center,
+        accounts_url=settings.zoho_accounts_url,
+        api_url=settings.cliq_api_url,
+    )
+    credentials = Credentials(
+        settings.zoho_client_id, settings.zoho_client_secret, settings.zoho_refresh_token
+    )
+    async with new_http_client(settings.cliq_api_url) as http:
+        auth = ZohoAuth(at.accounts_url, credentials, http, clock)
+        budget = MemoryBudget(clock)
+        client = CliqClient(at.api_url, auth, http=http, clock=clock, budget=budget, repeats=False)
+        return await client.read(Purpose.LOOK)
