@@ -372,7 +372,7 @@ def _assemble(
         alert_channel=settings.alert_channel,
         lease=settings.lease,
     )
-    look = Look(**shared, policy=policy, resolver=resolver, directory=directory)
+    look = Look(**shared, policy=policy, resolver=resolver, directory=directory, clock=clock)
     return Parts(
         store=store,
         workspace=workspace,

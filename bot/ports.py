@@ -81,6 +81,12 @@ class Resolver(Protocol):
         when it cannot be found now.
         """
 
+    async def survey(self, domain: str) -> Answers:
+        """The zone that key records of `domain` stand in, its name servers, SPF and DMARC.
+
+        No key is asked for. Never raises, ends in 1.5 seconds; what is not found by then is unknown.
+        """
+
 
 class Directory(Protocol):
     """Who people are, at Slack."""

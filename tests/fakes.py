@@ -16,6 +16,8 @@ from itertools import count
 from pathlib import Path
 
 from bot.domain.dkim import TxtAnswer
+from bot.domain.dns_answers import Answers, Reply, Status
+from bot.domain.key_host import KeyHost
 from bot.domain.mail_config import NOT_VERIFIED, MailConfig
 from bot.domain.policy import Actor, Facts
 from bot.errors import CouldNotCheck, NotAllowed
@@ -217,6 +219,7 @@ class FakeDns:
         self.records: dict[str, tuple[str, ...]] = {}
         self.zone = zone
         self.problem = ""
+        self.surveyed: list[str] = []
 
     def publish(self, host: str, *values: str) -> None:
         self.records[host] = values
@@ -235,3 +238,28 @@ class FakeDns:
 
     async def zone_of(self, host: str) -> str | None:
         return self.zone
+
+    async def examine(
+        self, host: KeyHost, dkim_value: str, from_domain: str, *, apex_hint: str | None = None
+    ) -> Answers:
+        seen = await self.survey(from_domain)
+        return replace(seen, host=str(host), authoritative=(self._reply(str(host)),))
+
+    async def survey(self, domain: str) -> Answers:
+        await asyncio.sleep(0)
+        self.surveyed.append(domain)
+        return Answers(
+            host=f"_domainkey.{domain}",
+            at=MORNING,
+            apex=None if self.problem else self.zone,
+            name_servers=() if self.problem else (self.SERVER,),
+            spf=self._reply(domain),
+            dmarc=(self._reply(f"_dmarc.{domain}"),),
+        )
+
+    def _reply(self, name: str) -> Reply:
+        texts = self.records.get(name, ())
+        found = Status.ANSWERED if texts else Status.NXDOMAIN
+        status = Status.TIMED_OUT if self.problem else found
+        said = () if self.problem else texts
+        return Reply(self.SERVER, name, status, said, is_authoritative=True)

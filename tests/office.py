@@ -78,7 +78,7 @@ class Office:
             **far, **people, **sealed, approval_channel="C0ADMIN", new_id=self._ids
         )
         self.applier = Applier(**far, **people, **sealed)
-        self.look = Look(**far, **people, resolver=self.dns)
+        self.look = Look(**far, **people, resolver=self.dns, clock=self.clock)
         self.watch = Watch(
             **far,
             resolver=self.dns,

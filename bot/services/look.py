@@ -7,10 +7,20 @@ from dataclasses import dataclass
 from bot.domain import policy as rules
 from bot.domain.change import ChangeRequest
 from bot.domain.dkim import Record
+from bot.domain.key_host import KeyHost
 from bot.domain.mail_config import MailConfig, drift
 from bot.domain.policy import Actor, Facts, Policy
-from bot.errors import NotAllowed, Refusal
-from bot.ports import Directory, MailConfigApi, Purpose, Resolver, Store, WatchState
+from bot.errors import CouldNotCheck, NotAllowed, Refusal
+from bot.ports import (
+    AuditEntry,
+    Clock,
+    Directory,
+    MailConfigApi,
+    Purpose,
+    Resolver,
+    Store,
+    WatchState,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +38,14 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class Publishing:
-    """`dns`: the record to publish; `is_approved` says whether its configuration is the approved one."""
+    """`dns`: the record to publish; `is_approved` says whether its configuration is the approved one.
+
+    `name_servers` run the zone now; none where that could not be looked up.
+    """
 
     record: Record
     is_approved: bool
+    name_servers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +59,10 @@ class Standing:
 
 
 class Look:
-    """Read-only answers for members of the workspace. All raise NotAllowed and CouldNotCheck."""
+    """Read-only answers for members of the workspace.
+
+    All raise NotAllowed and CouldNotCheck, and keep the refusal in the audit.
+    """
 
     def __init__(
         self,
@@ -56,6 +73,7 @@ class Look:
         api: MailConfigApi,
         resolver: Resolver,
         directory: Directory,
+        clock: Clock,
     ) -> None:
         self.org = org
         self.policy = policy
@@ -63,10 +81,11 @@ class Look:
         self._api = api
         self._resolver = resolver
         self._directory = directory
+        self._clock = clock
 
     async def show(self, actor: Actor) -> Overview:
         """The live configuration, read now. Raises CliqError and OAuthError as well."""
-        await self.check_member(actor)
+        await self.check_member(actor, "show")
         live = await self._api.read(Purpose.LOOK)
         return Overview(
             live, await self._store.last_applied(self.org), await self._store.watch(self.org)
@@ -74,21 +93,23 @@ class Look:
 
     async def record(self, actor: Actor) -> Publishing:
         """The record that the live configuration needs; raises Refusal if it needs none."""
-        await self.check_member(actor)
+        await self.check_member(actor, "dns")
         live = await self._api.read(Purpose.LOOK)
         if live is None or not live.dkim_value:
             raise Refusal("Cliq's system sender is in use, so there is no record to publish.")
         approved = await self._store.last_applied(self.org)
-        zone = await self._resolver.zone_of(live.dkim_host)
         is_approved = approved is not None and not drift(approved.approved_config, live)
-        return Publishing(Record(live.dkim_host, live.dkim_value, zone), is_approved)
+        host = KeyHost.of(live.dkim_host)
+        seen = await self._resolver.survey(host.domain if host else live.domain)
+        record = Record(live.dkim_host, live.dkim_value, seen.apex)
+        return Publishing(record, is_approved, seen.name_servers)
 
     async def pending(self, actor: Actor) -> ChangeRequest | None:
-        await self.check_member(actor)
+        await self.check_member(actor, "pending")
         return await self._store.open_request(self.org)
 
     async def request(self, actor: Actor, request_id: str) -> ChangeRequest | None:
-        await self.check_member(actor)
+        await self.check_member(actor, "details")
         return await self._store.request(request_id)
 
     async def standing(self, actor: Actor) -> Standing:
@@ -99,8 +120,21 @@ class Look:
         may_approve = rules.may_decide(facts, self.policy, nobody).is_allowed
         return Standing(facts, may_show, may_propose, may_approve)
 
-    async def check_member(self, actor: Actor) -> None:
-        facts = await self._directory.look_up(actor)
-        verdict = rules.may_show(facts)
-        if not verdict.is_allowed:
-            raise NotAllowed(verdict.code, verdict.sentence)
+    async def check_member(self, actor: Actor, action: str = "look") -> None:
+        """Raises NotAllowed unless this is a full, active member."""
+        try:
+            verdict = rules.may_show(await self._directory.look_up(actor))
+            if not verdict.is_allowed:
+                raise NotAllowed(verdict.code, verdict.sentence)
+        except (NotAllowed, CouldNotCheck) as refusal:
+            await self._audit_refusal(actor, action, refusal)
+            raise
+
+    async def _audit_refusal(
+        self, actor: Actor, action: str, refusal: NotAllowed | CouldNotCheck
+    ) -> None:
+        code = refusal.code if isinstance(refusal, NotAllowed) else type(refusal).__name__
+        body = {"action": action, "code": code, "sentence": str(refusal)}
+        now = self._clock.now()
+        async with self._store.begin() as tx:
+            await tx.record(AuditEntry(self.org, now, actor.principal, "refused", None, body))

@@ -11,6 +11,7 @@ from bot.domain.change import ChangeRequest
 from bot.domain.command import SUBCOMMANDS
 from bot.domain.mail_config import VERIFIED, MailConfig, key_summary
 from bot.domain.policy import ANYONE, Policy
+from bot.domain.report import NOT_YET
 from bot.errors import AlreadyOpen
 from bot.ports import WatchState
 from bot.services.look import Overview, Publishing, Standing
@@ -129,6 +130,9 @@ def _checked(watch: WatchState) -> str:
     return f"Last checked {when(watch.checked_at)}"
 
 
+NOT_APPROVED = "what is live was not approved."
+
+
 def record(publishing: Publishing, *, shared_by: str | None = None) -> Rendered:
     """The DNS record in copyable form; shared, it is for the channel and says by whom."""
     found = publishing.record
@@ -136,13 +140,20 @@ def record(publishing: Publishing, *, shared_by: str | None = None) -> Rendered:
     if shared_by is not None:
         blocks.append(parts.context(f"Shared by {user(shared_by)}"))
     if not publishing.is_approved:
-        blocks.append(
-            parts.section("*Do not publish until accepted:* what is live was not approved.")
-        )
+        blocks.append(parts.section(f"*{NOT_YET}:* {NOT_APPROVED}"))
     blocks += parts.record_blocks(found)
+    blocks.append(parts.context(_runs(publishing)))
     if shared_by is None:
         blocks.append(parts.actions("record", [parts.button("share", "Share here", "record")]))
     return parts.rendered(f"This is the DKIM record for {escape(found.name)}.", blocks)
+
+
+def _runs(publishing: Publishing) -> str:
+    """People edit at providers that no longer serve the zone."""
+    if not publishing.name_servers:
+        return "Which name servers run the zone could not be looked up."
+    names = [code(name) for name in publishing.name_servers]
+    return f"Publish it where the zone is run now: at {', '.join(names)}."
 
 
 def proposed(request: ChangeRequest, link: str | None) -> Rendered:

@@ -32,6 +32,7 @@ from slack_sdk.models.blocks import (
 from bot.domain.change import from_milliseconds
 from bot.domain.dkim import Record
 from bot.domain.mail_config import FieldChange, MailConfig
+from bot.domain.report import Form, record_forms
 
 SECTION_MAX = 3000
 HEADER_MAX = 150
@@ -233,22 +234,9 @@ def whole_diff(change: FieldChange) -> list[Block]:
 
 
 def record_blocks(record: Record) -> list[Block]:
-    """The record in three forms, each ready to be copied."""
-    relative = record.relative_name
-    name = relative or record.name
-    full = (
-        f"If your panel wants full names: {code(record.name)}"
-        if relative
-        else "Your panel may append the zone by itself."
-    )
-    return [
-        section(f"*Name*, type TXT, TTL 3600. {full}"),
-        preformatted(name),
-        section("*Value* in one piece, for panels that split by themselves:"),
-        preformatted(record.value),
-        section(
-            "*Value* in strings of at most 255 bytes, for zone files and panels that do not "
-            "split. The quotes belong to the notation, not to the value:"
-        ),
-        preformatted(record.split),
-    ]
+    """The record in every form, each ready to be copied."""
+    return [block for form in record_forms(record) for block in _form(form)]
+
+
+def _form(form: Form) -> list[Block]:
+    return [section(f"*{form.what}*, {escape(form.note)}:"), preformatted(form.text)]
