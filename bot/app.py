@@ -357,6 +357,7 @@ def _assemble(
     seal = Seal(tuple(key.get_secret_value().encode() for key in settings.secret_key))
     changes = Changes(
         **shared,
+        resolver=resolver,
         policy=policy,
         approval_channel=settings.approval_channel,
         directory=directory,

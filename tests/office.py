@@ -75,7 +75,12 @@ class Office:
         people: dict[str, Any] = {"policy": self.policy, "directory": self.directory}
         sealed: dict[str, Any] = {"clock": self.clock, "seal": self.seal}
         self.changes = Changes(
-            **far, **people, **sealed, approval_channel="C0ADMIN", new_id=self._ids
+            **far,
+            **people,
+            **sealed,
+            resolver=self.dns,
+            approval_channel="C0ADMIN",
+            new_id=self._ids,
         )
         self.applier = Applier(**far, **people, **sealed)
         self.look = Look(**far, **people, resolver=self.dns, clock=self.clock)

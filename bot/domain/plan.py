@@ -12,6 +12,7 @@ from typing import Any
 
 from bot.domain import mail_config
 from bot.domain.mail_config import FieldChange, MailConfig, Patch, Wanted
+from bot.domain.preflight import Preflight
 from bot.errors import NoChange
 
 
@@ -30,10 +31,14 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class SetPlan:
-    """Write `wanted` over `base`."""
+    """Write `wanted` over `base`.
+
+    `preflight` is what was looked up when it was proposed, if it makes a new key.
+    """
 
     base: MailConfig | None
     wanted: Wanted
+    preflight: Preflight | None = None
 
     @property
     def operation(self) -> Operation:
@@ -53,6 +58,15 @@ class SetPlan:
         return "the address changes" if self.wanted.changes_address(self.base) else None
 
     @property
+    def issues_new_key(self) -> bool:
+        return self.wanted.issues_new_key(self.base)
+
+    @property
+    def domain(self) -> str:
+        """The From domain that is asked for."""
+        return mail_config.domain_of(self.wanted.email_id)
+
+    @property
     def writes(self) -> bool:
         return True
 
@@ -66,16 +80,15 @@ class SetPlan:
                 "If Cliq keeps the old address, nothing is deleted on its own: mailcfg stops and "
                 "says so."
             )
-        if self.wanted.issues_new_key(self.base):
-            domain = mail_config.domain_of(self.wanted.email_id)
+        if self.issues_new_key and self.preflight is None:
             said.append(
-                f"Zoho makes a new DKIM key: mail from {domain} is not DKIM-verified until the new "
-                "TXT record is published."
+                f"Zoho makes a new DKIM key: mail from {self.domain} is not DKIM-verified until "
+                "the new TXT record is published."
             )
-            if self.wanted.dkim_key_size is None:
-                said.append(
-                    "Zoho chooses the key's size, usually 1024 bits; `dkim=2048` asks for more."
-                )
+        if self.issues_new_key and self.wanted.dkim_key_size is None:
+            said.append(
+                "Zoho chooses the key's size, usually 1024 bits; `dkim=2048` asks for more."
+            )
         return tuple(said)
 
     def is_reached_by(self, live: MailConfig | None) -> bool:
@@ -105,7 +118,7 @@ class SetPlan:
         return () if live is None else self.wanted.warnings(live)
 
     def target_json(self) -> Any:
-        return self.wanted.as_dict()
+        return self.wanted.as_dict() | _preflight_json(self.preflight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +234,16 @@ def _inside_a_sentence(label: str) -> str:
     return label if label[:2].isupper() else label[0].lower() + label[1:]
 
 
+def _preflight_json(preflight: Preflight | None) -> dict[str, Any]:
+    """Part of the target, so that it is sealed with it; nothing where there is none."""
+    return {} if preflight is None else {"preflight": preflight.as_dict()}
+
+
+def wish_json(plan: Plan) -> Any:
+    """The target as it was wished: without what DNS said meanwhile."""
+    return (replace(plan, preflight=None) if isinstance(plan, SetPlan) else plan).target_json()
+
+
 def plan_set(patch: Patch, live: MailConfig | None) -> SetPlan:
     """Raises NoChange, or InputError if something needed is missing."""
     plan = SetPlan(live, patch.over(live))
@@ -248,9 +271,15 @@ def restore(operation: str, base: dict[str, Any] | None, target: Any) -> Plan:
     before = MailConfig.from_dict(base)
     match Operation(operation):
         case Operation.SET:
-            return SetPlan(before, Wanted.from_dict(target))
+            return _restored_set(before, dict(target))
         case Operation.RESET:
             assert before is not None
             return ResetPlan(before)
         case Operation.ACCEPT:
             return AcceptPlan(before, MailConfig.from_dict(target))
+
+
+def _restored_set(before: MailConfig | None, target: dict[str, Any]) -> SetPlan:
+    seen = target.pop("preflight", None)
+    preflight = None if seen is None else Preflight.from_dict(seen)
+    return SetPlan(before, Wanted.from_dict(target), preflight)

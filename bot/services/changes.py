@@ -36,6 +36,7 @@ from bot.domain.plan import (
     plan_set,
 )
 from bot.domain.policy import Actor, Facts, Policy, Verdict
+from bot.domain.preflight import Preflight
 from bot.errors import (
     AlreadyOpen,
     CouldNotCheck,
@@ -53,6 +54,7 @@ from bot.ports import (
     MailConfigApi,
     Message,
     Purpose,
+    Resolver,
     Store,
 )
 
@@ -73,6 +75,7 @@ class Changes:
         approval_channel: str,
         store: Store,
         api: MailConfigApi,
+        resolver: Resolver,
         directory: Directory,
         clock: Clock,
         seal: Seal,
@@ -83,6 +86,7 @@ class Changes:
         self._channel = approval_channel
         self._store = store
         self._api = api
+        self._resolver = resolver
         self._directory = directory
         self._clock = clock
         self._seal = seal
@@ -169,7 +173,7 @@ class Changes:
         return None if last is None else Baseline(last.approved_config)
 
     async def _propose(self, facts: Facts, wish: Wish, live: MailConfig | None) -> ChangeRequest:
-        plan = await self._plan(wish, live)
+        plan = await self._look_ahead(await self._plan(wish, live))
         request = self._new_request(facts, plan, wish.reason)
         self._check_enough_approvers(request)
         try:
@@ -188,6 +192,13 @@ class Changes:
                 return plan_reset(live)
             case Accept():
                 return plan_accept(live, await self.baseline())
+
+    async def _look_ahead(self, plan: Plan) -> Plan:
+        """The plan with what DNS says now, where a new key will need a new record."""
+        if not isinstance(plan, SetPlan) or not plan.issues_new_key:
+            return plan
+        seen = await self._resolver.survey(plan.domain)
+        return replace(plan, preflight=Preflight.of(plan.domain, seen))
 
     def _new_request(self, facts: Facts, plan: Plan, reason: str) -> ChangeRequest:
         now = self._clock.now()

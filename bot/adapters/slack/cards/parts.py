@@ -23,9 +23,12 @@ from slack_sdk.models.blocks import (
     MarkdownTextObject,
     PlainTextObject,
     RichTextBlock,
+    RichTextElement,
     RichTextElementParts,
+    RichTextListElement,
     RichTextPreformattedElement,
     RichTextQuoteElement,
+    RichTextSectionElement,
     SectionBlock,
 )
 
@@ -39,6 +42,8 @@ HEADER_MAX = 150
 CONFIRM_MAX = 300
 VALUE_MAX = 400
 """Characters of one value on a card, as Slack counts them; longer ones are whole elsewhere."""
+BULLETS_MAX, BULLET_MAX = 12, 300
+"""Lines of a list and characters of a line; a hostile zone could have a great many."""
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories of characters that change how text looks without being seen themselves."""
 
@@ -166,6 +171,44 @@ def preformatted(text: str) -> RichTextBlock:
             RichTextPreformattedElement(elements=[RichTextElementParts.Text(text=text or " ")])
         ]
     )
+
+
+def prose(*lines: tuple[str, str]) -> RichTextSectionElement:
+    """Sentences of ours that quote what comes from outside, so nothing in them is interpreted.
+
+    Each line is a bold lead and its text, either of which may be empty. Backticks in a text set what
+    they enclose in monospace.
+    """
+    words: list[RichTextElement] = []
+    for lead, text in lines:
+        words += [_word("\n")] if words else []
+        words += [_word(lead, _BOLD)] if lead else []
+        pieces = clamp(visible(text), SECTION_MAX).split("`")
+        words += [_word(p, _CODE if n % 2 else None) for n, p in enumerate(pieces) if p]
+    return RichTextSectionElement(elements=words)
+
+
+def _word(
+    text: str, style: RichTextElementParts.TextStyle | None = None
+) -> RichTextElementParts.Text:
+    return RichTextElementParts.Text(text=text, style=style)
+
+
+def bullets(texts: Sequence[str]) -> RichTextListElement:
+    """Lines from outside, uninterpreted; of too many the first, and how many there are more."""
+    shown = [clamp(visible(text), BULLET_MAX) for text in texts[:BULLETS_MAX]]
+    if len(texts) > BULLETS_MAX:
+        shown.append(f"… and {len(texts) - BULLETS_MAX} more")
+    items = [RichTextSectionElement(elements=[_word(text)]) for text in shown]
+    return RichTextListElement(style="bullet", elements=items)
+
+
+def rich(*elements: RichTextElement) -> RichTextBlock:
+    return RichTextBlock(elements=list(elements))
+
+
+_BOLD = RichTextElementParts.TextStyle(bold=True)
+_CODE = RichTextElementParts.TextStyle(code=True)
 
 
 def quote(text: str) -> RichTextBlock:
