@@ -41,12 +41,14 @@ from bot.adapters.store.lock import sole_process
 from bot.adapters.store.migrate import check_is_current, migrate
 from bot.adapters.store.sql import SqlStore, open_engine
 from bot.domain.alert import Parameters
+from bot.domain.case import Graces
 from bot.domain.change import Seal
 from bot.domain.policy import Policy
 from bot.errors import OperatorError, PortInUse, SettingsError
 from bot.ports import Clock
 from bot.services.apply import Applier, Timing
 from bot.services.changes import Changes
+from bot.services.check import Check
 from bot.services.look import Look
 from bot.services.watch import Watch
 from bot.settings import Settings
@@ -399,6 +401,14 @@ def _assemble(
             workspace=workspace,
             changes=changes,
             look=look,
+            checks=Check(
+                **shared,
+                look=look,
+                resolver=resolver,
+                clock=clock,
+                every=settings.check_every,
+                graces=Graces(settings.pending_grace, settings.propagation_grace),
+            ),
             notifier=notifier,
             deployment=deployment,
         ),

@@ -57,11 +57,16 @@ class Withdraw:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
 class Dns:
     pass
 
 
-Command = Help | Show | Set | SetForm | Reset | Accept | Pending | Withdraw | Dns
+Command = Help | Show | Set | SetForm | Reset | Accept | Pending | Withdraw | Check | Dns
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,9 @@ SUBCOMMANDS = (
     ),
     Subcommand("pending", "pending", "the open request"),
     Subcommand("withdraw", "withdraw", "take your own open request back", ("cancel",)),
+    Subcommand(
+        "check", "check", "why mail is or is not trusted, and what to do about it", ("diagnose",)
+    ),
     Subcommand("dns", "dns", "the DNS record to publish, ready to copy"),
     Subcommand("help", "help", "this"),
 )
@@ -140,6 +148,7 @@ _BARE: dict[str, Command] = {
     "show": Show(),
     "pending": Pending(),
     "withdraw": Withdraw(),
+    "check": Check(),
     "dns": Dns(),
     "help": Help(),
 }

@@ -26,6 +26,7 @@ from bot.adapters.slack.workspace import SlackFault, Workspace
 from bot.domain.change import ChangeRequest, VoteKind
 from bot.domain.command import (
     Accept,
+    Check,
     Command,
     Dns,
     Help,
@@ -50,6 +51,7 @@ from bot.errors import (
     UnknownRequest,
 )
 from bot.services.changes import Changes
+from bot.services.check import Check as Checks
 from bot.services.look import Look
 
 log = structlog.get_logger(__name__)
@@ -71,12 +73,14 @@ class Listeners:
         workspace: Workspace,
         changes: Changes,
         look: Look,
+        checks: Checks,
         notifier: Notifier,
         deployment: Deployment,
     ) -> None:
         self._workspace = workspace
         self._changes = changes
         self._look = look
+        self._checks = checks
         self._notifier = notifier
         self._deployment = deployment
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -112,7 +116,7 @@ class Listeners:
     async def _acknowledge(self, ack: Ack, command: Command) -> None:
         if isinstance(command, Show | Dns):
             await ack(text="Reading the live configuration…", response_type="ephemeral")
-        elif isinstance(command, Set | Reset | Accept):
+        elif isinstance(command, Check | Set | Reset | Accept):
             await ack(text="Checking…", response_type="ephemeral")
         else:
             await ack()
@@ -121,6 +125,8 @@ class Listeners:
         match command:
             case Show():
                 return answers.show(await self._look.show(actor))
+            case Check():
+                return answers.check(await self._checks.check(actor))
             case Dns():
                 return answers.record(await self._look.record(actor))
             case Help():

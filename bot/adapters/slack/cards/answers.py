@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from slack_sdk.models.blocks import Block
+from slack_sdk.models.blocks import Block, RichTextElement
 
 from bot.adapters.slack.cards import parts
-from bot.adapters.slack.cards.parts import Deployment, Rendered, code, escape, user, when
+from bot.adapters.slack.cards.parts import (
+    Deployment,
+    Rendered,
+    clock,
+    code,
+    escape,
+    user,
+    visible,
+    when,
+)
 from bot.adapters.slack.cards.request import state_word
 from bot.domain.change import ChangeRequest
 from bot.domain.command import SUBCOMMANDS
+from bot.domain.findings import Diagnosis, Severity, State
 from bot.domain.mail_config import VERIFIED, MailConfig, key_summary
 from bot.domain.policy import ANYONE, Policy
-from bot.domain.report import NOT_YET
+from bot.domain.preflight import NAME_SERVERS_MAX
+from bot.domain.report import (
+    NOT_YET,
+    OUTSIDE,
+    explanation,
+    groups,
+    headline,
+    outside,
+    record_to_publish,
+)
+from bot.domain.sentences import seen
 from bot.errors import AlreadyOpen
 from bot.ports import WatchState
+from bot.services.check import Checked
 from bot.services.look import Overview, Publishing, Standing
 
 
@@ -130,6 +151,88 @@ def _checked(watch: WatchState) -> str:
     return f"Last checked {when(watch.checked_at)}"
 
 
+def check(checked: Checked) -> Rendered:
+    """Everything that one pass found, without knowing any finding by name."""
+    found = checked.diagnosis
+    blocks = [
+        *_changed_outside(found),
+        parts.header(STATE_WORDS[found.state]),
+        parts.rich(parts.prose(("", headline(found)))),
+        *_findings(found),
+        *_to_publish(checked),
+        parts.context(f"Last checked {clock(checked.at)}, next {clock(checked.next_at)}"),
+    ]
+    return parts.rendered(
+        escape(visible(f"{headline(found)} {explanation(found)}".strip())), blocks
+    )
+
+
+STATE_WORDS = {
+    State.OK: "DKIM is in order",
+    State.BROKEN: "DKIM is broken",
+    State.PENDING: "DKIM is pending",
+    State.UNKNOWN: "DKIM could not be checked",
+    State.NOT_APPLICABLE: "Nothing to check",
+}
+SEVERITIES = {
+    Severity.CRITICAL: "Critical",
+    Severity.WARNING: "Warning",
+    Severity.UNKNOWN: "Unknown",
+    Severity.INFO: "Good to know",
+}
+
+
+def _changed_outside(found: Diagnosis) -> list[Block]:
+    """What nobody approved comes first, with both ways out of it."""
+    changed = outside(found)
+    if not changed:
+        return []
+    evidence = [line for finding in changed for line in finding.evidence]
+    return [
+        parts.header(OUTSIDE),
+        parts.rich(
+            parts.prose(*(("", finding.sentence) for finding in changed), (TO_DO, changed[0].fix)),
+            *([parts.bullets(evidence)] if evidence else []),
+        ),
+        parts.actions(
+            "outside",
+            [
+                parts.button("restore", "Restore approved…", "check"),
+                parts.button("accept", "Accept change…", "check"),
+            ],
+        ),
+    ]
+
+
+def _findings(found: Diagnosis) -> list[Block]:
+    """Each with its severity, what to do, and what was seen, unless that stands there already."""
+    blocks: list[Block] = []
+    shown: set[tuple[str, ...]] = set()
+    for group in groups(found):
+        first, said = group[0], " ".join(finding.sentence for finding in group)
+        lines = [(f"{SEVERITIES[first.severity]}. ", said)]
+        lines += [(TO_DO, first.fix)] if first.fix else []
+        elements: list[RichTextElement] = [parts.prose(*lines)]
+        if first.evidence and first.evidence not in shown:
+            shown.add(first.evidence)
+            elements.append(parts.bullets(first.evidence))
+        blocks.append(parts.rich(*elements))
+    held = seen(found.case)
+    if held and held not in shown:
+        blocks.append(parts.rich(parts.prose((HOLDS, "")), parts.bullets(held)))
+    return blocks
+
+
+def _to_publish(checked: Checked) -> list[Block]:
+    record = record_to_publish(checked.diagnosis)
+    if record is None:
+        return []
+    if checked.is_approved:
+        return [parts.section("*The record to publish*"), *parts.record_blocks(record)]
+    return [parts.section(f"*{NOT_YET}:* {NOT_APPROVED}"), *parts.record_blocks(record)]
+
+
+TO_DO, HOLDS = "To do: ", "What each server holds"
 NOT_APPROVED = "what is live was not approved."
 
 
@@ -152,7 +255,7 @@ def _runs(publishing: Publishing) -> str:
     """People edit at providers that no longer serve the zone."""
     if not publishing.name_servers:
         return "Which name servers run the zone could not be looked up."
-    names = [code(name) for name in publishing.name_servers]
+    names = [code(name) for name in publishing.name_servers[:NAME_SERVERS_MAX]]
     return f"Publish it where the zone is run now: at {', '.join(names)}."
 
 
