@@ -61,7 +61,6 @@ def test_a_missing_record_reads_like_this():
     name, value = "1700000000000._domainkey", LIVE.dkim_value
     assert plain(card(held())) == (
         "DKIM is broken\n"
-        "DKIM of scott@acme.example is broken.\n"
         f"Critical. No TXT record at {name}.acme.example. Zoho still says verified, but receivers can "
         "no longer check the signature. Policy p=reject: receivers may reject these mails.\n"
         f"To do: Add a TXT record: Name {name}, Value as Zoho gives it, TTL 3600, at the provider that "
@@ -79,7 +78,7 @@ def test_a_missing_record_reads_like_this():
         "Value in split form, for panels and zone files that do not split; the quotation marks belong "
         "to the notation, not to the value:\n"
         f'"{value[:255]}" "{value[255:]}"\n'
-        "Last checked 9:00 AM, next 10:00 AM"
+        "scott@acme.example Last checked 9:00 AM, next 10:00 AM"
     )
 
 
@@ -93,7 +92,7 @@ def test_what_is_in_order_says_what_each_server_holds_and_gives_nothing_to_publi
         f"• ns1.dnshost.example: Zoho's key {LIVE.dkim_value[-14:-6]}, 401 characters\n"
         f"• ns2.dnshost.example: Zoho's key {LIVE.dkim_value[-14:-6]}, 401 characters\n"
         f"• resolver 9.9.9.9:53: Zoho's key {LIVE.dkim_value[-14:-6]}, 401 characters\n"
-        "Last checked 9:00 AM, next 10:00 AM"
+        "scott@acme.example Last checked 9:00 AM, next 10:00 AM"
     )
 
 
@@ -121,6 +120,14 @@ def test_what_the_servers_hold_is_said_once_however_many_findings_rest_on_it():
     assert "t=y tells receivers to treat the mails as unsigned." in shown
     assert "Zoho has not confirmed yet." in shown
     assert shown.count("• ns1.dnshost.example: ") == 1
+
+
+def test_evidence_of_one_finding_does_not_repeat_what_the_servers_hold():
+    slip = Reply("ns1", f"{LIVE.dkim_host}.acme.example", Status.ANSWERED, (LIVE.dkim_value,))
+    shown = plain(card(replace(held(), slips=(slip,))))
+    assert "acme.example.acme.example: holds Zoho's key" in shown
+    assert shown.count("• ns1.dnshost.example: ") == 1
+    assert "What each server holds" not in shown
 
 
 def test_without_a_sender_there_is_nothing_to_check():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slack_sdk.models.blocks import Block, RichTextElement
+from slack_sdk.models.blocks import Block, DividerBlock, RichTextElement
 
 from bot.adapters.slack.cards import parts
 from bot.adapters.slack.cards.parts import (
@@ -157,10 +157,13 @@ def check(checked: Checked) -> Rendered:
     blocks = [
         *_changed_outside(found),
         parts.header(STATE_WORDS[found.state]),
-        parts.rich(parts.prose(("", headline(found)))),
+        *_nothing_wrong(found),
         *_findings(found),
         *_to_publish(checked),
-        parts.context(f"Last checked {clock(checked.at)}, next {clock(checked.next_at)}"),
+        parts.context(
+            code(found.case.live.email_id) if found.case.live else "",
+            f"Last checked {clock(checked.at)}, next {clock(checked.next_at)}",
+        ),
     ]
     return parts.rendered(
         escape(visible(f"{headline(found)} {explanation(found)}".strip())), blocks
@@ -201,24 +204,32 @@ def _changed_outside(found: Diagnosis) -> list[Block]:
                 parts.button("accept", "Accept change…", "check"),
             ],
         ),
+        DividerBlock(),
     ]
+
+
+def _nothing_wrong(found: Diagnosis) -> list[Block]:
+    """Where something is wrong, its finding says more than a headline could."""
+    if found.state not in {State.OK, State.NOT_APPLICABLE}:
+        return []
+    return [parts.rich(parts.prose(("", headline(found))))]
 
 
 def _findings(found: Diagnosis) -> list[Block]:
     """Each with its severity, what to do, and what was seen, unless that stands there already."""
     blocks: list[Block] = []
-    shown: set[tuple[str, ...]] = set()
+    shown: set[str] = set()
     for group in groups(found):
         first, said = group[0], " ".join(finding.sentence for finding in group)
         lines = [(f"{SEVERITIES[first.severity]}. ", said)]
         lines += [(TO_DO, first.fix)] if first.fix else []
         elements: list[RichTextElement] = [parts.prose(*lines)]
-        if first.evidence and first.evidence not in shown:
-            shown.add(first.evidence)
-            elements.append(parts.bullets(first.evidence))
+        fresh = [line for line in first.evidence if line not in shown]
+        shown.update(fresh)
+        elements += [parts.bullets(fresh)] if fresh else []
         blocks.append(parts.rich(*elements))
-    held = seen(found.case)
-    if held and held not in shown:
+    held = [line for line in seen(found.case) if line not in shown]
+    if held:
         blocks.append(parts.rich(parts.prose((HOLDS, "")), parts.bullets(held)))
     return blocks
 
