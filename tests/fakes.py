@@ -249,7 +249,7 @@ class FakeDns:
         await asyncio.sleep(0)
         self.surveyed.append(domain)
         return Answers(
-            host=f"_domainkey.{domain}",
+            host=domain,
             at=MORNING,
             apex=None if self.problem else self.zone,
             name_servers=() if self.problem else (self.SERVER,),

@@ -12,7 +12,7 @@ from typing import Any
 from bot.domain.case import plain
 from bot.domain.dns_answers import Answers
 from bot.domain.posture import Dmarc, posture
-from bot.domain.sentences import joined
+from bot.domain.sentences import listed
 
 NAME_SERVERS_MAX = 6
 """So many are named; they are data from outside, and kept with the request."""
@@ -46,7 +46,7 @@ class Preflight:
         )
         if not self.name_servers:
             return f"{until}. The name servers of its zone could not be looked up."
-        return f"{until} at {joined(self.name_servers)}."
+        return f"{until} at {listed(self.name_servers)}."
 
     def _dmarc(self) -> str:
         found = self.dmarc

@@ -156,7 +156,7 @@ def missing(case: Case) -> Words:
     if any(holding.is_wildcard for holding in case.verdict.truth):
         what += " A wildcard answers in its place."
     where = (
-        f", at the provider that runs {joined(_name_servers(case))}" if _name_servers(case) else ""
+        f", at the provider that runs {listed(_name_servers(case))}" if _name_servers(case) else ""
     )
     todo = f"Add a TXT record: Name {_relative(case)}, Value as Zoho gives it, TTL 3600{where}."
     return Words(what, _publish(case, todo), seen(case))
@@ -187,14 +187,14 @@ def _reasons(case: Case) -> str:
     grouped: dict[Status, list[str]] = {}
     for reply in (*case.answers.authoritative, *case.answers.resolvers):
         grouped.setdefault(reply.status, []).append(_server(reply))
-    said = [f"{joined(names)} {status}" for status, names in grouped.items()]
+    said = [f"{listed(names)} {status}" for status, names in grouped.items()]
     return "; ".join(said) or "no name server is known"
 
 
 def propagating(case: Case) -> Words:
     assert case.verdict is not None
     stale = case.verdict.stale
-    names = joined(_server(holding.reply) for holding in stale)
+    names = listed(_server(holding.reply) for holding in stale)
     verb = "has" if len(stale) == 1 else "have"
     left = _left(stale)
     if any(h.kind is Kind.RIGHT for h in case.verdict.truth):
@@ -413,7 +413,7 @@ def holders(case: Case) -> str:
         (case.answers.resolvers, "resolver"),
     )
     counts = [(len([r for r in replies if r.is_definite]), what) for replies, what in asked]
-    return joined(_counted(n, what) for n, what in counts if n)
+    return listed(_counted(n, what) for n, what in counts if n)
 
 
 def _counted(number: int, what: str) -> str:
@@ -421,10 +421,10 @@ def _counted(number: int, what: str) -> str:
     return words.get(number, f"all {number} {what}s")
 
 
-def joined(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
     """`ns1`, `ns1 and ns2`, `ns1, ns2 and ns3`."""
-    listed = list(names)
-    return " and ".join(filter(None, [", ".join(listed[:-1]), *listed[-1:]]))
+    said = list(names)
+    return " and ".join(filter(None, [", ".join(said[:-1]), *said[-1:]]))
 
 
 def span(length: timedelta) -> str:

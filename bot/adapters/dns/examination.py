@@ -80,7 +80,7 @@ class Examination:
             self._survey_zone(domain), self._ask_policies(domain, None, [])
         )
         return Answers(
-            host=f"_domainkey.{domain}",
+            host=domain,
             at=self._now,
             apex=to_text(zone.apex) if zone else None,
             name_servers=zone.names if zone else (),

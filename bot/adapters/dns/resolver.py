@@ -74,7 +74,7 @@ class DnsResolver:
         return await self._examination().run(host, dkim_value, from_domain, hint, self._new_label)
 
     async def survey(self, domain: str) -> Answers:
-        return await self._examination(self._survey_seconds).survey(domain)
+        return await self._examination(self._survey_seconds).survey(a_labels(domain))
 
     async def txt(self, host: str) -> tuple[TxtAnswer, ...]:
         said = await self._examination().ask_everyone(host)
