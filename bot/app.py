@@ -48,6 +48,7 @@ from bot.adapters.store.sql import SqlStore, open_engine
 from bot.adapters.store.vault import Vault
 from bot.clock import SystemClock
 from bot.domain.alert import Parameters
+from bot.domain.case import Graces
 from bot.domain.change import ChangeRequest, Seal
 from bot.domain.policy import Policy
 from bot.domain.reminders import Reminders
@@ -66,6 +67,7 @@ from bot.services.admission import Admission
 from bot.services.apply import Applier, Timing
 from bot.services.audit import DailyHead
 from bot.services.changes import Changes
+from bot.services.check import Check
 from bot.services.look import Look
 from bot.services.watch import Watch
 from bot.settings import Settings, ZohoSettings
@@ -588,6 +590,7 @@ def _assemble(
     seal = Seal(tuple(key.get_secret_value().encode() for key in settings.secret_key))
     changes = Changes(
         **shared,
+        resolver=resolver,
         policy=policy,
         approval_channel=settings.approval_channel,
         directory=directory,
@@ -639,6 +642,14 @@ def _assemble(
             admission=admission,
             changes=changes,
             look=look,
+            checks=Check(
+                **shared,
+                look=look,
+                resolver=resolver,
+                clock=clock,
+                every=settings.check_every,
+                graces=Graces(settings.pending_grace, settings.propagation_grace),
+            ),
             notifier=notifier,
             deployment=deployment,
             commit_budget=settings.commit_budget,

@@ -17,13 +17,13 @@ from typing import Any
 
 from bot.adapters.dns.resolver import DnsResolver
 from bot.clock import SystemClock
-from bot.domain.case import Case, History, Snapshot, api_problem, key_host
-from bot.domain.dns_answers import Answers
+from bot.domain.case import Case, History, Snapshot
 from bot.domain.findings import Diagnosis, Severity, diagnose
 from bot.domain.mail_config import MailConfig
 from bot.domain.report import as_dict, as_text
 from bot.errors import InputError
-from bot.ports import Clock, Purpose, Resolver
+from bot.ports import Clock, Purpose
+from bot.services.check import ask_dns
 from bot.settings import CheckSettings, read_server
 
 IN_ORDER, FOUND, UNKNOWN, WRONG = 0, 1, 2, 3
@@ -70,15 +70,6 @@ def _hours(number: float) -> timedelta:
         return timedelta(hours=number)
     except (ValueError, OverflowError) as error:
         raise InputError(f"{number} is no number of hours.") from error
-
-
-async def ask_dns(resolver: Resolver, live: MailConfig | None) -> Answers | None:
-    """One pass, if there is a key to look for."""
-    if live is None or api_problem(live):
-        return None
-    host = key_host(live)
-    assert host is not None
-    return await resolver.examine(host, live.dkim_value, live.domain)
 
 
 def exit_code(found: Diagnosis) -> int:

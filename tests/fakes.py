@@ -240,6 +240,8 @@ class FakeDns:
         self.records: dict[str, tuple[str, ...]] = {}
         self.zone = zone
         self.problem = ""
+        self.surveyed: list[str] = []
+        self.is_stuck = False
 
     def publish(self, host: str, *values: str) -> None:
         self.records[host] = values
@@ -262,29 +264,24 @@ class FakeDns:
     async def examine(
         self, host: KeyHost, dkim_value: str, from_domain: str, *, apex_hint: str | None = None
     ) -> Answers:
-        await asyncio.sleep(0)
-        return Answers(
-            host=str(host),
-            at=MORNING,
-            authoritative=(self._reply(str(host)),),
-            apex=self.zone or apex_hint,
-            name_servers=(self.SERVER,),
-            spf=self._reply(from_domain),
-            dmarc=(self._reply(f"_dmarc.{from_domain}"),),
-        )
+        seen = await self.survey(from_domain)
+        return replace(seen, host=str(host), authoritative=(self._reply(str(host)),))
 
-    async def survey(self, from_domain: str) -> Answers:
-        await asyncio.sleep(0)
+    async def survey(self, domain: str) -> Answers:
+        self.surveyed.append(domain)
+        await (asyncio.Event().wait() if self.is_stuck else asyncio.sleep(0))
         return Answers(
-            host=from_domain,
+            host=domain,
             at=MORNING,
-            apex=self.zone,
-            name_servers=(self.SERVER,),
-            spf=self._reply(from_domain),
-            dmarc=(self._reply(f"_dmarc.{from_domain}"),),
+            apex=None if self.problem else self.zone,
+            name_servers=() if self.problem else (self.SERVER,),
+            spf=self._reply(domain),
+            dmarc=(self._reply(f"_dmarc.{domain}"),),
         )
 
     def _reply(self, name: str) -> Reply:
-        status = Status.TIMED_OUT if self.problem else Status.ANSWERED
-        texts = () if self.problem else self.records.get(name, ())
-        return Reply(self.SERVER, name, status, texts, ttl=300, is_authoritative=True)
+        texts = self.records.get(name, ())
+        found = Status.ANSWERED if texts else Status.NXDOMAIN
+        status = Status.TIMED_OUT if self.problem else found
+        said = () if self.problem else texts
+        return Reply(self.SERVER, name, status, said, is_authoritative=True)

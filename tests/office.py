@@ -18,6 +18,7 @@ from bot.domain.mail_config import Patch
 from bot.domain.policy import Actor, Facts, Policy
 from bot.services.apply import Applier
 from bot.services.changes import Changes
+from bot.services.check import Check
 from bot.services.look import Look
 from bot.services.watch import Watch
 from tests.fakes import TEAM, FakeCliq, FakeClock, FakeDirectory, FakeDns, config
@@ -75,10 +76,22 @@ class Office:
         people: dict[str, Any] = {"policy": self.policy, "directory": self.directory}
         sealed: dict[str, Any] = {"clock": self.clock, "seal": self.seal}
         self.changes = Changes(
-            **far, **people, **sealed, approval_channel="C0ADMIN", new_id=self._ids
+            **far,
+            **people,
+            **sealed,
+            resolver=self.dns,
+            approval_channel="C0ADMIN",
+            new_id=self._ids,
         )
         self.applier = Applier(**far, **people, **sealed)
-        self.look = Look(**far, **people, clock=self.clock, resolver=self.dns)
+        self.look = Look(**far, **people, resolver=self.dns, clock=self.clock)
+        self.check = Check(
+            **far,
+            look=self.look,
+            resolver=self.dns,
+            clock=self.clock,
+            every=timedelta(minutes=15),
+        )
         self.watch = Watch(
             **far,
             resolver=self.dns,

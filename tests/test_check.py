@@ -160,7 +160,10 @@ async def test_a_change_outside_approval_comes_first_and_its_record_is_not_to_be
     assert done.code == 1
     assert done.out.startswith("Changed outside approval\nZoho issued a new DKIM key")
     assert "The display name is Acme IT, approved is Acme." in done.out
-    assert "\nDo not publish until accepted\nType TXT" in done.out
+    assert (
+        "\nDo not publish until accepted\nName, relative to the zone acme.example, type TXT, TTL 3600:\n"
+        in done.out
+    )
     assert "The record to publish" not in done.out
 
 

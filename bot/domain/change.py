@@ -24,7 +24,7 @@ from enum import StrEnum
 from typing import Any
 
 from bot.domain.mail_config import MailConfig
-from bot.domain.plan import Plan
+from bot.domain.plan import Plan, wish_json
 from bot.domain.policy import OWN_REQUEST, Actor, Facts, Policy, who_may_decide
 from bot.errors import AlreadySettled, NotAllowed
 
@@ -306,7 +306,7 @@ class ChangeRequest:
 
     def intent(self) -> str:
         """The same wish by the same person has the same intent, whatever the base: SHA-256."""
-        wish = [self.org, self.plan.operation, self.plan.target_json(), self.requester.principal]
+        wish = [self.org, self.plan.operation, wish_json(self.plan), self.requester.principal]
         return hashlib.sha256(canonical(wish).encode()).hexdigest()
 
     def _check_undecided(self, now: datetime) -> None:

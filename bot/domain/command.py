@@ -79,6 +79,11 @@ class Undo:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
 class Dns:
     pass
 
@@ -95,6 +100,7 @@ Command = (
     | History
     | HistoryOf
     | Undo
+    | Check
     | Dns
 )
 
@@ -133,6 +139,9 @@ SUBCOMMANDS = (
         "undo 42",
         "ask to set back what request #42 changed; a reason is optional",
         ("rollback",),
+    ),
+    Subcommand(
+        "check", "check", "why mail is or is not trusted, and what to do about it", ("diagnose",)
     ),
     Subcommand("dns", "dns", "the DNS record to publish, ready to copy"),
     Subcommand("help", "help", "this"),
@@ -191,6 +200,7 @@ _BARE: dict[str, Command] = {
     "show": Show(),
     "pending": Pending(),
     "withdraw": Withdraw(),
+    "check": Check(),
     "dns": Dns(),
     "help": Help(),
 }

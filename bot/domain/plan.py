@@ -13,6 +13,7 @@ from typing import Any
 
 from bot.domain import mail_config
 from bot.domain.mail_config import KEY_SIZES, FieldChange, MailConfig, Patch, Wanted
+from bot.domain.preflight import Preflight
 from bot.errors import NoChange
 
 
@@ -97,13 +98,15 @@ class SetPlan:
     """Write `wanted` over `base`.
 
     `may_delete` is False for a request of before mailcfg could delete and create anew: its card
-    said that nothing is deleted.
+    said that nothing is deleted. `preflight` is what was looked up when it was proposed, if it makes
+    a new key.
     """
 
     base: MailConfig | None
     wanted: Wanted
     may_delete: bool = True
     undoes: Undoing | None = None
+    preflight: Preflight | None = None
 
     @property
     def operation(self) -> Operation:
@@ -121,6 +124,15 @@ class SetPlan:
     @property
     def sensitive_because(self) -> str | None:
         return "the address changes" if self.wanted.changes_address(self.base) else None
+
+    @property
+    def issues_new_key(self) -> bool:
+        return self.wanted.issues_new_key(self.base)
+
+    @property
+    def domain(self) -> str:
+        """The From domain that is asked for."""
+        return mail_config.domain_of(self.wanted.email_id)
 
     @property
     def may_delete_first(self) -> bool:
@@ -150,16 +162,15 @@ class SetPlan:
             said.append(IF_KEPT if self.may_delete_first else IF_KEPT_STOP)
         if self.may_delete_first and self._may_shrink_key():
             said.append(IF_SMALLER)
-        if self.wanted.issues_new_key(self.base):
-            domain = mail_config.domain_of(self.wanted.email_id)
+        if self.issues_new_key and self.preflight is None:
             said.append(
-                f"Zoho makes a new DKIM key: mail from {domain} is not DKIM-verified until the new "
-                "TXT record is published."
+                f"Zoho makes a new DKIM key: mail from {self.domain} is not DKIM-verified until "
+                "the new TXT record is published."
             )
-            if self.wanted.dkim_key_size is None:
-                said.append(
-                    "Zoho chooses the key's size, usually 1024 bits; `dkim=2048` asks for more."
-                )
+        if self.issues_new_key and self.wanted.dkim_key_size is None:
+            said.append(
+                "Zoho chooses the key's size, usually 1024 bits; `dkim=2048` asks for more."
+            )
         return (*said, *_notes(self.undoes))
 
     def _may_shrink_key(self) -> bool:
@@ -194,7 +205,8 @@ class SetPlan:
         return () if live is None else self.wanted.warnings(live)
 
     def target_json(self) -> Any:
-        return self.wanted.as_dict() | _undoing_json(self.undoes)
+        beside = _undoing_json(self.undoes) | _preflight_json(self.preflight)
+        return self.wanted.as_dict() | beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +357,16 @@ def _undoing_json(undoes: Undoing | None) -> dict[str, Any]:
     return {} if undoes is None else {"undoes": undoes.as_dict()}
 
 
+def _preflight_json(preflight: Preflight | None) -> dict[str, Any]:
+    """Part of the target, so that it is sealed with it; nothing where there is none."""
+    return {} if preflight is None else {"preflight": preflight.as_dict()}
+
+
+def wish_json(plan: Plan) -> Any:
+    """The target as it was wished: without what DNS said meanwhile."""
+    return (replace(plan, preflight=None) if isinstance(plan, SetPlan) else plan).target_json()
+
+
 def plan_set(patch: Patch, live: MailConfig | None) -> SetPlan:
     """Raises NoChange, or InputError if something needed is missing."""
     plan = SetPlan(live, patch.over(live))
@@ -374,11 +396,16 @@ def restore(
     before = MailConfig.from_dict(base)
     match Operation(operation):
         case Operation.SET:
-            wanted = {name: value for name, value in target.items() if name != "undoes"}
-            undoes = Undoing.from_dict(target.get("undoes"))
-            return SetPlan(before, Wanted.from_dict(wanted), may_delete, undoes)
+            return _restored_set(before, dict(target), may_delete)
         case Operation.RESET:
             assert before is not None
             return ResetPlan(before, Undoing.from_dict((target or {}).get("undoes")))
         case Operation.ACCEPT:
             return AcceptPlan(before, MailConfig.from_dict(target))
+
+
+def _restored_set(before: MailConfig | None, target: dict[str, Any], may_delete: bool) -> SetPlan:
+    undoes = Undoing.from_dict(target.pop("undoes", None))
+    seen = target.pop("preflight", None)
+    preflight = None if seen is None else Preflight.from_dict(seen)
+    return SetPlan(before, Wanted.from_dict(target), may_delete, undoes, preflight)

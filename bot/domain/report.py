@@ -6,6 +6,7 @@ that panels want, and below "Do not publish until accepted" while nobody approve
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from bot.domain.case import Case, plain
@@ -32,6 +33,8 @@ RECORD_HELPS = frozenset(
 """Findings that a record of Zoho's own cures."""
 CONSEQUENCES = (ID.STATUS_STALE, ID.DMARC_AT_RISK)
 """What is said inside the finding that stands above them."""
+OUTSIDE = "Changed outside approval"
+NOT_YET = "Do not publish until accepted"
 DRIFT = (ID.KEY_REISSUED, ID.CONFIG_DRIFT)
 
 
@@ -65,9 +68,10 @@ def _record_dict(record: Record) -> dict[str, Any]:
 
 def as_text(diagnosis: Diagnosis) -> str:
     """The whole for a terminal or a mail; paragraphs are divided by empty lines."""
-    parts = [*_outside(diagnosis), headline(diagnosis), *map(_paragraph, _groups(diagnosis))]
-    if diagnosis.record is not None and diagnosis.has(*RECORD_HELPS):
-        parts.append(record_text(diagnosis.record, is_approved=diagnosis.case.is_approved))
+    parts = [*_outside(diagnosis), headline(diagnosis), *map(_paragraph, groups(diagnosis))]
+    record = record_to_publish(diagnosis)
+    if record is not None:
+        parts.append(record_text(record, is_approved=diagnosis.case.is_approved))
     if diagnosis.case.answers is not None:
         parts.append(f"Checked at {diagnosis.case.answers.at:%Y-%m-%d %H:%M} UTC.")
     return "\n\n".join(parts)
@@ -96,15 +100,20 @@ def _holders(case: Case) -> str:
     return f": {said} hold Zoho's key" if said else ""
 
 
+def outside(diagnosis: Diagnosis) -> list[Finding]:
+    """What was changed outside approval; said before everything else."""
+    return [finding for finding in diagnosis.findings if finding.id in DRIFT]
+
+
 def _outside(diagnosis: Diagnosis) -> list[str]:
-    found = [finding for finding in diagnosis.findings if finding.id in DRIFT]
+    found = outside(diagnosis)
     if not found:
         return []
     said = [line for finding in found for line in (finding.sentence, *_indented(finding.evidence))]
-    return ["\n".join(["Changed outside approval", *said, f"To do: {found[0].fix}"])]
+    return ["\n".join([OUTSIDE, *said, f"To do: {found[0].fix}"])]
 
 
-def _groups(diagnosis: Diagnosis) -> list[list[Finding]]:
+def groups(diagnosis: Diagnosis) -> list[list[Finding]]:
     """The findings that are not said already, consequences together with what they follow from."""
     groups: list[list[Finding]] = []
     for finding in diagnosis.findings:
@@ -132,32 +141,64 @@ def _indented(lines: tuple[str, ...]) -> list[str]:
 
 def explanation(diagnosis: Diagnosis) -> str:
     """The primary finding with its consequences, and what to do about it; "" if there is none."""
-    group = next(iter(_groups(diagnosis)), [])
+    group = next(iter(groups(diagnosis)), [])
     fix = [group[0].fix] if group and group[0].fix else []
     return " ".join([*(finding.sentence for finding in group), *fix])
 
 
-def record_text(record: Record, *, is_approved: bool) -> str:
-    """The record to publish, in three forms, each alone on its lines for copying."""
-    return "\n".join(
-        [
-            "The record to publish" if is_approved else "Do not publish until accepted",
-            f"Type TXT, TTL {TTL}. {name_note(record)}",
-            f"    {record.relative_name or record.name}",
-            "Value in one piece, for panels that split by themselves:",
-            f"    {record.value}",
-            "Value in split form, for panels and zone files that do not split; the quotation marks "
-            "belong to the notation, not to the value:",
-            f"    {record.split}",
-        ]
-    )
+def record_to_publish(diagnosis: Diagnosis) -> Record | None:
+    """The record of Zoho's, where publishing it is what helps."""
+    return diagnosis.record if diagnosis.has(*RECORD_HELPS) else None
 
 
-def name_note(record: Record) -> str:
-    """How to enter the name: most panels append the zone, zone files want a final dot."""
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One thing to copy into a panel: what it is, for whom, and the text itself."""
+
+    what: str
+    note: str
+    text: str
+
+
+def record_forms(record: Record) -> tuple[Form, ...]:
+    """The name as panels want it, and the value whole and in strings.
+
+    Most panels append the zone to the name; zone files want the full one, with a final dot.
+    """
+    return (*_names(record), *_values(record))
+
+
+def _names(record: Record) -> tuple[Form, ...]:
+    note = f"type TXT, TTL {TTL}"
     if record.relative_name is None:
-        return "Name in full; the panel may append the zone by itself, then leave the zone out:"
+        note = f"{note}; if your panel appends the zone by itself, leave the zone out"
+        return (Form("Name in full", note, record.name),)
+    full = "if your panel wants it; a zone file wants a dot after it"
     return (
-        f"Name relative to the zone {record.zone}; if your panel wants full names: {record.name} "
-        f"({record.name}. in a zone file):"
+        Form(
+            "Name",
+            f"relative to the zone {plain(record.zone or '')}, {note}",
+            record.relative_name,
+        ),
+        Form("Full name", full, record.name),
     )
+
+
+def _values(record: Record) -> tuple[Form, ...]:
+    return (
+        Form("Value in one piece", "for panels that split by themselves", record.value),
+        Form(
+            "Value in split form",
+            "for panels and zone files that do not split; the quotation marks belong to the "
+            "notation, not to the value",
+            record.split,
+        ),
+    )
+
+
+def record_text(record: Record, *, is_approved: bool) -> str:
+    """The record to publish in every form, each alone on its line for copying."""
+    lines = ["The record to publish" if is_approved else NOT_YET]
+    for form in record_forms(record):
+        lines += [f"{form.what}, {form.note}:", f"    {form.text}"]
+    return "\n".join(lines)

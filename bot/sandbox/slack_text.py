@@ -123,7 +123,8 @@ class Reader:
             case "image":
                 return f"({block['alt_text']})"
             case "rich_text":
-                return self._rich_text(block).strip()
+                parts = (self._rich_text(part).strip("\n") for part in block["elements"])
+                return "\n".join(parts).strip()
             case "table":
                 return "\n".join(
                     " | ".join(self._cell(cell) for cell in row) for row in block["rows"]

@@ -6,6 +6,7 @@ transaction. Whoever loses a race reads again and decides anew. Refusals are aud
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,6 +28,7 @@ from bot.domain.change import (
     milliseconds,
 )
 from bot.domain.command import Accept, Reset, Set
+from bot.domain.dns_answers import Answers
 from bot.domain.mail_config import CNAME_STATUSES, REASON_MAX, MailConfig, Patch, clean_reason
 from bot.domain.plan import (
     AcceptPlan,
@@ -39,6 +41,7 @@ from bot.domain.plan import (
     plan_set,
 )
 from bot.domain.policy import Actor, Facts, Policy, Verdict
+from bot.domain.preflight import Preflight
 from bot.domain.reminders import MENTION_EVERY, USUAL, Reminders, alarm
 from bot.domain.undo import plan_undo
 from bot.errors import (
@@ -57,6 +60,7 @@ from bot.ports import (
     MailConfigApi,
     Message,
     Purpose,
+    Resolver,
     Store,
 )
 from bot.services import telling
@@ -64,6 +68,10 @@ from bot.services.admission import Admission
 
 BASE_MAX_AGE = timedelta(minutes=10)
 """How old the live value may be on which a request is built."""
+LOOKS_AHEAD = 2.0
+"""Seconds in which DNS may say what a new key will meet; what it does not say by then is unknown."""
+FORM_LOOKS_AHEAD = 0.5
+"""The same for a form, which Slack wants answered at once."""
 UNDO_LOOKS_AT = 20
 """How many of the requests applied since an undo names, where they changed the same."""
 
@@ -81,6 +89,7 @@ class Changes:
         approval_channel: str,
         store: Store,
         api: MailConfigApi,
+        resolver: Resolver,
         directory: Directory,
         clock: Clock,
         seal: Seal,
@@ -96,6 +105,7 @@ class Changes:
         self._admission = Admission(
             org=org, policy=policy, store=store, directory=directory, clock=clock
         )
+        self._resolver = resolver
         self._clock = clock
         self._seal = seal
         self._new_id = new_id
@@ -122,7 +132,7 @@ class Changes:
             live = self._unseal(base)
             if isinstance(wish, Set):
                 wish = replace(wish, patch=wish.patch.beyond(live))
-            return await self._propose(facts, wish, live)
+            return await self._propose(facts, wish, live, FORM_LOOKS_AHEAD)
 
     async def propose_again(self, actor: Actor, request_id: str) -> ChangeRequest:
         """Ask anew for what an ended request wanted, over what is live now; raises as `propose`."""
@@ -258,11 +268,16 @@ class Changes:
         last = await self._store.last_applied(self.org)
         return None if last is None else Baseline(last.approved_config)
 
-    async def _propose(self, facts: Facts, wish: Wish, live: MailConfig | None) -> ChangeRequest:
-        return await self._ask(facts, await self._plan(wish, live), wish.reason)
+    async def _propose(
+        self, facts: Facts, wish: Wish, live: MailConfig | None, look_ahead: float = LOOKS_AHEAD
+    ) -> ChangeRequest:
+        return await self._ask(facts, await self._plan(wish, live), wish.reason, look_ahead)
 
-    async def _ask(self, facts: Facts, plan: Plan, reason: str) -> ChangeRequest:
-        request = self._new_request(facts, plan, reason)
+    async def _ask(
+        self, facts: Facts, plan: Plan, reason: str, look_ahead: float = LOOKS_AHEAD
+    ) -> ChangeRequest:
+        """Store the request; DNS may take `look_ahead` seconds to say what its key will meet."""
+        request = self._new_request(facts, await self._look_ahead(plan, look_ahead), reason)
         await self._admission.check_enough_approvers(request)
         await self.expire()  # or one whose time has just run out would stand in the way
         try:
@@ -281,6 +296,17 @@ class Changes:
                 return plan_reset(live)
             case Accept():
                 return plan_accept(live, await self.baseline())
+
+    async def _look_ahead(self, plan: Plan, seconds: float) -> Plan:
+        """The plan with what DNS says now, where a new key will need a new record."""
+        if not isinstance(plan, SetPlan) or not plan.issues_new_key:
+            return plan
+        try:
+            async with asyncio.timeout(seconds):
+                seen = await self._resolver.survey(plan.domain)
+        except TimeoutError:
+            seen = Answers(plan.domain, self._clock.now())
+        return replace(plan, preflight=Preflight.of(plan.domain, seen))
 
     def _new_request(self, facts: Facts, plan: Plan, reason: str) -> ChangeRequest:
         now = self._clock.now()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bot.domain import policy as rules
 from bot.domain.change import ChangeRequest
 from bot.domain.dkim import Record
+from bot.domain.key_host import KeyHost
 from bot.domain.mail_config import MailConfig, drift
 from bot.domain.policy import Actor, Facts, Policy, Verdict
 from bot.errors import Refusal, UnknownRequest
@@ -39,10 +40,14 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class Publishing:
-    """`dns`: the record to publish; `is_approved` says whether its configuration is the approved one."""
+    """`dns`: the record to publish; `is_approved` says whether its configuration is the approved one.
+
+    `name_servers` run the zone now; none where that could not be looked up.
+    """
 
     record: Record
     is_approved: bool
+    name_servers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +116,11 @@ class Look:
         if live is None or not live.dkim_value:
             raise Refusal("Cliq's system sender is in use, so there is no record to publish.")
         approved = await self._store.last_applied(self.org)
-        zone = await self._resolver.zone_of(live.dkim_host)
         is_approved = approved is not None and not drift(approved.approved_config, live)
-        return Publishing(Record(live.dkim_host, live.dkim_value, zone), is_approved)
+        host = KeyHost.of(live.dkim_host)
+        seen = await self._resolver.survey(host.domain if host else live.domain)
+        record = Record(live.dkim_host, live.dkim_value, seen.apex)
+        return Publishing(record, is_approved, seen.name_servers)
 
     async def pending(self, actor: Actor) -> ChangeRequest | None:
         await self.check_member(actor, "pending")

@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from bot.adapters.slack.cards import answers
 from bot.domain.findings import Diagnosis, FindingId
+from bot.services.check import Checked
 from tests.adapters.dkim_scene import CASES, Scene
+from tests.adapters.slack.reading import live_tokens, plain, problems
+from tests.fakes import MORNING
 
 TRY_SECONDS, PASS_SECONDS = 0.25, 2.5
 AT_ONCE = 24
@@ -77,6 +81,21 @@ def test_a_finding_says_what_is_so_and_what_to_do(
 
     for part in case["says"]:
         assert part.format_map(words) in said
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
+def test_a_case_is_an_answer_that_slack_takes(case: dict[str, Any], played: dict[str, Diagnosis]):
+    found = played[case["id"]]
+    shown = answers.check(Checked(found, found.case.is_approved, MORNING, MORNING))
+
+    assert problems(shown) == []
+    assert live_tokens(shown) == {"<!date>"}
+    assert all(escape_free(finding.sentence) in plain(shown) for finding in found.findings)
+
+
+def escape_free(sentence: str) -> str:
+    """As a person reads it: backticks have become monospace."""
+    return sentence.replace("`", "")
 
 
 def test_every_finding_is_in_two_cases_every_rule_and_example_in_one():

@@ -171,7 +171,7 @@ async def paste(bits: str, read_back: Callable[[str], Any]) -> tuple[Diagnosis, 
     case: dict[str, Any] = {"api": {"key": f"{bits}/2"}, "zone": {"{host}": []}}
     before = await Scene(case).play(try_seconds=TRY_SECONDS)
     lines = [line[4:] for line in as_text(before).splitlines() if line.startswith("    ")]
-    name, one_piece, split = lines
+    name, _full, one_piece, split = lines
     value = read_back(split if read_back is strings_of else one_piece)
     pasted = case | {"zone": {f"{name}.acme.example": [value]}}
     return before, await Scene(pasted).play(try_seconds=TRY_SECONDS)

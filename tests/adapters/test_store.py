@@ -23,6 +23,8 @@ from bot.domain.incident import Incident, Kind
 from bot.domain.mail_config import MailConfig, Patch
 from bot.domain.plan import AcceptPlan, Plan, ResetPlan, plan_set
 from bot.domain.policy import Actor, Facts
+from bot.domain.posture import Dmarc
+from bot.domain.preflight import Preflight
 from bot.errors import AlreadyOpen, DatabaseError, Tampered
 from bot.ports import AuditEntry, Backlog, Card, LostRace, Message, WatchState
 from bot.services.audit import GENESIS, canonical_body, chain_hash
@@ -34,6 +36,13 @@ from tests.postgres import Postgres
 BASE = config()
 SOON = MORNING + timedelta(minutes=1)
 LATER = MORNING + timedelta(hours=1)
+
+FORESEEN = replace(
+    plan_set(Patch.of(dkim_key_size=2048), BASE),
+    preflight=Preflight(
+        "acme.example", ("ns1.acme.example",), 0, Dmarc("acme.example", 1, "reject")
+    ),
+)
 
 
 def request(request_id: str = "opaque", plan: Plan | None = None, org: str = ORG) -> ChangeRequest:
@@ -74,6 +83,8 @@ async def move(store: SqlStore, old: ChangeRequest, new: ChangeRequest) -> Chang
     [
         plan_set(Patch.of(name="IT", email_id="it@acme.example"), None),
         plan_set(Patch.of(dkim_key_size=2048), BASE),
+        FORESEEN,
+        replace(FORESEEN, preflight=Preflight("acme.example", (), None, None)),
         ResetPlan(BASE),
         AcceptPlan(None, BASE),
         AcceptPlan(BASE, None),

@@ -26,6 +26,8 @@ from bot.domain.change import (
 from bot.domain.mail_config import Patch
 from bot.domain.plan import SetPlan, plan_set
 from bot.domain.policy import Actor, Facts
+from bot.domain.posture import Dmarc
+from bot.domain.preflight import Preflight
 from bot.errors import AlreadySettled, NotAllowed
 from tests.fakes import MORNING, TEAM, config
 from tests.office import ALICE, BOB, CAROL, ERIN, POLICY, SEAL
@@ -446,6 +448,27 @@ def test_the_same_wish_has_the_same_intent_whatever_the_base():
 
     assert same.intent() == PENDING.intent()
     assert request(requester=ERIN).intent() != PENDING.intent()
+
+
+def test_what_dns_said_when_it_was_asked_is_sealed_with_it():
+    bare = plan_set(Patch.of(dkim_key_size=2048), BASE)
+    reject = Dmarc("acme.example", 1, "reject")
+    shown = replace(bare, preflight=Preflight("acme.example", ("ns1.acme.example",), 1, reject))
+    milder = replace(
+        shown, preflight=replace(shown.preflight, dmarc=replace(reject, policy="none"))
+    )
+    digests = {request(plan=plan).compute_digest() for plan in (bare, shown, milder)}
+
+    assert len(digests) == 3
+    assert {request(plan=plan).intent() for plan in (bare, shown, milder)} == {
+        request(plan=bare).intent()
+    }
+
+
+def test_a_request_without_a_preflight_has_the_digest_that_it_always_had():
+    plan = plan_set(Patch.of(dkim_key_size=2048), BASE)
+
+    assert plan.target_json() == plan.wanted.as_dict()
 
 
 def test_each_person_still_for_it_counts_once():

@@ -6,6 +6,7 @@ import pytest
 
 from bot.domain.command import (
     Accept,
+    Check,
     Command,
     Dns,
     Help,
@@ -40,6 +41,8 @@ MOVED = Set(Patch(email_id="scott@acme.example"), "new boss")
         ("pending", Pending()),
         ("withdraw", Withdraw()),
         ("cancel", Withdraw()),
+        ("check", Check()),
+        ("Diagnose", Check()),
         ("dns", Dns()),
         ("set", SetForm()),
         (f"set{NBSP}", SetForm()),

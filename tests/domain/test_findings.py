@@ -86,7 +86,7 @@ def test_the_record_below_a_change_outside_approval_is_not_to_be_published():
         f"  Live: {HOST}, 2048 bits, key "
     )
     assert "To do: Do not publish until accepted. Then: Add a TXT record" in text
-    assert "\n\nDo not publish until accepted\nType TXT, TTL 3600." in text
+    assert "\n\nDo not publish until accepted\nName, " in text
     assert "The record to publish" not in text
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
+from bot.domain.change import canonical
 from bot.domain.mail_config import MailConfig, Patch
 from bot.domain.plan import (
     AcceptPlan,
@@ -18,10 +20,13 @@ from bot.domain.plan import (
     plan_set,
     restore,
 )
+from bot.domain.posture import Dmarc
+from bot.domain.preflight import Preflight
 from bot.errors import NoChange
 from tests.fakes import config
 
 BASE = config()
+PREFLIGHT = Preflight("acme.example", ("ns1.acme.example",), 0, Dmarc("acme.example", 1, "none"))
 OTHER = replace(BASE, email_id="it@acme.example")
 
 
@@ -191,6 +196,8 @@ def test_warnings_are_for_a_set_alone():
     [
         setting(name="IT", dkim_key_size=2048),
         plan_set(Patch(name="IT", email_id="it@acme.example"), None),
+        replace(setting(dkim_key_size=2048), preflight=PREFLIGHT),
+        replace(setting(dkim_key_size=2048), preflight=replace(PREFLIGHT, dmarc=None)),
         ResetPlan(BASE),
         AcceptPlan(BASE, OTHER),
         AcceptPlan(BASE, None),
@@ -200,7 +207,7 @@ def test_warnings_are_for_a_set_alone():
 def test_a_plan_comes_back_from_its_stored_form(plan: Plan):
     base = plan.base and plan.base.as_dict()
 
-    assert restore(plan.operation, base, plan.target_json()) == plan
+    assert restore(plan.operation, base, json.loads(canonical(plan.target_json()))) == plan
 
 
 def test_what_was_asked_before_mailcfg_could_delete_is_restored_as_it_was():

@@ -63,6 +63,15 @@ def test_a_card_reads_as_lines_with_its_buttons_in_brackets():
     assert READER.message(card) == "Waiting\nby @Alice\n[Approve] [Reject]\n#42"
 
 
+def test_paragraphs_and_lists_of_rich_text_stand_on_lines_of_their_own():
+    def said(text: str) -> dict[str, object]:
+        return {"type": "rich_text_section", "elements": [{"type": "text", "text": text}]}
+
+    bullets = {"type": "rich_text_list", "style": "bullet", "elements": [said("one"), said("two")]}
+    blocks = [{"type": "rich_text", "elements": [said("Seen:"), bullets, said("Done.")]}]
+    assert READER.message(Message("C", "1.0", "U", "", blocks)) == "Seen:\n• one\n• two\nDone."
+
+
 def test_a_message_without_blocks_reads_as_its_text():
     assert READER.message(Message("C", "1.0", "U", "hello <@U0ALICE>")) == "hello @Alice"
 

@@ -31,7 +31,7 @@ NOT_REQUESTER = (
 )
 NOBODIES = [(MALLORY, GUEST), (OSCAR, STRANGER), (ROBOT, ONLY_PEOPLE), (GONE, DEACTIVATED)]
 ASKING = [MOVE, 'reset reason="x"', 'accept reason="x"']
-LOOKING = ["show", "pending", "dns"]
+LOOKING = ["show", "pending", "check", "dns"]
 
 each_nobody = pytest.mark.parametrize(
     ("nobody", "why"), NOBODIES, ids=["guest", "stranger", "bot", "deactivated"]

@@ -41,7 +41,7 @@ from bot.errors import Ambiguous, CliqError, NotSent
 from bot.services.apply import Applier
 from bot.services.audit import verify
 from bot.services.changes import Changes
-from tests.fakes import TEAM, FakeCliq, FakeClock, FakeDirectory, config
+from tests.fakes import TEAM, FakeCliq, FakeClock, FakeDirectory, FakeDns, config
 from tests.office import CAROL, ERIN, MALLORY, ORG, SEAL
 from tests.soak.judge import Judge
 from tests.soak.options import Soak
@@ -161,7 +161,9 @@ class TwoReplicas(RuleBasedStateMachine):
             "directory": DoorDirectory(self.people),
             "seal": SEAL,
         }
-        replica.changes = Changes(**parts, approval_channel="C0ADMIN", new_id=self.new_id)
+        replica.changes = Changes(
+            **parts, resolver=FakeDns(), approval_channel="C0ADMIN", new_id=self.new_id
+        )
         replica.applier = Applier(**parts)
 
     def new_id(self) -> str:

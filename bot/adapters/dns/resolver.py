@@ -10,7 +10,7 @@ import dns.exception
 import dns.resolver
 
 from bot.adapters.dns.examination import Examination
-from bot.adapters.dns.wire import Address, NoAnswer, Patience, Server, to_name, to_text
+from bot.adapters.dns.wire import TRIES, Address, NoAnswer, Patience, Server, to_name, to_text
 from bot.adapters.dns.zones import Recursors, Zones
 from bot.domain.dkim import TxtAnswer
 from bot.domain.dns_answers import Answers, Reply, Status
@@ -18,6 +18,8 @@ from bot.domain.key_host import KeyHost, a_labels
 from bot.ports import Clock
 
 PASS_SECONDS = 8.0
+SURVEY_SECONDS = 1.5
+"""Somebody waits for it, and has three seconds altogether before Slack gives up on a form."""
 PROBLEMS = {
     Status.SERVFAIL: "server failure",
     Status.REFUSED: "refused",
@@ -40,7 +42,7 @@ class DnsResolver:
     zone are looked up, and the last ones found are kept for as long as nobody names others.
     `discovered_port` is where servers found in DNS listen; it is 53 everywhere but in a test.
     A question is put twice to a server, and each time waits `try_seconds`; a whole pass ends within
-    `pass_seconds`. `new_label` makes names that nobody has.
+    `pass_seconds`, a survey within `survey_seconds`. `new_label` makes names that nobody has.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class DnsResolver:
         discovered_port: int = 53,
         try_seconds: float = 1.0,
         pass_seconds: float = PASS_SECONDS,
+        survey_seconds: float = SURVEY_SECONDS,
         new_label: Callable[[], str] = random_label,
     ) -> None:
         given = tuple(Server.at(address, is_authoritative=False) for address in resolvers)
@@ -61,6 +64,7 @@ class DnsResolver:
         self._clock = clock
         self._try_seconds = try_seconds
         self._pass_seconds = pass_seconds
+        self._survey_seconds = survey_seconds
         self._new_label = new_label
 
     async def examine(
@@ -69,8 +73,8 @@ class DnsResolver:
         hint = None if apex_hint is None else a_labels(apex_hint)
         return await self._examination().run(host, dkim_value, from_domain, hint, self._new_label)
 
-    async def survey(self, from_domain: str) -> Answers:
-        return await self._examination().survey(a_labels(from_domain))
+    async def survey(self, domain: str) -> Answers:
+        return await self._examination(self._survey_seconds).survey(a_labels(domain))
 
     async def txt(self, host: str) -> tuple[TxtAnswer, ...]:
         said = await self._examination().ask_everyone(host)
@@ -78,18 +82,20 @@ class DnsResolver:
 
     async def zone_of(self, host: str) -> str | None:
         try:
-            return to_text(await self._zones.apex_of(to_name(host), self._patience()))
+            return to_text(
+                await self._zones.apex_of(to_name(host), self._patience(self._pass_seconds))
+            )
         except NoAnswer:
             return None
 
-    def _examination(self) -> Examination:
-        return Examination(
-            self._recursors, self._zones, self._fixed, self._patience(), self._clock.now()
-        )
+    def _examination(self, seconds: float | None = None) -> Examination:
+        patience = self._patience(self._pass_seconds if seconds is None else seconds)
+        return Examination(self._recursors, self._zones, self._fixed, patience, self._clock.now())
 
-    def _patience(self) -> Patience:
+    def _patience(self, seconds: float) -> Patience:
+        """Two servers in a row, each tried twice, fit into `seconds`, however few these are."""
         now = asyncio.get_running_loop().time()
-        return Patience(self._try_seconds, now + self._pass_seconds)
+        return Patience(min(self._try_seconds, seconds / (2 * TRIES)), now + seconds)
 
 
 def _as_txt(reply: Reply) -> TxtAnswer:

@@ -28,6 +28,7 @@ from bot.adapters.slack.workspace import SlackFault, Workspace
 from bot.domain.change import ChangeRequest, VoteKind
 from bot.domain.command import (
     Accept,
+    Check,
     Command,
     Dns,
     Help,
@@ -56,6 +57,7 @@ from bot.errors import (
 )
 from bot.services.admission import Admission
 from bot.services.changes import Changes
+from bot.services.check import Check as Checks
 from bot.services.look import Look
 
 log = structlog.get_logger(__name__)
@@ -79,6 +81,7 @@ class Listeners:
         admission: Admission,
         changes: Changes,
         look: Look,
+        checks: Checks,
         notifier: Notifier,
         deployment: Deployment,
         commit_budget: timedelta = timedelta(seconds=1),
@@ -87,6 +90,7 @@ class Listeners:
         self._admission = admission
         self._changes = changes
         self._look = look
+        self._checks = checks
         self._notifier = notifier
         self._deployment = deployment
         self._commit_seconds = commit_budget.total_seconds()
@@ -135,7 +139,7 @@ class Listeners:
     async def _acknowledge(self, ack: Ack, command: Command) -> None:
         if isinstance(command, Show | Dns):
             await ack(text="Reading the live configuration…", response_type="ephemeral")
-        elif isinstance(command, Set | Reset | Accept | Undo):
+        elif isinstance(command, Check | Set | Reset | Accept | Undo):
             await ack(text="Checking…", response_type="ephemeral")
         else:
             await ack()
@@ -144,6 +148,8 @@ class Listeners:
         match command:
             case Show():
                 return answers.show(await self._look.show(actor))
+            case Check():
+                return answers.check(await self._checks.check(actor))
             case Dns():
                 return answers.record(await self._look.record(actor))
             case Help():

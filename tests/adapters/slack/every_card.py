@@ -13,6 +13,8 @@ from bot.domain.incident import Incident, Kind
 from bot.domain.mail_config import MailConfig, Patch
 from bot.domain.plan import AcceptPlan, Baseline, Plan, plan_accept, plan_reset, plan_set
 from bot.domain.policy import Actor
+from bot.domain.posture import Dmarc
+from bot.domain.preflight import Preflight
 from tests.fakes import MORNING, config
 from tests.office import ALICE, BOB, CAROL, ORG, POLICY
 
@@ -28,6 +30,13 @@ NAME = plan_set(Patch(name="Acme Support"), LIVE)
 STATED = plan_set(Patch(cname_status="verified"), replace(LIVE, cname_status="not_verified"))
 FIRST = plan_set(Patch(name="Scott Fisher", email_id="scott@acme.example"), None)
 PUNYCODE = plan_set(Patch(email_id="it@xn--bcher-kva.example"), LIVE)
+HOSTILE_HELD = ("<!channel> *now*", "n" * 253)
+EXPECTED = Preflight(
+    "mail.acme.example", ("ns1.dnshost.example",), 1, Dmarc("acme.example", 1, "reject")
+)
+FORESEEN = replace(DOMAIN, preflight=EXPECTED)
+UNFORESEEN = replace(DOMAIN, preflight=Preflight("mail.acme.example", (), None, None))
+AMONG_HOSTILE = replace(DOMAIN, preflight=replace(EXPECTED, name_servers=HOSTILE_HELD))
 RESET = plan_reset(LIVE)
 ACCEPT = plan_accept(MOVED, Baseline(LIVE))
 ACCEPT_FIRST = plan_accept(LIVE, None)
@@ -93,6 +102,9 @@ REQUESTS: dict[str, ChangeRequest] = {
     "pending, one vote": voted(),
     "pending, ordinary": pending(NAME),
     "pending, another domain": pending(DOMAIN),
+    "pending, with a preflight": pending(FORESEEN),
+    "pending, with a failed preflight": pending(UNFORESEEN),
+    "pending, with a hostile preflight": pending(AMONG_HOSTILE),
     "pending, stated CNAME": pending(STATED),
     "pending, first sender": pending(FIRST),
     "pending, punycode": pending(PUNYCODE),

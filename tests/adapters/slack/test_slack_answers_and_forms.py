@@ -86,7 +86,7 @@ def test_a_hostile_configuration_is_shown_as_words(hostile: str):
     shown = [
         answers.show(Overview(live, LAST, replace(CHECKED, last_error=hostile))),
         answers.record(Publishing(record, is_approved=True)),
-        answers.record(Publishing(record, is_approved=False), shared_by="U0ALICE"),
+        answers.record(Publishing(record, False, (hostile,) * 9), shared_by="U0ALICE"),
         answers.refusal(hostile),
         answers.refusal(str(UnknownSubcommand(hostile[:80], None))),
     ]
@@ -134,11 +134,41 @@ def test_a_record_can_be_copied_and_shared():
     shown = answers.record(Publishing(RECORD, is_approved=True))
     assert rich_texts(shown).split("\n") == [
         "1700000000000._domainkey",
+        "1700000000000._domainkey.acme.example",
         LIVE.dkim_value,
         f'"{LIVE.dkim_value}"',
     ]
     assert list(buttons(shown)) == ["share"]
     assert problems(shown) == []
+
+
+def test_a_record_says_which_servers_run_the_zone_or_that_nobody_could_tell():
+    names = ("ns1.dnshost.example", "ns2.dnshost.example")
+    shown = answers.record(Publishing(RECORD, True, names))
+    assert "Publish it where the zone is run now: at ns1.dnshost.example, ns2.dnshost" in plain(
+        shown
+    )
+    unknown = answers.record(Publishing(RECORD, True))
+    assert "Which name servers run the zone could not be looked up." in plain(unknown)
+
+
+def test_each_form_of_a_record_says_for_whom_it_is():
+    assert plain(answers.record(Publishing(RECORD, True))).startswith(
+        "DKIM record for 1700000000000._domainkey.acme.example\n"
+        "Name, relative to the zone acme.example, type TXT, TTL 3600:\n"
+        "1700000000000._domainkey\n"
+        "Full name, if your panel wants it; a zone file wants a dot after it:\n"
+        "1700000000000._domainkey.acme.example\n"
+        "Value in one piece, for panels that split by themselves:\n"
+    )
+
+
+def test_a_record_whose_zone_is_unknown_is_named_in_full():
+    shown = answers.record(Publishing(replace(RECORD, zone=None), True))
+    assert (
+        "Name in full, type TXT, TTL 3600; if your panel appends the zone by itself, leave the zone "
+        "out:\n1700000000000._domainkey.acme.example\n"
+    ) in plain(shown)
 
 
 def test_a_shared_record_says_by_whom_and_cannot_be_shared_again():

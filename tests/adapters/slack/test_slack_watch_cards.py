@@ -102,7 +102,12 @@ def test_an_alert_begins_with_what_is_wrong(name: str, head: str):
 
 def test_an_alert_about_a_record_has_it_ready_to_copy_in_every_notation():
     shown = rich_texts(card(INCIDENTS["record missing"])).split("\n")
-    assert shown == ["1700000000000._domainkey", LIVE.dkim_value, f'"{LIVE.dkim_value}"']
+    assert shown == [
+        "1700000000000._domainkey",
+        LIVE.dkim_host,
+        LIVE.dkim_value,
+        f'"{LIVE.dkim_value}"',
+    ]
 
 
 def test_an_alert_says_what_each_server_answered_once():

@@ -4,17 +4,40 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from slack_sdk.models.blocks import Block
+from slack_sdk.models.blocks import Block, DividerBlock, RichTextElement
 
 from bot.adapters.slack.cards import parts
-from bot.adapters.slack.cards.parts import Deployment, Rendered, code, escape, user, when
+from bot.adapters.slack.cards.parts import (
+    Deployment,
+    Rendered,
+    clock,
+    code,
+    escape,
+    user,
+    visible,
+    when,
+)
 from bot.adapters.slack.cards.request import state_word
+from bot.domain import findings
 from bot.domain.change import ChangeRequest, State
 from bot.domain.command import SUBCOMMANDS
+from bot.domain.findings import Diagnosis, Severity
 from bot.domain.mail_config import VERIFIED, MailConfig, key_summary
 from bot.domain.policy import ANYONE, Policy
+from bot.domain.preflight import NAME_SERVERS_MAX
+from bot.domain.report import (
+    NOT_YET,
+    OUTSIDE,
+    explanation,
+    groups,
+    headline,
+    outside,
+    record_to_publish,
+)
+from bot.domain.sentences import seen
 from bot.errors import AlreadyOpen
 from bot.ports import WatchState
+from bot.services.check import Checked
 from bot.services.look import Overview, Publishing, Standing
 
 
@@ -131,6 +154,102 @@ def _checked(watch: WatchState) -> str:
     return f"Last checked {when(watch.checked_at)}"
 
 
+def check(checked: Checked) -> Rendered:
+    """Everything that one pass found, without knowing any finding by name."""
+    found = checked.diagnosis
+    blocks = [
+        *_changed_outside(found),
+        parts.header(STATE_WORDS[found.state]),
+        *_nothing_wrong(found),
+        *_findings(found),
+        *_to_publish(checked),
+        parts.context(
+            code(found.case.live.email_id) if found.case.live else "",
+            f"Last checked {clock(checked.at)}, next {clock(checked.next_at)}",
+        ),
+    ]
+    return parts.rendered(
+        escape(visible(f"{headline(found)} {explanation(found)}".strip())), blocks
+    )
+
+
+STATE_WORDS = {
+    findings.State.OK: "DKIM is in order",
+    findings.State.BROKEN: "DKIM is broken",
+    findings.State.PENDING: "DKIM is pending",
+    findings.State.UNKNOWN: "DKIM could not be checked",
+    findings.State.NOT_APPLICABLE: "Nothing to check",
+}
+SEVERITIES = {
+    Severity.CRITICAL: "Critical",
+    Severity.WARNING: "Warning",
+    Severity.UNKNOWN: "Unknown",
+    Severity.INFO: "Good to know",
+}
+
+
+def _changed_outside(found: Diagnosis) -> list[Block]:
+    """What nobody approved comes first, with both ways out of it."""
+    changed = outside(found)
+    if not changed:
+        return []
+    evidence = [line for finding in changed for line in finding.evidence]
+    return [
+        parts.header(OUTSIDE),
+        parts.rich(
+            parts.prose(*(("", finding.sentence) for finding in changed), (TO_DO, changed[0].fix)),
+            *([parts.bullets(evidence)] if evidence else []),
+        ),
+        parts.actions(
+            "outside",
+            [
+                parts.button("restore", "Restore approved…", "check"),
+                parts.button("accept", "Accept change…", "check"),
+            ],
+        ),
+        DividerBlock(),
+    ]
+
+
+def _nothing_wrong(found: Diagnosis) -> list[Block]:
+    """Where something is wrong, its finding says more than a headline could."""
+    if found.state not in {findings.State.OK, findings.State.NOT_APPLICABLE}:
+        return []
+    return [parts.rich(parts.prose(("", headline(found))))]
+
+
+def _findings(found: Diagnosis) -> list[Block]:
+    """Each with its severity, what to do, and what was seen, unless that stands there already."""
+    blocks: list[Block] = []
+    shown: set[str] = set()
+    for group in groups(found):
+        first, said = group[0], " ".join(finding.sentence for finding in group)
+        lines = [(f"{SEVERITIES[first.severity]}. ", said)]
+        lines += [(TO_DO, first.fix)] if first.fix else []
+        elements: list[RichTextElement] = [parts.prose(*lines)]
+        fresh = [line for line in first.evidence if line not in shown]
+        shown.update(fresh)
+        elements += [parts.bullets(fresh)] if fresh else []
+        blocks.append(parts.rich(*elements))
+    held = [line for line in seen(found.case) if line not in shown]
+    if held:
+        blocks.append(parts.rich(parts.prose((HOLDS, "")), parts.bullets(held)))
+    return blocks
+
+
+def _to_publish(checked: Checked) -> list[Block]:
+    record = record_to_publish(checked.diagnosis)
+    if record is None:
+        return []
+    if checked.is_approved:
+        return [parts.section("*The record to publish*"), *parts.record_blocks(record)]
+    return [parts.section(f"*{NOT_YET}:* {NOT_APPROVED}"), *parts.record_blocks(record)]
+
+
+TO_DO, HOLDS = "To do: ", "What each server holds"
+NOT_APPROVED = "what is live was not approved."
+
+
 def record(publishing: Publishing, *, shared_by: str | None = None) -> Rendered:
     """The DNS record in copyable form; shared, it is for the channel and says by whom."""
     found = publishing.record
@@ -138,13 +257,20 @@ def record(publishing: Publishing, *, shared_by: str | None = None) -> Rendered:
     if shared_by is not None:
         blocks.append(parts.context(f"Shared by {user(shared_by)}"))
     if not publishing.is_approved:
-        blocks.append(
-            parts.section("*Do not publish until accepted:* what is live was not approved.")
-        )
+        blocks.append(parts.section(f"*{NOT_YET}:* {NOT_APPROVED}"))
     blocks += parts.record_blocks(found)
+    blocks.append(parts.context(_runs(publishing)))
     if shared_by is None:
         blocks.append(parts.actions("record", [parts.button("share", "Share here", "record")]))
     return parts.rendered(f"This is the DKIM record for {escape(found.name)}.", blocks)
+
+
+def _runs(publishing: Publishing) -> str:
+    """People edit at providers that no longer serve the zone."""
+    if not publishing.name_servers:
+        return "Which name servers run the zone could not be looked up."
+    names = [code(name) for name in publishing.name_servers[:NAME_SERVERS_MAX]]
+    return f"Publish it where the zone is run now: at {', '.join(names)}."
 
 
 def proposed(request: ChangeRequest, link: str | None) -> Rendered:

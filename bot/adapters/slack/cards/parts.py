@@ -23,9 +23,12 @@ from slack_sdk.models.blocks import (
     MarkdownTextObject,
     PlainTextObject,
     RichTextBlock,
+    RichTextElement,
     RichTextElementParts,
+    RichTextListElement,
     RichTextPreformattedElement,
     RichTextQuoteElement,
+    RichTextSectionElement,
     SectionBlock,
 )
 
@@ -33,12 +36,15 @@ from bot.domain.change import ChangeRequest, from_milliseconds
 from bot.domain.dkim import Record
 from bot.domain.mail_config import FieldChange, MailConfig
 from bot.domain.policy import Policy, is_group
+from bot.domain.report import Form, record_forms
 
 SECTION_MAX = 3000
 HEADER_MAX = 150
 CONFIRM_MAX = 300
 VALUE_MAX = 400
 """Characters of one value on a card, as Slack counts them; longer ones are whole elsewhere."""
+BULLETS_MAX, BULLET_MAX = 12, 300
+"""Lines of a list and characters of a line; a hostile zone could have a great many."""
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories of characters that change how text looks without being seen themselves."""
 
@@ -190,6 +196,44 @@ def preformatted(text: str) -> RichTextBlock:
     )
 
 
+def prose(*lines: tuple[str, str]) -> RichTextSectionElement:
+    """Sentences of ours that quote what comes from outside, so nothing in them is interpreted.
+
+    Each line is a bold lead and its text, either of which may be empty. Backticks in a text set what
+    they enclose in monospace.
+    """
+    words: list[RichTextElement] = []
+    for lead, text in lines:
+        words += [_word("\n")] if words else []
+        words += [_word(lead, _BOLD)] if lead else []
+        pieces = clamp(visible(text), SECTION_MAX).split("`")
+        words += [_word(p, _CODE if n % 2 else None) for n, p in enumerate(pieces) if p]
+    return RichTextSectionElement(elements=words)
+
+
+def _word(
+    text: str, style: RichTextElementParts.TextStyle | None = None
+) -> RichTextElementParts.Text:
+    return RichTextElementParts.Text(text=text, style=style)
+
+
+def bullets(texts: Sequence[str]) -> RichTextListElement:
+    """Lines from outside, uninterpreted; of too many the first, and how many there are more."""
+    shown = [clamp(visible(text), BULLET_MAX) for text in texts[:BULLETS_MAX]]
+    if len(texts) > BULLETS_MAX:
+        shown.append(f"… and {len(texts) - BULLETS_MAX} more")
+    items = [RichTextSectionElement(elements=[_word(text)]) for text in shown]
+    return RichTextListElement(style="bullet", elements=items)
+
+
+def rich(*elements: RichTextElement) -> RichTextBlock:
+    return RichTextBlock(elements=list(elements))
+
+
+_BOLD = RichTextElementParts.TextStyle(bold=True)
+_CODE = RichTextElementParts.TextStyle(code=True)
+
+
 def quote(text: str) -> RichTextBlock:
     """What a person wrote, uninterpreted."""
     return RichTextBlock(
@@ -256,22 +300,9 @@ def whole_diff(change: FieldChange) -> list[Block]:
 
 
 def record_blocks(record: Record) -> list[Block]:
-    """The record in three forms, each ready to be copied."""
-    relative = record.relative_name
-    name = relative or record.name
-    full = (
-        f"If your panel wants full names: {code(record.name)}"
-        if relative
-        else "Your panel may append the zone by itself."
-    )
-    return [
-        section(f"*Name*, type TXT, TTL 3600. {full}"),
-        preformatted(name),
-        section("*Value* in one piece, for panels that split by themselves:"),
-        preformatted(record.value),
-        section(
-            "*Value* in strings of at most 255 bytes, for zone files and panels that do not "
-            "split. The quotes belong to the notation, not to the value:"
-        ),
-        preformatted(record.split),
-    ]
+    """The record in every form, each ready to be copied."""
+    return [block for form in record_forms(record) for block in _form(form)]
+
+
+def _form(form: Form) -> list[Block]:
+    return [section(f"*{form.what}*, {escape(form.note)}:"), preformatted(form.text)]

@@ -31,6 +31,7 @@ STATE_WORDS = {
     State.FAILED: "Failed",
     State.CONFLICT: "Needs a person",
 }
+UNTIL_PUBLISHED = "Until the new DKIM record is published"
 REPEATABLE = frozenset({State.REJECTED, State.CANCELLED, State.EXPIRED, State.STALE, State.FAILED})
 
 
@@ -77,6 +78,7 @@ def card(request: ChangeRequest, deployment: Deployment, *, quiet: bool = False)
         parts.section(_opening(request, deployment, quiet)),
         *parts.lines(diff(request)),
         *_consequences(request),
+        *(_preflight(request) if request.is_open else []),
         parts.section(status(request, needed)),
         *_why_rejected(request),
         *_observed(request),
@@ -139,6 +141,14 @@ def _consequences(request: ChangeRequest) -> list[Block]:
     if not request.is_open or not said:
         return []
     return [parts.section("*What follows*\n" + "\n".join(f"• {line}" for line in said))]
+
+
+def _preflight(request: ChangeRequest) -> list[Block]:
+    """What DNS said when the change was asked for."""
+    plan = request.plan
+    if not isinstance(plan, SetPlan) or plan.preflight is None:
+        return []
+    return [parts.rich(parts.prose((UNTIL_PUBLISHED, ""), ("", plan.preflight.said())))]
 
 
 def _warn_idn(request: ChangeRequest) -> list[str]:
@@ -447,6 +457,7 @@ def details(request: ChangeRequest, deployment: Deployment, head: AuditHead | No
         *[block for change in request.plan.diff() for block in parts.whole_diff(change)],
         parts.section("*Reason for asking*"),
         parts.quote(request.reason),
+        *_preflight(request),
         *_key_before(request.plan.base),
         parts.context(
             f"Asked by {user(request.requester.user)} {when(request.created_at)}",
