@@ -45,6 +45,7 @@ from bot.domain.change import Seal
 from bot.domain.policy import Policy
 from bot.errors import OperatorError, PortInUse, SettingsError
 from bot.ports import Clock
+from bot.services.alerts import Alerts
 from bot.services.apply import Applier, Timing
 from bot.services.changes import Changes
 from bot.services.look import Look
@@ -373,6 +374,23 @@ def _assemble(
         lease=settings.lease,
     )
     look = Look(**shared, policy=policy, resolver=resolver, directory=directory)
+    watch = Watch(
+        **shared,
+        every=settings.check_every,
+        alert_channel=settings.alert_channel,
+        resolver=resolver,
+        clock=clock,
+        new_id=new_id,
+        parameters=alert_parameters_of(settings),
+    )
+    alerts = Alerts(
+        org=settings.org,
+        policy=policy,
+        store=store,
+        directory=directory,
+        clock=clock,
+        watch=watch,
+    )
     return Parts(
         store=store,
         workspace=workspace,
@@ -385,19 +403,13 @@ def _assemble(
             seal=seal,
             timing=timing_of(settings),
         ),
-        watch=Watch(
-            **shared,
-            every=settings.check_every,
-            alert_channel=settings.alert_channel,
-            resolver=resolver,
-            clock=clock,
-            new_id=new_id,
-        ),
+        watch=watch,
         notifier=notifier,
         listeners=Listeners(
             workspace=workspace,
             changes=changes,
             look=look,
+            alerts=alerts,
             notifier=notifier,
             deployment=deployment,
         ),

@@ -65,7 +65,7 @@ def _record_dict(record: Record) -> dict[str, Any]:
 
 def as_text(diagnosis: Diagnosis) -> str:
     """The whole for a terminal or a mail; paragraphs are divided by empty lines."""
-    parts = [*_outside(diagnosis), headline(diagnosis), *map(_paragraph, _groups(diagnosis))]
+    parts = [*_outside(diagnosis), headline(diagnosis), *map(_paragraph, groups(diagnosis))]
     if diagnosis.record is not None and diagnosis.has(*RECORD_HELPS):
         parts.append(record_text(diagnosis.record, is_approved=diagnosis.case.is_approved))
     if diagnosis.case.answers is not None:
@@ -104,17 +104,17 @@ def _outside(diagnosis: Diagnosis) -> list[str]:
     return ["\n".join(["Changed outside approval", *said, f"To do: {found[0].fix}"])]
 
 
-def _groups(diagnosis: Diagnosis) -> list[list[Finding]]:
-    """The findings that are not said already, consequences together with what they follow from."""
-    groups: list[list[Finding]] = []
+def groups(diagnosis: Diagnosis) -> list[list[Finding]]:
+    """The findings beside drift, consequences together with what they follow from."""
+    grouped: list[list[Finding]] = []
     for finding in diagnosis.findings:
         if finding.id in DRIFT:
             continue
-        if finding.id in CONSEQUENCES and groups:
-            groups[0].append(finding)
+        if finding.id in CONSEQUENCES and grouped:
+            grouped[0].append(finding)
         else:
-            groups.append([finding])
-    return groups
+            grouped.append([finding])
+    return grouped
 
 
 def _paragraph(group: list[Finding]) -> str:
@@ -132,7 +132,7 @@ def _indented(lines: tuple[str, ...]) -> list[str]:
 
 def explanation(diagnosis: Diagnosis) -> str:
     """The primary finding with its consequences, and what to do about it; "" if there is none."""
-    group = next(iter(_groups(diagnosis)), [])
+    group = next(iter(groups(diagnosis)), [])
     fix = [group[0].fix] if group and group[0].fix else []
     return " ".join([*(finding.sentence for finding in group), *fix])
 

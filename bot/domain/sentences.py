@@ -53,7 +53,7 @@ def dns_broken(case: Case) -> Words:
         Outage.DNSSEC: "Fix or remove the DS record at the registrar.",
         Outage.GONE: "Renew the domain at the registrar.",
     }[outage]
-    return Words(f"Nobody can resolve {_zone(case)}: {outage}.", f"{todo} {record}", _seen(case))
+    return Words(f"Nobody can resolve {_zone(case)}: {outage}.", f"{todo} {record}", seen(case))
 
 
 def cname_broken(case: Case) -> Words:
@@ -66,14 +66,14 @@ def cname_broken(case: Case) -> Words:
         hint = " The target ends in your own zone: probably its final dot is missing."
     todo = f"Delete the CNAME record at {case.host} and publish Zoho's TXT record there, or correct the target."
     return Words(
-        f"{case.host} is an alias to {target}, {what}.{hint}", _publish(case, todo), _seen(case)
+        f"{case.host} is an alias to {target}, {what}.{hint}", _publish(case, todo), seen(case)
     )
 
 
 def multiple(case: Case) -> Words:
     texts = _first(case).reply.texts
     what = f"{case.host} has {len(texts)} TXT records; some receivers pick the wrong one."
-    return Words(what, _publish(case, _which_to_delete(texts, case.sender.dkim_value)), _seen(case))
+    return Words(what, _publish(case, _which_to_delete(texts, case.sender.dkim_value)), seen(case))
 
 
 def _which_to_delete(texts: tuple[str, ...], value: str) -> str:
@@ -135,7 +135,7 @@ def tag_conflict(case: Case) -> Words:
     return Words(
         f"The key is right, but {plain(tag)} makes some receivers ignore it.",
         _publish(case, f"Replace the record by Zoho's value, without `{name}=`."),
-        _seen(case),
+        seen(case),
     )
 
 
@@ -146,7 +146,7 @@ def wrong_name(case: Case) -> Words:
     return Words(
         f"The key is published at {found} instead of {case.host}.",
         _publish(case, todo),
-        (*_seen(case), f"{found}: holds Zoho's key"),
+        (*seen(case), f"{found}: holds Zoho's key"),
     )
 
 
@@ -159,7 +159,7 @@ def missing(case: Case) -> Words:
         f", at the provider that runs {_joined(_name_servers(case))}" if _name_servers(case) else ""
     )
     todo = f"Add a TXT record: Name {_relative(case)}, Value as Zoho gives it, TTL 3600{where}."
-    return Words(what, _publish(case, todo), _seen(case))
+    return Words(what, _publish(case, todo), seen(case))
 
 
 def unknown(case: Case) -> Words:
@@ -167,7 +167,7 @@ def unknown(case: Case) -> Words:
         what = f"Could not check{_since(case)}: {plain(case.unread, VALUE_MAX).removesuffix('.')}."
         return Words(what + _last_known(case), "")
     what = f"Could not check {case.host}{_since(case)}: {_reasons(case)}."
-    return Words(what + _last_known(case), "", _seen(case))
+    return Words(what + _last_known(case), "", seen(case))
 
 
 def _since(case: Case) -> str:
@@ -206,7 +206,7 @@ def propagating(case: Case) -> Words:
     todo = f"Wait {left}; there is nothing to publish meanwhile."
     if case.history.disagreeing >= case.graces.propagation:
         todo = f"They have differed for {span(case.history.disagreeing)}: check the zone transfer."
-    return Words(what, todo, _seen(case))
+    return Words(what, todo, seen(case))
 
 
 def _left(stale: Iterable[Holding]) -> str:
@@ -223,7 +223,7 @@ def verify_pending(case: Case) -> Words:
     todo = "There is nothing to publish, and no call that would hurry Zoho."
     if case.history.waiting >= case.graces.pending:
         todo = f"{todo} After {span(case.graces.pending)} open a ticket at Zoho with what was seen here."
-    return Words(f"DNS is right{since}; Zoho has not confirmed yet.", todo, _seen(case))
+    return Words(f"DNS is right{since}; Zoho has not confirmed yet.", todo, seen(case))
 
 
 def status_stale(case: Case) -> Words:
@@ -276,7 +276,7 @@ def test_mode(case: Case) -> Words:
     return Words(
         "t=y tells receivers to treat the mails as unsigned.",
         _publish(case, "Publish the same record without t=y."),
-        _seen(case),
+        seen(case),
     )
 
 
@@ -309,7 +309,7 @@ def _to_one(what: str, has_some: bool, suggested: str) -> str:
 
 def _replace(case: Case, what: str, more: str = "") -> Words:
     todo = f"Replace the record at {case.host} by Zoho's value.{more}"
-    return Words(what, _publish(case, todo), _seen(case))
+    return Words(what, _publish(case, todo), seen(case))
 
 
 def _publish(case: Case, todo: str) -> str:
@@ -369,7 +369,7 @@ def _server(reply: Reply) -> str:
     return name if reply.is_authoritative else f"resolver {name}"
 
 
-def _seen(case: Case) -> tuple[str, ...]:
+def seen(case: Case) -> tuple[str, ...]:
     """One line for each server, and for what else was asked about the host."""
     answers = case.answers
     if answers is None:

@@ -61,6 +61,15 @@ def test_a_card_reads_as_lines_with_its_buttons_in_brackets():
     assert READER.message(card) == "Waiting\nby @Alice\n[Approve] [Reject]\n#42"
 
 
+def test_a_menu_reads_as_what_it_is_for_and_one_behind_dots_as_its_choices():
+    options = [{"text": {"type": "plain_text", "text": word}, "value": word} for word in "ab"]
+    placeholder = {"type": "plain_text", "text": "Snooze…"}
+    menu = {"type": "static_select", "placeholder": placeholder, "options": options}
+    actions = {"type": "actions", "elements": [menu, {"type": "overflow", "options": options}]}
+    card = Message("C0MAILADMIN", "1.000001", "U0MAILCFG", "fallback", [actions])
+    assert READER.message(card) == "[Snooze… ▾] [a | b]"
+
+
 def test_a_message_without_blocks_reads_as_its_text():
     assert READER.message(Message("C", "1.0", "U", "hello <@U0ALICE>")) == "hello @Alice"
 

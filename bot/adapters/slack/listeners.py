@@ -18,11 +18,13 @@ import structlog
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.models.views import View
 
+from bot.adapters.slack.cards import alert as alert_cards
 from bot.adapters.slack.cards import answers, forms
 from bot.adapters.slack.cards import request as request_cards
 from bot.adapters.slack.cards.parts import Deployment, Rendered
 from bot.adapters.slack.notifier import Notifier
 from bot.adapters.slack.workspace import SlackFault, Workspace
+from bot.domain import alert
 from bot.domain.change import ChangeRequest, VoteKind
 from bot.domain.command import (
     Accept,
@@ -49,6 +51,7 @@ from bot.errors import (
     OperatorError,
     UnknownRequest,
 )
+from bot.services.alerts import Alerts
 from bot.services.changes import Changes
 from bot.services.look import Look
 
@@ -56,6 +59,9 @@ log = structlog.get_logger(__name__)
 
 ACK_BUDGET_SECONDS = 2.5
 """Slack shows a failure after three seconds; before that we say something ourselves."""
+
+SNOOZES = dict(zip((value for value, _ in alert_cards.SNOOZES), alert.SNOOZES, strict=True))
+"""For how long reminders are silenced, by what the menu of an alert calls it."""
 
 Respond = Callable[..., Awaitable[Any]]
 Ack = Callable[..., Awaitable[Any]]
@@ -71,12 +77,14 @@ class Listeners:
         workspace: Workspace,
         changes: Changes,
         look: Look,
+        alerts: Alerts,
         notifier: Notifier,
         deployment: Deployment,
     ) -> None:
         self._workspace = workspace
         self._changes = changes
         self._look = look
+        self._alerts = alerts
         self._notifier = notifier
         self._deployment = deployment
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -122,7 +130,7 @@ class Listeners:
             case Show():
                 return answers.show(await self._look.show(actor))
             case Dns():
-                return answers.record(await self._look.record(actor))
+                return await self._record(actor)
             case Help():
                 standing = await self._look.standing(actor)
                 return answers.help_text(standing, self._look.policy, self._deployment)
@@ -146,8 +154,18 @@ class Listeners:
     async def on_action(self, ack: Ack, body: Body) -> None:
         respond = self._responder(body)
         action = body["actions"][0]
-        kind, value, actor = action["action_id"], action.get("value") or "", actor_of(body)
+        kind, value, actor = *_used(action), actor_of(body)
         match kind:
+            case "check":
+                await ack()
+                self._answer(respond, self._check_again(actor))
+            case "snooze":
+                done = await self._in_time(self._snooze(actor, action))
+                await ack()
+                self._answer(respond, _as_is(done))
+            case "record":
+                await ack()
+                self._answer(respond, self._record(actor))
             case "approve":
                 done = await self._in_time(self._approve(actor, value))
                 await ack()
@@ -177,6 +195,19 @@ class Listeners:
 
     async def _ask_again(self, actor: Actor, request_id: str) -> Rendered:
         return await self._proposed(await self._changes.propose_again(actor, request_id))
+
+    async def _check_again(self, actor: Actor) -> Rendered:
+        return answers.checked(*await self._alerts.check_again(actor))
+
+    async def _snooze(self, actor: Actor, action: Body) -> Rendered:
+        span = SNOOZES.get((action.get("selected_option") or {}).get("value", ""))
+        if span is None:
+            raise InputError("Choose for how long the reminders are to be silent.")
+        incident_id = str(action.get("block_id", "")).removeprefix("alert-")
+        return answers.snoozed(await self._alerts.snooze(actor, incident_id, span))
+
+    async def _record(self, actor: Actor) -> Rendered:
+        return answers.record(await self._look.record(actor))
 
     async def _share(self, actor: Actor) -> Rendered:
         return answers.record(await self._look.record(actor), shared_by=actor.user)
@@ -388,6 +419,13 @@ def _private(content: Rendered | None) -> dict[str, Any]:
         "unfurl_links": False,
         "unfurl_media": False,
     }
+
+
+def _used(action: Body) -> tuple[str, str]:
+    """What somebody wants of which message: a button, or a choice from the menu behind the dots."""
+    if action["action_id"] == "more":
+        return str(action["selected_option"]["value"]), ""
+    return action["action_id"], action.get("value") or ""
 
 
 async def _as_is(content: Rendered | None) -> Rendered | None:

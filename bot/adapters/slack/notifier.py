@@ -11,13 +11,16 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from bot.adapters.slack.cards import checklist as checklist_cards
+from bot.adapters.slack.cards import notices
 from bot.adapters.slack.cards import request as request_cards
 from bot.adapters.slack.cards import watch as watch_cards
 from bot.adapters.slack.cards.parts import Deployment, Rendered
 from bot.adapters.slack.workspace import SlackFault, Workspace
 from bot.domain.change import ChangeRequest
-from bot.domain.incident import Incident
+from bot.domain.incident import Incident, Kind
 from bot.ports import Card, Clock, Message, Store
+from bot.services.tell_watch import DMARC, FOLLOWED, FOLLOWED_DM
 
 log = structlog.get_logger(__name__)
 
@@ -66,19 +69,30 @@ class Notifier:
         return await self._workspace.permalink(card.channel, card.ts)
 
     async def _show(self, card: Card, subject: ChangeRequest | Incident) -> None:
+        thread = await self._thread_of(subject)
+        if thread is not None and not thread.ts:
+            return  # The card of its request comes first.
         now = self._clock.now()
         async with self._store.begin() as tx:
             if not await tx.claim_card(card, now, now + self._lease):
                 return  # Another process shows it.
         try:
-            shown = await self._post_or_update(card, self._render(subject), subject.rev)
+            shown = await self._post_or_update(card, self._render(subject), subject.rev, thread)
         except SlackFault as fault:
             await self._put_off_card(card, fault)
         else:
             async with self._store.begin() as tx:
                 await tx.save_card(shown)
 
-    async def _post_or_update(self, card: Card, content: Rendered, rev: int) -> Card:
+    async def _thread_of(self, subject: ChangeRequest | Incident) -> Card | None:
+        """The card in whose thread this one stands; None for one in the channel itself."""
+        if isinstance(subject, ChangeRequest) or subject.kind is not Kind.CHECKLIST:
+            return None
+        return await self._store.card(subject.key) or Card(subject.key, "")
+
+    async def _post_or_update(
+        self, card: Card, content: Rendered, rev: int, thread: Card | None
+    ) -> Card:
         if card.ts:
             try:
                 await self._workspace.call(
@@ -89,9 +103,10 @@ class Notifier:
                     raise
             else:
                 return Card(card.subject, card.channel, card.ts, rev)
-        answer = await self._workspace.call(
-            "chat.postMessage", channel=card.channel, **_arguments(content)
-        )
+        where = {"channel": card.channel}
+        if thread is not None:
+            where = {"channel": thread.channel, "thread_ts": thread.ts}
+        answer = await self._workspace.call("chat.postMessage", **where, **_arguments(content))
         return Card(card.subject, answer["channel"], answer["ts"], rev)
 
     async def _put_off_card(self, card: Card, fault: SlackFault) -> None:
@@ -111,10 +126,12 @@ class Notifier:
             if not await tx.claim_message(message.key, now, now + self._lease):
                 return  # Another process sends it.
         where = {"channel": self._alert_channel}
-        if card is not None:
+        if message.kind == FOLLOWED_DM and isinstance(subject, ChangeRequest):
+            where = {"channel": subject.requester.user}
+        elif card is not None:
             where = {"channel": card.channel, "thread_ts": card.ts}
         try:
-            content = self._render_message(message, subject)
+            content = await self._render_message(message, subject)
             await self._workspace.call("chat.postMessage", **where, **_arguments(content))
         except SlackFault as fault:
             log.warning("message not sent", key=message.key, error=fault.error)
@@ -130,14 +147,18 @@ class Notifier:
             return request_cards.card(subject, self._deployment)
         return watch_cards.card(subject, self._deployment)
 
-    def _render_message(
+    async def _render_message(
         self, message: Message, subject: ChangeRequest | Incident | None
     ) -> Rendered:
-        if isinstance(subject, ChangeRequest):
-            return request_cards.thread_line(subject, message)
         if isinstance(subject, Incident):
-            return watch_cards.thread_line(message)
-        return watch_cards.notice(message)
+            return notices.thread_line(message)
+        if subject is None:
+            return notices.notice(message)
+        if message.kind == FOLLOWED_DM:
+            return checklist_cards.direct(subject, message, await self.link(subject.id))
+        if message.kind in {FOLLOWED, DMARC}:
+            return checklist_cards.thread_line(subject, message)
+        return request_cards.thread_line(subject, message)
 
     def _again(self, tries: int, fault: SlackFault) -> datetime:
         """When to try again: when Slack says, else after 1, 2, 4, … seconds."""
