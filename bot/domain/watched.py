@@ -19,7 +19,8 @@ class Check:
     """What one check found, before anything follows from it.
 
     `slot` is the time for which a tick was due; None is a check that somebody asked for. `unread` is
-    why the API could not be read; then nothing is known about the rest.
+    why the API could not be read; then nothing is known about the rest. `is_followed` is whether the
+    checklist of the last applied request is still open.
     """
 
     at: datetime
@@ -27,6 +28,7 @@ class Check:
     approved: ChangeRequest | None
     found: Diagnosis
     next_at: datetime
+    is_followed: bool = False
 
     @property
     def live(self) -> MailConfig | None:
@@ -41,12 +43,16 @@ class Check:
         return self.found.state is State.UNKNOWN
 
     def observation(self) -> Observation:
-        """For the alerts. While DNS is unknown, what the API alone shows is no statement on DNS."""
+        """For the alerts. While DNS is unknown, what the API alone shows is no statement on DNS.
+
+        Once a checklist is complete the record was seen everywhere: that it is missing then is not
+        the expected gap after our own apply.
+        """
         worst = None if self.is_unknown else topmost_bad(self.found)
         seen = worst or self.found.primary
         if seen is None:
             return Observation()
-        applied_at = key_applied_at(self.approved, self.live)
+        applied_at = key_applied_at(self.approved, self.live) if self.is_followed else None
         return Observation(seen.id, seen.severity, applied_at)
 
     def for_checklist(self) -> Pass:

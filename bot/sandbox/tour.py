@@ -212,7 +212,7 @@ class Tour:
                     ("its thread has the record to publish", self._thread_has_record),
                     (
                         "a checklist there follows it to its end",
-                        lambda: self._thread("Not verified by Zoho yet"),
+                        lambda: self._thread("Record not seen yet at"),
                     ),
                 ],
             ),

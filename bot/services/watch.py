@@ -154,7 +154,12 @@ class Watch:
         )
         following = self._slot(at) + self.every
         next_at = min(at + RETRY, following) if unread and slot else following
-        return Check(at, slot, approved, diagnose(case), next_at)
+        is_followed = await self._is_followed(approved)
+        return Check(at, slot, approved, diagnose(case), next_at, is_followed)
+
+    async def _is_followed(self, approved: ChangeRequest | None) -> bool:
+        rows = await self._store.open_incidents(self.org, Kind.CHECKLIST)
+        return approved is not None and approved.id in {row.key for row in rows}
 
     async def _ask_dns(self, live: MailConfig, apex: str | None) -> Answers | None:
         """One pass, if there is a key to look for."""

@@ -352,6 +352,18 @@ async def test_a_record_that_our_own_change_needs_may_be_missing_for_four_hours(
     assert facts["is_approved"]
 
 
+async def test_a_record_that_was_seen_and_is_gone_again_is_no_expected_gap(healthy: Office):
+    await healthy.applied(NEW_DOMAIN)
+    healthy.dns.publish_key_of(healthy.cliq.live)
+    healthy.cliq.edit(dkim_status="verified")
+    await healthy.passes()
+
+    break_record(healthy)
+    await healthy.passes(2)
+
+    assert (await opened(healthy)).facts["heading"] == "DKIM broken: no record"
+
+
 async def test_at_the_wrong_name_is_told_though_the_change_is_ours(healthy: Office):
     await healthy.applied(NEW_DOMAIN)
     live = healthy.cliq.live

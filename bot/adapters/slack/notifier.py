@@ -56,10 +56,15 @@ class Notifier:
     async def send_due(self) -> None:
         """Bring Slack up to date, as far as it lets us now."""
         async with self._one_at_a_time:  # or two callers would post one card twice
-            for card, subject in await self._store.due_cards(self._clock.now()):
-                await self._show(card, subject)
+            due = await self._store.due_cards(self._clock.now())
+            for card, subject in due:
+                if not _is_checklist(subject):
+                    await self._show(card, subject)
             for message, tries in await self._store.due_messages(self._clock.now()):
                 await self._send(message, tries)
+            for card, subject in due:
+                if _is_checklist(subject):  # The result that it follows is said before it.
+                    await self._show(card, subject)
 
     async def link(self, subject: str) -> str | None:
         """A link to the card of a request or incident, if it is posted."""
@@ -86,7 +91,7 @@ class Notifier:
 
     async def _thread_of(self, subject: ChangeRequest | Incident) -> Card | None:
         """The card in whose thread this one stands; None for one in the channel itself."""
-        if isinstance(subject, ChangeRequest) or subject.kind is not Kind.CHECKLIST:
+        if isinstance(subject, ChangeRequest) or not _is_checklist(subject):
             return None
         return await self._store.card(subject.key) or Card(subject.key, "")
 
@@ -166,6 +171,10 @@ class Notifier:
         if fault.retry_after is not None:
             pause = timedelta(seconds=fault.retry_after)
         return self._clock.now() + pause
+
+
+def _is_checklist(subject: ChangeRequest | Incident) -> bool:
+    return isinstance(subject, Incident) and subject.kind is Kind.CHECKLIST
 
 
 def _arguments(content: Rendered) -> dict[str, object]:
