@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 from bot.domain.alert import AlertState
 from bot.domain.change import Attempt, ChangeRequest
-from bot.domain.dkim import TxtAnswer
 from bot.domain.dns_answers import Answers
 from bot.domain.incident import Incident, Kind
 from bot.domain.key_host import KeyHost
@@ -66,9 +65,6 @@ class MailConfigApi(Protocol):
 
 class Resolver(Protocol):
     """DNS."""
-
-    async def txt(self, host: str) -> tuple[TxtAnswer, ...]:
-        """What each configured server says about the TXT records at `host`. Never raises."""
 
     async def zone_of(self, host: str) -> str | None:
         """The apex of the zone that holds `host`, or None if it could not be found out."""

@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
-from bot.domain.dkim import TxtAnswer
 from bot.domain.dns_answers import Answers, Reply, Status
 from bot.domain.key_host import KeyHost
 from bot.domain.mail_config import NOT_VERIFIED, MailConfig
@@ -275,9 +274,6 @@ class FakeDns:
     def _answer(self, server: str, name: str, texts: tuple[str, ...]) -> Reply:
         status = Status.ANSWERED if texts else Status.NXDOMAIN
         return Reply(server, name, status, texts, ttl=300, is_authoritative=server in self.SERVERS)
-
-    async def txt(self, host: str) -> tuple[TxtAnswer, ...]:
-        raise NotImplementedError
 
     async def zone_of(self, host: str) -> str | None:
         return self.zone

@@ -341,9 +341,8 @@ async def test_the_record_that_our_own_change_needs_is_followed_in_its_thread(se
     play.stage.dns.forget_cache()
     await checks(play, 1)
     await play.until(lambda: "Done." in play.thread(card)[-1], "the end of its checklist")
-    listed = [line for line in play.thread(card) if line.startswith("What follows #2")]
+    listed = await play.until(lambda: complete(play, card), "the whole checklist ticked")
     assert len(listed) == 1
-    assert listed[0].count("✓") == 4
     channel = play.slack.dm_channel(ALICE.id)
     await play.until(
         lambda: (
@@ -352,6 +351,11 @@ async def test_the_record_that_our_own_change_needs_is_followed_in_its_thread(se
         ),
         "the message to Alice",
     )
+
+
+def complete(play: Play, card: Message) -> list[str]:
+    """The checklists of request 2 in which everything is ticked."""
+    return [line for line in play.thread(card) if "follows #2" in line and line.count("✓") == 4]
 
 
 async def test_a_record_that_nobody_publishes_for_hours_is_an_alert(settled: Play):

@@ -141,11 +141,16 @@ def _elements(incident: Incident) -> list[InteractiveElement]:
     """What can be done: check, wait, and the one thing that mends it; the rest behind three dots."""
     facts = incident.facts
     again = parts.button("check", "Check again", incident.id)
-    waits = [parts.select("snooze", "Snooze…", SNOOZES)] if facts["is_confirmed"] else []
+    waits = [parts.select("snooze", "Snooze…", SNOOZES)] if _may_remind(facts) else []
     mends = _mending(facts)
     first = [parts.button(action, label, incident.id) for action, label in mends[:1]]
     rest = [parts.overflow("more", mends[1:])] if mends[1:] else []
     return [again, *waits, *first, *rest]
+
+
+def _may_remind(facts: Facts) -> bool:
+    """Before it is confirmed, and while all is good, there is no reminder to be silenced."""
+    return bool(facts["is_confirmed"] and facts["is_bad"])
 
 
 def _mending(facts: Facts) -> list[tuple[str, str]]:
@@ -173,14 +178,12 @@ def _resolved(incident: Incident) -> Rendered:
     facts, ended = incident.facts, incident.resolved_at
     assert ended is not None
     cause = escape(facts.get("cause") or "")
-    lasted = f"First seen {when(incident.opened_at)} · resolved {when(ended)}"
+    first, last = when(incident.opened_at), when(ended)
+    lasted = f"First seen {first} · resolved {last} · lasted {span(ended - incident.opened_at)}"
     words = resolved_words(facts)
     return parts.rendered(
         words.replace("*", ""),
-        [
-            parts.section(words),
-            parts.context(cause, lasted, f"after {span(ended - incident.opened_at)}"),
-        ],
+        [parts.section(words), parts.context(cause, lasted)],
     )
 
 
