@@ -64,6 +64,7 @@ from bot.errors import (
 )
 from bot.ports import Clock, Shared, WatchState
 from bot.services.admission import Admission
+from bot.services.alerts import Alerts
 from bot.services.apply import Applier, Timing
 from bot.services.audit import DailyHead
 from bot.services.changes import Changes
@@ -298,7 +299,7 @@ class App:
     def _is_too_old(self, seen: WatchState) -> bool:
         """Whether checks have stopped succeeding, for whatever reason; the first may take its time."""
         longest = CHECKS_MISSED_MAX * self._settings.check_every
-        return seen.checked_at is not None and self._clock.now() - seen.checked_at > longest
+        return seen.read_at is not None and self._clock.now() - seen.read_at > longest
 
     async def _notice_silence(self) -> None:
         """Say once that checks have stopped, and once that they are back.
@@ -314,7 +315,7 @@ class App:
             return
         self._too_old_since = now if self._too_old_since is None else self._too_old_since
         if not self._is_silent and now - self._too_old_since >= CHECK_GRACE_SECONDS:
-            log.error("no check has succeeded for three intervals", last=str(seen.checked_at))
+            log.error("no check has succeeded for three intervals", last=str(seen.read_at))
             self._is_silent = True
 
     def _moved(self, old: ChangeRequest, new: ChangeRequest) -> None:
@@ -407,7 +408,7 @@ class App:
             now=self._clock.now(),
             backlog=await store.backlog(org),
             budget=await self.parts.budget.standing(),
-            checked_at=(await store.watch(org)).checked_at,
+            checked_at=(await store.watch(org)).read_at,
             is_ready=all((await self.readiness()).values()),
         )
 
@@ -611,6 +612,23 @@ def _assemble(
         pace=settings.slack_pace,
     )
     look = Look(**shared, policy=policy, resolver=resolver, directory=directory, clock=clock)
+    watch = Watch(
+        **shared,
+        every=settings.check_every,
+        alert_channel=settings.alert_channel,
+        resolver=resolver,
+        clock=clock,
+        new_id=new_id,
+        parameters=alert_parameters_of(settings),
+    )
+    alerts = Alerts(
+        org=settings.org,
+        policy=policy,
+        store=store,
+        directory=directory,
+        clock=clock,
+        watch=watch,
+    )
     return Parts(
         store=store,
         api=api,
@@ -627,14 +645,7 @@ def _assemble(
             seal=seal,
             timing=timing_of(settings),
         ),
-        watch=Watch(
-            **shared,
-            every=settings.check_every,
-            alert_channel=settings.alert_channel,
-            resolver=resolver,
-            clock=clock,
-            new_id=new_id,
-        ),
+        watch=watch,
         daily_head=DailyHead(org=settings.org, store=store, clock=clock),
         notifier=notifier,
         listeners=Listeners(
@@ -650,6 +661,7 @@ def _assemble(
                 every=settings.check_every,
                 graces=Graces(settings.pending_grace, settings.propagation_grace),
             ),
+            alerts=alerts,
             notifier=notifier,
             deployment=deployment,
             commit_budget=settings.commit_budget,

@@ -9,11 +9,12 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Protocol, TypeVar
 
+from bot.domain.alert import AlertState
 from bot.domain.change import Attempt, ChangeRequest
-from bot.domain.dkim import Publication, TxtAnswer
 from bot.domain.dns_answers import Answers
 from bot.domain.incident import Incident, Kind
 from bot.domain.key_host import KeyHost
+from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import MailConfig
 from bot.domain.policy import Actor, Facts
 
@@ -82,9 +83,6 @@ class MailConfigApi(Protocol):
 
 class Resolver(Protocol):
     """DNS."""
-
-    async def txt(self, host: str) -> tuple[TxtAnswer, ...]:
-        """What each configured server says about the TXT records at `host`. Never raises."""
 
     async def zone_of(self, host: str) -> str | None:
         """The apex of the zone that holds `host`, or None if it could not be found out."""
@@ -207,17 +205,20 @@ class Card:
 class WatchState:
     """What the watch knows of an organisation between two checks.
 
-    `reading` is the last successful reading of the API, at `read_at`; `publication` what DNS said
-    about its key, at `checked_at`. `last_error` is why the newest check could not read the API.
+    `reading` is the last successful reading of the API, at `read_at`; `last_error` is why the newest
+    check could not read it. `told` are the changes outside approval that people were told of, see
+    `notices.outside_approval`. `rev` counts the writes: see `Transaction.replace_watch`.
     """
 
     org: str
     has_reading: bool = False
     reading: MailConfig | None = None
     read_at: datetime | None = None
-    publication: Publication = Publication.UNKNOWN
-    checked_at: datetime | None = None
     last_error: str = ""
+    alert: AlertState = field(default_factory=AlertState)
+    told: tuple[str, ...] = ()
+    last_pass: LastPass = field(default_factory=LastPass)
+    rev: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +268,14 @@ class Transaction(Protocol):
     async def save_incident(self, incident: Incident) -> None:
         """Store a new or changed living message; its card becomes due."""
 
-    async def save_watch(self, state: WatchState) -> None: ...
+    async def replace_watch(self, old: WatchState, new: WatchState) -> None:
+        """Write `new` over `old`; raises LostRace if `old` is out of date."""
+
+    async def save_reading(self, org: str, live: MailConfig | None, at: datetime) -> None:
+        """Store what our own write left, for the next check to compare with.
+
+        A check that is going on then loses its race, since it may have read what was before.
+        """
 
     async def take_slot(self, job: str, slot: datetime) -> bool:
         """Whether this caller is the one that may run `job` for `slot`; true once for each pair."""
@@ -333,7 +341,11 @@ class Store(Protocol):
 
     async def watch(self, org: str) -> WatchState: ...
 
-    async def open_incident(self, org: str, kind: Kind) -> Incident | None: ...
+    async def open_incident(self, org: str, kind: Kind) -> Incident | None:
+        """The one of a kind that has no keys."""
+
+    async def open_incidents(self, org: str, kind: Kind) -> list[Incident]:
+        """All of a kind, oldest first."""
 
     async def due_cards(self, now: datetime) -> list[tuple[Card, ChangeRequest | Incident]]:
         """Cards that show an older revision than their row has; without rows that are damaged."""

@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
-from bot.domain.dkim import TxtAnswer
 from bot.domain.dns_answers import Answers, Reply, Status
 from bot.domain.key_host import KeyHost
 from bot.domain.mail_config import NOT_VERIFIED, MailConfig
@@ -232,16 +231,25 @@ class FakeDirectory:
 
 
 class FakeDns:
-    """`ports.Resolver`: one authoritative server; `problem` makes it give no definite answer."""
+    """`ports.Resolver`: the two servers of one zone and a resolver.
 
-    SERVER = "ns1.acme.example"
+    `faults` says which of them give no definite answer, and how; `elsewhere` what one of them holds
+    instead of the `records`.
+    """
+
+    SERVERS = ("ns1.acme.example", "ns2.acme.example")
+    RESOLVER = "192.0.2.53:53"
 
     def __init__(self, zone: str | None = "acme.example") -> None:
         self.records: dict[str, tuple[str, ...]] = {}
+        self.elsewhere: dict[str, dict[str, tuple[str, ...]]] = {}
+        self.faults: dict[str, Status] = {}
         self.zone = zone
         self.problem = ""
         self.surveyed: list[str] = []
         self.is_stuck = False
+        self.policy = "v=DMARC1; p=none"
+        self.asked: list[str] = []
 
     def publish(self, host: str, *values: str) -> None:
         self.records[host] = values
@@ -253,35 +261,59 @@ class FakeDns:
     def withdraw(self, host: str) -> None:
         self.records.pop(host, None)
 
-    async def txt(self, host: str) -> tuple[TxtAnswer, ...]:
-        await asyncio.sleep(0)
-        values = None if self.problem else self.records.get(host, ())
-        return (TxtAnswer(self.SERVER, values, self.problem, is_authoritative=True),)
-
-    async def zone_of(self, host: str) -> str | None:
-        return self.zone
+    def fail(self, status: Status | None, *servers: str) -> None:
+        """From now on these servers, or all, fail like this; None: they work again."""
+        for server in servers or (*self.SERVERS, self.RESOLVER):
+            self.faults.pop(server, None)
+            if status is not None:
+                self.faults[server] = status
 
     async def examine(
         self, host: KeyHost, dkim_value: str, from_domain: str, *, apex_hint: str | None = None
     ) -> Answers:
-        seen = await self.survey(from_domain)
-        return replace(seen, host=str(host), authoritative=(self._reply(str(host)),))
+        await asyncio.sleep(0)
+        self.asked.append(str(host))
+        return self.answers(host, from_domain, apex_hint)
+
+    def answers(self, host: KeyHost, from_domain: str, apex_hint: str | None = None) -> Answers:
+        slips = host.slips(self.zone) if self.zone and str(host) not in self.records else ()
+        return Answers(
+            str(host),
+            MORNING,
+            authoritative=tuple(self._ask(server, str(host)) for server in self.SERVERS),
+            resolvers=(self._ask(self.RESOLVER, str(host)),),
+            apex=self.zone or apex_hint,
+            name_servers=self.SERVERS,
+            slips=tuple(self._ask(self.SERVERS[0], name) for name in slips),
+            spf=self._answer("", from_domain, self.records.get(from_domain, ("v=spf1 -all",))),
+            dmarc=(self._policy_of(from_domain),),
+        )
+
+    def _policy_of(self, domain: str) -> Reply:
+        name = f"_dmarc.{domain}"
+        return self._answer("", name, self.records.get(name, (self.policy,)))
+
+    def _ask(self, server: str, name: str) -> Reply:
+        fault = Status.TIMED_OUT if self.problem else self.faults.get(server)
+        if fault is not None:
+            return replace(self._answer(server, name, ()), status=fault)
+        held = self.elsewhere.get(server, self.records)
+        return self._answer(server, name, held.get(name, ()))
+
+    def _answer(self, server: str, name: str, texts: tuple[str, ...]) -> Reply:
+        status = Status.ANSWERED if texts else Status.NXDOMAIN
+        return Reply(server, name, status, texts, ttl=300, is_authoritative=server in self.SERVERS)
 
     async def survey(self, domain: str) -> Answers:
+        """What is published about a domain, and no more."""
         self.surveyed.append(domain)
         await (asyncio.Event().wait() if self.is_stuck else asyncio.sleep(0))
+        first = self.SERVERS[0]
         return Answers(
             host=domain,
             at=MORNING,
             apex=None if self.problem else self.zone,
-            name_servers=() if self.problem else (self.SERVER,),
-            spf=self._reply(domain),
-            dmarc=(self._reply(f"_dmarc.{domain}"),),
+            name_servers=() if self.problem else (first,),
+            spf=self._ask(first, domain),
+            dmarc=(self._ask(first, f"_dmarc.{domain}"),),
         )
-
-    def _reply(self, name: str) -> Reply:
-        texts = self.records.get(name, ())
-        found = Status.ANSWERED if texts else Status.NXDOMAIN
-        status = Status.TIMED_OUT if self.problem else found
-        said = () if self.problem else texts
-        return Reply(self.SERVER, name, status, said, is_authoritative=True)

@@ -16,6 +16,7 @@ from bot.domain.command import Set
 from bot.domain.incident import Incident, Kind
 from bot.domain.mail_config import Patch
 from bot.domain.policy import Actor, Facts, Policy
+from bot.services.alerts import Alerts
 from bot.services.apply import Applier
 from bot.services.changes import Changes
 from bot.services.check import Check
@@ -100,6 +101,9 @@ class Office:
             alert_channel="C0ALERTS",
             new_id=self._ids,
         )
+        self.alerts = Alerts(
+            org=self.org, store=self.store, clock=self.clock, watch=self.watch, **people
+        )
 
     def restart(self, **policy: Any) -> None:
         """A new process on the same database, with changed settings if there are any.
@@ -134,6 +138,12 @@ class Office:
         current = await self.store.request(request.id)
         assert current is not None
         return current
+
+    async def passes(self, times: int = 1, *, minutes: float = 15) -> None:
+        """Let intervals pass, with the tick of each."""
+        for _ in range(times):
+            self.clock.advance(minutes=minutes)
+            await self.watch.tick()
 
     async def incident(self, kind: Kind) -> Incident | None:
         return await self.store.open_incident(self.org, kind)

@@ -138,4 +138,4 @@ def words_of(svg: str) -> list[str]:
     ]
 
 
-DAYS = {"today", "yesterday", "tomorrow", "at"} | set(calendar.month_abbr)
+DAYS = {"today", "yesterday", "tomorrow", "at", "second", "seconds"} | set(calendar.month_abbr)

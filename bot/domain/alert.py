@@ -14,20 +14,12 @@ from enum import Enum, StrEnum
 from typing import Any, assert_never
 
 from bot.domain.change import from_milliseconds, milliseconds
+from bot.domain.findings import Severity
 from bot.domain.moment import from_stamp, stamp, whole
 from bot.errors import AlreadySettled
 
 SNOOZES = (timedelta(hours=1), timedelta(hours=6), timedelta(days=1), timedelta(weeks=1))
 """How long reminders of an incident can be silenced."""
-
-
-class Severity(StrEnum):
-    """How much a finding matters. Only the first two may alert."""
-
-    CRITICAL = "critical"
-    WARNING = "warning"
-    INFO = "info"
-    UNKNOWN = "unknown"
 
 
 class Graced(StrEnum):
@@ -65,6 +57,9 @@ class Parameters:
     """… within this time is told as flapping."""
     flap_quiet: timedelta = timedelta(hours=6)
     """Takes the place of `resolve_after` for a flapping incident."""
+
+
+USUAL = Parameters()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ import binascii
 import re
 import unicodedata
 from dataclasses import dataclass
-from enum import StrEnum
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -249,15 +248,6 @@ class Record:
         return split_value(self.value)
 
 
-class Publication(StrEnum):
-    """What DNS says about the key record."""
-
-    RIGHT = "right"
-    MISSING = "missing"
-    DIFFERENT = "different"
-    UNKNOWN = "unknown"
-
-
 @dataclass(frozen=True, slots=True)
 class TxtAnswer:
     """What one server said about the host.
@@ -270,23 +260,3 @@ class TxtAnswer:
     values: tuple[str, ...] | None
     problem: str = ""
     is_authoritative: bool = False
-
-
-def judge(dkim_value: str, answers: tuple[TxtAnswer, ...]) -> Publication:
-    """Whether DNS publishes the key of `dkim_value`.
-
-    Authoritative servers hold the truth; resolvers decide only where no authoritative server gives
-    a definite answer. Where servers disagree, or nobody answers, nothing is claimed.
-    """
-    definite = [a for a in answers if a.values is not None]
-    truth = [a for a in definite if a.is_authoritative] or definite
-    verdicts = {_judge_one(dkim_value, answer.values or ()) for answer in truth}
-    return verdicts.pop() if len(verdicts) == 1 else Publication.UNKNOWN
-
-
-def _judge_one(dkim_value: str, values: tuple[str, ...]) -> Publication:
-    if not values:
-        return Publication.MISSING
-    if len(values) == 1 and public_key(dkim_value) and same_record(values[0], dkim_value):
-        return Publication.RIGHT
-    return Publication.DIFFERENT

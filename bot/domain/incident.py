@@ -1,7 +1,7 @@
-"""Living messages about the watched sender: when one is opened, changed and resolved. Pure.
+"""Living messages: what is shown in one place and edited there for as long as it lasts. Pure.
 
-Each kind has at most one open message for an organisation, edited in place while it lasts. What is
-unknown changes nothing.
+Each is rendered from its `facts`, which are made here from a diagnosis. When an alert begins and
+ends is `alert`'s to decide.
 """
 
 from __future__ import annotations
@@ -11,61 +11,113 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from bot.domain.alert import AlertState
+from bot.domain.case import Case
+from bot.domain.change import ChangeRequest
+from bot.domain.findings import Diagnosis, FindingId, Severity, State
+from bot.domain.headlines import OUTSIDE, dns_line, heading, topmost_bad
+from bot.domain.moment import stamp
+from bot.domain.report import DRIFT, RECORD_HELPS, groups
+from bot.domain.sentences import seen
+
+Facts = dict[str, Any]
+WAITING = (FindingId.DNS_PROPAGATING, FindingId.VERIFY_PENDING)
+"""What is said in an alert though it is no trouble yet; other information is for whoever asks."""
+
 
 class Kind(StrEnum):
     WATCH = "watch"
     """The one line that says what is watched and how it stands; never resolved."""
-    OUTSIDE = "outside"
-    """The live configuration is not the approved one."""
-    RECORD = "record"
-    """DNS does not publish the key that Zoho signs with."""
-
-
-class Event(StrEnum):
-    OPENED = "opened"
-    CHANGED = "changed"
-    RESOLVED = "resolved"
+    ALERT = "alert"
+    """What is wrong with the sender; one at a time."""
+    CHECKLIST = "checklist"
+    """How far an applied change has come; it stands in the thread of its request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """A living message. `key` tells one cause from the next; `facts` are what it is rendered from."""
+    """A living message. Of one kind and `key` at most one is open in an organisation.
+
+    `key` is the id of the request for a checklist, and "" for the others.
+    """
 
     id: str
     org: str
     kind: Kind
     key: str
     opened_at: datetime
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: Facts = field(default_factory=dict)
     resolved_at: datetime | None = None
     rev: int = 1
 
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """What a check found about one kind: `key` is the cause, or None where all is well."""
-
-    key: str | None
-    facts: dict[str, Any]
+    def edited(self, facts: Facts, *, resolved_at: datetime | None = None) -> Incident:
+        return replace(self, facts=facts, resolved_at=resolved_at, rev=self.rev + 1)
 
 
-def step(
-    current: Incident | None, seen: Observation | None, now: datetime, fresh: Incident
-) -> tuple[Incident | None, Event | None]:
-    """The message after an observation, and what happened, if anything.
+def is_outside(found: Diagnosis) -> bool:
+    return found.has(*DRIFT)
 
-    `seen` None is "could not find out" and changes nothing. `fresh` is the message to open, should
-    one be needed; its id comes from outside.
-    """
-    if seen is None:
-        return current, None
-    if seen.key is None:
-        if current is None:
-            return None, None
-        resolved = replace(current, resolved_at=now, facts=seen.facts, rev=current.rev + 1)
-        return resolved, Event.RESOLVED
-    if current is None:
-        return replace(fresh, key=seen.key, facts=seen.facts, opened_at=now), Event.OPENED
-    event = None if seen.key == current.key else Event.CHANGED
-    moved = replace(current, key=seen.key, facts=seen.facts, rev=current.rev + 1)
-    return (current, None) if moved.facts == current.facts and event is None else (moved, event)
+
+def watch_facts(found: Diagnosis, approved: ChangeRequest | None) -> Facts:
+    """What the one line says; `error` is why the newest check found nothing out."""
+    live = found.case.live
+    return {
+        "live": live and live.as_dict(),
+        "number": approved and approved.number,
+        "is_drifted": is_outside(found),
+        "dns": "" if found.state is State.UNKNOWN else dns_line(found),
+        "error": found.findings[0].sentence if found.state is State.UNKNOWN else "",
+    }
+
+
+def alert_facts(found: Diagnosis, approved: ChangeRequest | None) -> Facts:
+    """What an alert says of one definite pass: the trouble, who holds what, what to publish."""
+    worst = topmost_bad(found)
+    facts: Facts = {
+        "heading": heading(found, worst.id) if worst else "",
+        "is_bad": worst is not None,
+        "said": [
+            {"sentence": " ".join(f.sentence for f in group), "fix": group[0].fix}
+            for group in groups(found)
+            if group[0].severity is not Severity.INFO or group[0].id in WAITING
+        ],
+        "servers": list(seen(found.case)),
+        "dns": dns_line(found),
+        "record": _record(found),
+        "is_approved": found.case.is_approved,
+    }
+    return facts | outside_facts(found.case, approved)
+
+
+def outside_facts(case: Case, approved: ChangeRequest | None) -> Facts:
+    """Live against approved, where they differ."""
+    if case.is_approved:
+        return {"is_outside": False}
+    before = approved and approved.approved_config
+    return {
+        "is_outside": True,
+        "heading": OUTSIDE,
+        "live": case.live and case.live.as_dict(),
+        "approved": before and before.as_dict(),
+        "number": approved and approved.number,
+        "approved_at": stamp(approved.ended_at) if approved else None,
+    }
+
+
+def _record(found: Diagnosis) -> Facts | None:
+    """The record to publish, where publishing it helps."""
+    if found.record is None or not found.has(*RECORD_HELPS):
+        return None
+    record = found.record
+    return {"name": record.name, "value": record.value, "zone": record.zone}
+
+
+def standing_facts(state: AlertState, ends_at: datetime | None) -> Facts:
+    """What the state machine adds; `ends_at` is the forecast while all is good."""
+    incident = state.incident
+    return {
+        "is_confirmed": incident is not None,
+        "is_flapping": incident is not None and incident.is_flapping,
+        "snoozed_until": stamp(incident.snoozed_until) if incident else None,
+        "ends_at": stamp(ends_at),
+    }

@@ -40,21 +40,16 @@ class StatusChange:
 
 
 def status_changes(
-    before: Reading,
-    after: Reading,
-    *,
-    own_write_at: datetime | None = None,
-    is_awaited: bool = False,
+    before: Reading, after: Reading, *, is_awaited: bool = False
 ) -> tuple[StatusChange, ...]:
     """What moved between two readings in a row, in either direction.
 
-    Nothing if our own write lies between them, or may: `own_write_at` is when the last one that may
-    have had an effect was sent. A status of another host or domain has not moved: it is another
-    thing's. `is_awaited` says that an open checklist waits for Zoho, and tells a `verified` itself.
+    Our own write leaves a reading of its own, so what it did lies before the first of them. A status
+    of another host or domain has not moved: it is another thing's. `is_awaited` says that an open
+    checklist waits for Zoho, and tells a `verified` itself.
     """
     old, new = before.live, after.live
-    is_ours = own_write_at is not None and before.at <= own_write_at <= after.at
-    if old is None or new is None or is_ours:
+    if old is None or new is None:
         return ()
     moved = []
     if old.dkim_host.lower() == new.dkim_host.lower():

@@ -115,15 +115,15 @@ def _outside(diagnosis: Diagnosis) -> list[str]:
 
 def groups(diagnosis: Diagnosis) -> list[list[Finding]]:
     """The findings that are not said already, consequences together with what they follow from."""
-    groups: list[list[Finding]] = []
+    grouped: list[list[Finding]] = []
     for finding in diagnosis.findings:
         if finding.id in DRIFT:
             continue
-        if finding.id in CONSEQUENCES and groups:
-            groups[0].append(finding)
+        if finding.id in CONSEQUENCES and grouped:
+            grouped[0].append(finding)
         else:
-            groups.append([finding])
-    return groups
+            grouped.append([finding])
+    return grouped
 
 
 def _paragraph(group: list[Finding]) -> str:

@@ -27,19 +27,28 @@ async def live_in(stage: Stage) -> None:
         await stage.workspace.click(person.id, card.channel, card.ts, "approve")
     await stage.until(lambda: stage.card("In force"), "the first change in force")
     await stage.until(lambda: _told(stage, card), "its result")
+    await stage.until(lambda: _says(stage, card, "not seen yet"), "the first look at its record")
     stage.publish_record()
     await stage.pass_time(CHECK_EVERY)
+    await stage.until(lambda: _is_done(stage, card), "Zoho's verification")
     await stage.until(
-        lambda: stage.card("DKIM verified", world.ALERT_CHANNEL), "Zoho's verification"
+        lambda: stage.card("DKIM in order at 2 of 2 servers", world.ALERT_CHANNEL), "all in order"
     )
-    await stage.until(lambda: stage.card("→ verified", world.ALERT_CHANNEL), "the news of it")
     stage.clock.advance(LIVED - CHECK_EVERY - timedelta(minutes=1))
     await stage.pass_time(timedelta(minutes=1))
     stage.workspace.forget_ephemerals()
 
 
 def _told(stage: Stage, card: Message) -> bool:
+    return _says(stage, card, "In force")
+
+
+def _is_done(stage: Stage, card: Message) -> bool:
     """In the thread, and to Alice alone."""
     private = stage.workspace.sees(world.ALICE.id, stage.workspace.dm_channel(world.ALICE.id))
-    places = (stage.thread(card), private)
-    return all(any("In force" in stage.read(line) for line in place) for place in places)
+    is_private = any("Done:" in stage.read(message) for message in private)
+    return is_private and _says(stage, card, "Done.")
+
+
+def _says(stage: Stage, card: Message, words: str) -> bool:
+    return any(words in stage.read(line) for line in stage.thread(card))

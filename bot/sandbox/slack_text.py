@@ -160,6 +160,8 @@ class Reader:
             return f"({element['alt_text']})"
         if "initial_option" in element:
             return f"[{element['initial_option']['text']['text']}]"
+        if element["type"] == "static_select" and "placeholder" in element:
+            return f"[{element['placeholder']['text']} ▾]"
         if "options" in element:
             return "[" + " | ".join(option["text"]["text"] for option in element["options"]) + "]"
         return f"[{element.get('initial_value') or '____'}]"

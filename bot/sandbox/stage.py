@@ -77,11 +77,11 @@ class Stage:
         assert live is not None
         self.dns.publish(live["dkim_host"], live["dkim_value"])
 
-    async def pass_time(self, span: timedelta) -> None:
+    async def pass_time(self, span: timedelta, seconds: float = PATIENCE_SECONDS) -> None:
         """Move the clock, and wait until the bot has made its next check."""
         before = self.reads
         self.clock.advance(span)
-        await self.until(lambda: self.reads > before or None, "the bot made its check")
+        await self.until(lambda: self.reads > before or None, "the bot made its check", seconds)
 
     @property
     def reads(self) -> int:

@@ -16,8 +16,9 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.text import Text
 
-from bot.sandbox import world
+from bot.sandbox import dns_mistakes, world
 from bot.sandbox.cliq_log import Write
+from bot.sandbox.dns_mistakes import Wanted
 from bot.sandbox.slack_records import Message, PersonCannot
 from bot.sandbox.stage import CHECK_EVERY, PATIENCE_SECONDS, Stage
 from bot.sandbox.world import ALICE, BOB, CAROL, MALLORY, Person
@@ -209,22 +210,32 @@ class Tour:
                     ("Cliq was written to once, as approved", self._written_as_approved),
                     ("the card says so after reading it back", lambda: self._card("In force")),
                     ("its thread has the record to publish", self._thread_has_record),
+                    (
+                        "a checklist there follows it to its end",
+                        lambda: self._thread("Record not seen yet at"),
+                    ),
                 ],
             ),
             Step(
-                "missing-record",
-                "A quarter of an hour passes; nobody has published the DKIM record",
-                self._wait,
-                [("an alert prints the record to publish", self._alert_with_record)],
+                "wrong-name",
+                "The DNS owner publishes it, but types the zone twice in the name; two checks pass",
+                self._publish_wrongly,
+                [("an alert says where it stands, and where it should", self._alert_with_record)],
             ),
             Step(
                 "publish",
-                "The DNS owner publishes it; the next check comes",
+                "The DNS owner corrects the name; the next check comes",
                 self._publish,
                 [
-                    ("the alert turns resolved", lambda: self._alert("Resolved")),
-                    ("Zoho's verification is told", lambda: self._alert("→ verified")),
+                    ("the checklist is complete", lambda: self._thread("Done, ")),
+                    ("Alice is told", self._requester_told),
                 ],
+            ),
+            Step(
+                "resolved",
+                "An hour passes, and it stays right",
+                lambda: self._checks(5),
+                [("the alert turns resolved", lambda: self._alert("Resolved: DKIM of it@mail"))],
             ),
             Step(
                 "outside",
@@ -263,12 +274,23 @@ class Tour:
             raise Failed("there is no request to click on")
         await self._stage.workspace.click(who.id, card.channel, card.ts, action)
 
-    async def _wait(self) -> None:
-        await self._stage.pass_time(CHECK_EVERY)
+    async def _checks(self, times: int) -> None:
+        for _ in range(times):
+            await self._stage.pass_time(CHECK_EVERY)
+
+    async def _publish_wrongly(self) -> None:
+        dns_mistakes.make(self._stage.dns, self._wanted(), "doubled")
+        await self._checks(2)
 
     async def _publish(self) -> None:
-        self._stage.publish_record()
-        await self._stage.pass_time(CHECK_EVERY)
+        dns_mistakes.publish(self._stage.dns, self._wanted())
+        await self._checks(1)
+
+    def _wanted(self) -> Wanted:
+        live = self._stage.cliq.configuration
+        if live is None:
+            raise Failed("Cliq has no custom sender")
+        return Wanted(live["dkim_host"], live["dkim_value"])
 
     async def _edit(self) -> None:
         self._stage.cliq.edit(name=INTRUDER)
@@ -325,11 +347,37 @@ class Tour:
         return self._public(await self._until(alert, f"an alert that says “{words}”"))
 
     async def _alert_with_record(self) -> Seen | None:
-        seen = await self._alert("DKIM record not published yet")
-        live = self._stage.cliq.configuration
-        if live is None or seen is None or live["dkim_value"] not in seen.text:
+        seen = await self._alert("DKIM broken: published at the wrong name")
+        if seen is None or self._wanted().value not in seen.text:
             raise Failed("the alert does not hold the record that Zoho asks for")
         return seen
+
+    async def _thread(self, words: str) -> Seen | None:
+        """A line in the thread of the change, as it is by now."""
+        card = self._newest("In force")
+        if card is None:
+            raise Failed("the change is not in force")
+
+        def line() -> Message | None:
+            lines = self._stage.thread(card)
+            return next((m for m in lines if words in self._stage.read(m)), None)
+
+        found = await self._until(line, f"a line in its thread that says “{words}”")
+        return Seen("Everybody", "in the thread of the request", self._stage.read(found))
+
+    async def _requester_told(self) -> Seen | None:
+        workspace = self._stage.workspace
+        channel = workspace.dm_channel(ALICE.id)
+
+        def told() -> Message | None:
+            mine = workspace.sees(ALICE.id, channel)
+            news = [
+                m for m in mine if float(m.ts) >= self._began and "Done:" in self._stage.read(m)
+            ]
+            return news[-1] if news else None
+
+        found = await self._until(told, "a direct message to Alice")
+        return Seen(ALICE.real_name, "a direct message", self._stage.read(found))
 
     async def _thread_has_record(self) -> None:
         live = self._stage.cliq.configuration

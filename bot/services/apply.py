@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, assert_never
 
+from bot.domain import checklist
 from bot.domain.change import (
     Attempt,
     ChangeRequest,
@@ -23,6 +24,8 @@ from bot.domain.change import (
     milliseconds,
     people_still_for,
 )
+from bot.domain.incident import Incident
+from bot.domain.incident import Kind as Living
 from bot.domain.mail_config import MailConfig
 from bot.domain.plan import SetPlan
 from bot.domain.policy import Actor, Facts, Policy, may_propose
@@ -53,6 +56,7 @@ from bot.errors import (
 from bot.logs import about_change
 from bot.ports import (
     AuditEntry,
+    Card,
     Clock,
     Directory,
     LostRace,
@@ -400,29 +404,31 @@ class Applier:
         kind: str,
         attempt: Attempt | None = None,
     ) -> None:
-        """The last move: with it the result for all and for one, and what the watch is to expect."""
-        facts = {"state": new.state, "at": milliseconds(self._clock.now())}
-        expected = self._expected(await self._store.watch(self.org), new)
+        """The last move: with it the result for all and for one, what is to follow, what it left."""
+        now = self._clock.now()
+        facts = {"state": new.state, "at": milliseconds(now)}
+        left = self._left(await self._store.watch(self.org), new)
+        home = await self._store.card(new.id)
         async with self._store.begin() as tx:
             await tx.replace(old, new)
             await _finish(tx, attempt)
-            await tx.save_watch(expected)
+            if new.effect == "written":
+                await tx.save_reading(self.org, left, now)
             head = await tx.record(self._entry(new, kind, _ending(new)))
             facts["head"] = head.short
             await tx.tell(Message(f"result:{new.id}", "result", facts, subject=new.id))
             await tx.tell(telling.outcome(new))
+            await _follow(tx, new, home)
 
-    def _expected(self, seen: WatchState, request: ChangeRequest) -> WatchState:
+    def _left(self, seen: WatchState, request: ChangeRequest) -> MailConfig | None:
         """What the next check is to compare with: what we changed ourselves is no news to it.
 
         The status of a key that we left alone is Zoho's doing, so that stays to be told.
         """
-        if request.effect != "written":
-            return seen
         left, old = request.observed, seen.reading
         if left is not None and old is not None and left.dkim_host == old.dkim_host:
-            left = replace(left, dkim_status=old.dkim_status)
-        return replace(seen, has_reading=True, reading=left, read_at=self._clock.now())
+            return replace(left, dkim_status=old.dkim_status)
+        return left
 
     def _entry(self, request: ChangeRequest, kind: str, body: dict[str, Any]) -> AuditEntry:
         return AuditEntry(self.org, self._clock.now(), "mailcfg", kind, request.id, body)
@@ -438,3 +444,20 @@ def _ending(request: ChangeRequest) -> dict[str, Any]:
 async def _finish(tx: Transaction, attempt: Attempt | None) -> None:
     if attempt is not None:
         await tx.finish_attempt(attempt)
+
+
+async def _follow(tx: Transaction, ended: ChangeRequest, home: Card | None) -> None:
+    """A checklist in the request's thread follows an applied sender to its real end."""
+    following = checklist.begin(ended) if ended.state is State.APPLIED else None
+    if following is None:
+        return
+    row = Incident(
+        id=f"checklist-{ended.id}",
+        org=ended.org,
+        kind=Living.CHECKLIST,
+        key=ended.id,
+        opened_at=following.in_force_at,
+        facts={"number": ended.number, "checklist": following.as_dict()},
+    )
+    await tx.save_incident(row)
+    await tx.save_card(Card(row.id, home.channel if home else ""))

@@ -1,66 +1,34 @@
-"""The drift check: gather, judge, record, tell.
+"""The watch: gather, diagnose, record, tell.
 
-Each check reads the API and the DKIM record and compares them with what was approved. A failed
-reading is never reported as drift: it only says that the check could not be made. While a change is
-being written nothing is judged, since our own change is no drift.
+A tick, once in each interval, reads the API, asks DNS, and steps the alerts; what follows from it is
+stored in one transaction with what the watch then knows, or not at all. A check that somebody asks
+for does the same, but never steps the alerts. While a change is being written nothing is checked,
+since our own change is no drift.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
-from bot.domain import incident as incidents
-from bot.domain.change import ChangeRequest, State, canonical, from_milliseconds, milliseconds
-from bot.domain.dkim import Publication, TxtAnswer, judge
-from bot.domain.incident import Event, Incident, Kind, Observation
-from bot.domain.mail_config import MailConfig, drift
-from bot.domain.plan import Baseline
+from bot.domain import alert, notices
+from bot.domain.alert import USUAL, AlertState, Event, Parameters
+from bot.domain.case import Case, Graces, History, Snapshot, api_problem, key_host
+from bot.domain.change import ChangeRequest, State, from_milliseconds, milliseconds
+from bot.domain.dns_answers import Answers
+from bot.domain.findings import Severity, diagnose
+from bot.domain.incident import Kind
+from bot.domain.mail_config import MailConfig
+from bot.domain.watched import Check
 from bot.errors import CliqError, OAuthError, Tampered
-from bot.ports import (
-    AuditEntry,
-    Card,
-    Clock,
-    MailConfigApi,
-    Message,
-    Purpose,
-    Resolver,
-    Store,
-    Transaction,
-    WatchState,
-)
+from bot.ports import Clock, LostRace, MailConfigApi, Purpose, Resolver, Store, WatchState
+from bot.services.tell_watch import Told, WatchTeller
 
 JOB = "drift"
 RETRY = timedelta(minutes=1)
-"""When a check that could not be made is tried again, without waiting for the next interval."""
-
-
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """What one check gathered, before anything is decided."""
-
-    at: datetime
-    live: MailConfig | None
-    approved: ChangeRequest | None
-    answers: tuple[TxtAnswer, ...]
-    zone: str | None
-    next_at: datetime
-
-    @property
-    def publication(self) -> Publication:
-        return judge(self.live.dkim_value, self.answers) if self.live else Publication.UNKNOWN
-
-    @property
-    def baseline(self) -> Baseline | None:
-        return None if self.approved is None else Baseline(self.approved.approved_config)
-
-    @property
-    def is_drifted(self) -> bool:
-        return self.baseline is not None and bool(drift(self.baseline.config, self.live))
+"""When the API is read again after it could not be, without waiting for the next interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,60 +57,73 @@ class Watch:
         resolver: Resolver,
         clock: Clock,
         new_id: Callable[[], str],
+        parameters: Parameters = USUAL,
     ) -> None:
         self.org = org
         self.every = every
-        self._channel = alert_channel
+        self.parameters = parameters
         self._store = store
         self._api = api
         self._resolver = resolver
         self._clock = clock
-        self._new_id = new_id
+        self._teller = WatchTeller(org, alert_channel, store, new_id)
         self._last_slot: datetime | None = None
+        self._open_slot: datetime | None = None
         self._retry_at: datetime | None = None
         self._one_at_a_time = asyncio.Lock()
 
     async def tick(self) -> None:
         """Check once in each interval, whoever ticks and however often; late slots fall together.
 
-        A check that could not be made is repeated after a minute.
+        A tick that could not read the API is repeated after a minute, for the same slot. What was
+        applied meanwhile is looked at without waiting for the next interval.
         """
         now = self._clock.now()
         slot = self._slot(now)
         if slot != self._last_slot:
             async with self._store.begin() as tx:
                 is_ours = await tx.take_slot(f"{JOB}:{self.org}", slot)
-            self._last_slot = slot
+            self._last_slot, self._open_slot = slot, slot if is_ours else None
+            self._retry_at = None
             if is_ours:
-                await self.check()
-        elif self._retry_at is not None:
-            if now >= self._retry_at:
-                await self.check()
-        elif await self._was_accepted():
-            await self.check()
+                await self._check(slot)
+        elif self._retry_at is not None and now < self._retry_at:
+            return
+        elif self._open_slot is not None:
+            await self._check(self._open_slot)
+        elif await self._was_applied():
+            await self._check(None)
 
-    async def _was_accepted(self) -> bool:
-        """Whether what is live was accepted since the last check: an alert that is settled by it
-        need not wait for the next interval."""
+    async def check_now(self) -> Check | None:
+        """A check that somebody asks for; None while a change is being written.
+
+        It tells what is told at once and renders everything anew, but opens and resolves nothing.
+        """
+        return await self._check(None)
+
+    async def _was_applied(self) -> bool:
+        """Whether a change came into force since the last check."""
         line = await self._store.open_incident(self.org, Kind.WATCH)
         approved = await self._store.last_applied(self.org)
-        if line is None or approved is None or approved.plan.writes:
+        if line is None or approved is None:
             return False
         return bool(line.facts.get("number") != approved.number)
 
-    async def check(self) -> None:
-        """One check, now; one after the other if several are asked for at once."""
+    async def _check(self, slot: datetime | None) -> Check | None:
+        """One check; one after the other if several are asked for at once."""
         async with self._one_at_a_time:
             self._retry_at = self._clock.now() + RETRY
             before = await self._standing()
             if before is None:
-                return
-            try:
-                live = await self._api.read(Purpose.LOOK)
-            except (CliqError, OAuthError) as error:
-                await self._record_failure(error)
-                return
-            await self._record(await self._gather(live, before.approved), before)
+                return None
+            known = await self._store.watch(self.org)
+            check = await self._gather(known, before.approved, slot)
+            if not await self._record(check, before):
+                return None
+            if not check.unread:
+                self._retry_at = None
+                self._open_slot = None if slot else self._open_slot
+            return check
 
     async def _standing(self) -> Standing | None:
         """Where the requests stand; None while a change is being written."""
@@ -157,157 +138,88 @@ class Watch:
         approved = await self._store.last_applied(self.org)
         return Standing(None if current is None else current.id, approved)
 
-    async def _gather(self, live: MailConfig | None, approved: ChangeRequest | None) -> Findings:
-        answers: tuple[TxtAnswer, ...] = ()
-        zone = None
-        if live is not None and live.dkim_host:
-            answers = await self._resolver.txt(live.dkim_host)
-            zone = await self._resolver.zone_of(live.dkim_host)
-        now = self._clock.now()
-        return Findings(now, live, approved, answers, zone, self._slot(now) + self.every)
-
-    async def _record(self, found: Findings, before: Standing) -> None:
-        earlier = await self._store.watch(self.org)
-        seen = {
-            Kind.RECORD: self._see_record(found),
-            Kind.OUTSIDE: self._see_outside(found),
-            Kind.WATCH: Observation("watch", self._watch_facts(found)),
-        }
-        current = {kind: await self._store.open_incident(self.org, kind) for kind in seen}
-        if await self._standing() != before:
-            return
-        async with self._store.begin() as tx:
-            await tx.save_watch(self._state(found))
-            await self._tell_status_changes(tx, earlier, found)
-            for kind, observation in seen.items():
-                await self._step(tx, kind, current[kind], observation, found.at)
-        self._retry_at = None
-
-    def _see_record(self, found: Findings) -> Observation | None:
-        if found.live is None:
-            return Observation(None, {"removed": True} | self._times(found))
-        match found.publication:
-            case Publication.UNKNOWN:
-                return None
-            case Publication.RIGHT:
-                return Observation(None, self._record_facts(found))
-            case bad:
-                key = f"{bad}:{found.live.dkim_host}"
-                return Observation(key, self._record_facts(found))
-
-    def _see_outside(self, found: Findings) -> Observation:
-        facts = self._times(found) | {
-            "live": found.live and found.live.as_dict(),
-            "approved": found.baseline
-            and found.baseline.config
-            and found.baseline.config.as_dict(),
-            "number": found.approved and found.approved.number,
-            "approved_at": found.approved and _stamp(found.approved.ended_at),
-        }
-        if not found.is_drifted:
-            return Observation(None, facts)
-        what = canonical(
-            found.live and [found.live.email_id, found.live.name, found.live.dkim_host]
+    async def _gather(
+        self, known: WatchState, approved: ChangeRequest | None, slot: datetime | None
+    ) -> Check:
+        unread, live, answers = "", None, None
+        try:
+            live = await self._api.read(Purpose.LOOK)
+        except (CliqError, OAuthError) as error:
+            unread = str(error)
+        at = self._clock.now()
+        if live is not None:
+            answers = await self._ask_dns(live, known.last_pass.apex)
+        case = Case(
+            live=live,
+            answers=answers,
+            snapshot=_snapshot(approved, known.last_pass.apex),
+            history=_history(known, slot or at, at),
+            graces=Graces(self.parameters.pending_grace, self.parameters.propagation_grace),
+            unread=unread,
         )
-        return Observation(hashlib.sha256(what.encode()).hexdigest(), facts)
+        following = self._slot(at) + self.every
+        next_at = min(at + RETRY, following) if unread and slot else following
+        is_followed = await self._is_followed(approved)
+        return Check(at, slot, approved, diagnose(case), next_at, is_followed)
 
-    def _watch_facts(self, found: Findings) -> dict[str, Any]:
-        return self._times(found) | {
-            "live": found.live and found.live.as_dict(),
-            "publication": found.publication,
-            "number": found.approved and found.approved.number,
-            "is_drifted": found.is_drifted,
-        }
+    async def _is_followed(self, approved: ChangeRequest | None) -> bool:
+        rows = await self._store.open_incidents(self.org, Kind.CHECKLIST)
+        return approved is not None and approved.id in {row.key for row in rows}
 
-    def _record_facts(self, found: Findings) -> dict[str, Any]:
-        assert found.live is not None
-        return self._times(found) | {
-            "host": found.live.dkim_host,
-            "value": found.live.dkim_value,
-            "zone": found.zone,
-            "email_id": found.live.email_id,
-            "dkim_status": found.live.dkim_status,
-            "publication": found.publication,
-            "is_drifted": found.is_drifted,
-            "answers": [
-                {
-                    "server": answer.server,
-                    "values": None if answer.values is None else list(answer.values),
-                    "problem": answer.problem,
-                }
-                for answer in found.answers
-            ],
-        }
+    async def _ask_dns(self, live: MailConfig, apex: str | None) -> Answers | None:
+        """One pass, if there is a key to look for."""
+        host = key_host(live)
+        if host is None or api_problem(live):
+            return None
+        return await self._resolver.examine(host, live.dkim_value, live.domain, apex_hint=apex)
 
-    def _times(self, found: Findings) -> dict[str, Any]:
-        return {"checked_at": milliseconds(found.at), "next_at": milliseconds(found.next_at)}
+    async def _record(self, check: Check, before: Standing) -> bool:
+        """Store and tell what follows; whoever loses a race looks at what the winner left.
 
-    async def _step(
-        self,
-        tx: Transaction,
-        kind: Kind,
-        current: Incident | None,
-        seen: Observation | None,
-        now: datetime,
-    ) -> None:
-        fresh = Incident(self._new_id(), self.org, kind, "", now)
-        moved, event = incidents.step(current, seen, now, fresh)
-        if moved is None or moved is current:
-            return
-        await tx.save_incident(moved)
-        if event is Event.OPENED:
-            await tx.save_card(Card(moved.id, self._channel))
-        if event is not None and kind is not Kind.WATCH:
-            await self._tell_event(tx, moved, event, now)
+        False if that makes the check worthless: a change of ours, or a newer reading.
+        """
+        while await self._standing() == before:
+            known = await self._store.watch(self.org)
+            if known.read_at is not None and known.read_at > check.at:
+                return False
+            try:
+                await self._follow(check, known)
+            except LostRace:
+                continue
+            return True
+        return False
 
-    async def _tell_event(
-        self, tx: Transaction, moved: Incident, event: Event, now: datetime
-    ) -> None:
-        if event is not Event.OPENED:
-            key = f"{event}:{moved.id}:{moved.rev}"
-            await tx.tell(Message(key, f"{moved.kind}_{event}", moved.facts, subject=moved.id))
-        body = {"kind": moved.kind, "event": event, "key": moved.key}
-        await tx.record(AuditEntry(self.org, now, "mailcfg", "incident", None, body))
-
-    async def _tell_status_changes(
-        self, tx: Transaction, earlier: WatchState, found: Findings
-    ) -> None:
-        """Zoho moved a status by itself: said once, at once, in both directions."""
-        old, new = earlier.reading, found.live
-        if not earlier.has_reading or old is None or new is None:
-            return
-        for field, is_same in (
-            ("dkim_status", old.dkim_host == new.dkim_host),
-            ("cname_status", old.domain == new.domain),
-        ):
-            before, after = getattr(old, field), getattr(new, field)
-            if is_same and before != after:
-                facts = {"field": field, "before": before, "after": after}
-                facts |= {"publication": found.publication, "at": milliseconds(found.at)}
-                key = f"status:{self.org}:{field}:{milliseconds(found.at)}"
-                await tx.tell(Message(key, "status", facts))
-                await tx.record(AuditEntry(self.org, found.at, "cliq", "status", None, facts))
-
-    async def _record_failure(self, error: Exception) -> None:
-        earlier = await self._store.watch(self.org)
-        current = await self._store.open_incident(self.org, Kind.WATCH)
-        now = self._clock.now()
-        next_at = milliseconds(min(now + RETRY, self._slot(now) + self.every))
+    async def _follow(self, check: Check, known: WatchState) -> None:
+        state, events = self._step(known.alert, check)
+        after, is_news = self._after(known, check, state)
+        told = Told(check, known, after, events, is_news, self._ends_at(state, check))
+        rows = await self._teller.rows()
         async with self._store.begin() as tx:
-            await tx.save_watch(replace(earlier, last_error=str(error)))
-            if current is not None:
-                facts = current.facts | {"error": str(error), "next_at": next_at}
-                await tx.save_incident(replace(current, facts=facts, rev=current.rev + 1))
+            await tx.replace_watch(known, after)
+            await self._teller.tell(tx, rows, told)
 
-    def _state(self, found: Findings) -> WatchState:
-        return WatchState(
-            org=self.org,
-            has_reading=True,
-            reading=found.live,
-            read_at=found.at,
-            publication=found.publication,
-            checked_at=found.at,
-        )
+    def _step(self, state: AlertState, check: Check) -> tuple[AlertState, tuple[Event, ...]]:
+        if check.slot is None:
+            return state, ()
+        return alert.step(state, check.observation(), check.slot, self.parameters)
+
+    def _after(self, known: WatchState, check: Check, state: AlertState) -> tuple[WatchState, bool]:
+        """What the watch then knows, and whether a change outside approval is news."""
+        last_pass = known.last_pass.after(check.found, check.at)
+        after = replace(known, last_error=check.unread, alert=state, last_pass=last_pass)
+        if check.unread:
+            return after, False
+        told, is_news = notices.outside_approval(known.told, check.live, check.found.ids)
+        after = replace(after, has_reading=True, reading=check.live, read_at=check.at, told=told)
+        return after, is_news
+
+    def _ends_at(self, state: AlertState, check: Check) -> datetime | None:
+        """Until when an open incident is watched, if all is good now."""
+        seen = check.observation()
+        is_good = seen.severity is Severity.INFO
+        if state.incident is None or not is_good:
+            return None
+        return state.incident.ends_at(check.at, self.parameters)
 
     def _slot(self, at: datetime) -> datetime:
         """The start of the interval that holds `at`; intervals count from 1970, in UTC."""
@@ -315,5 +227,18 @@ class Watch:
         return from_milliseconds(milliseconds(at) // length * length)
 
 
-def _stamp(at: datetime | None) -> int | None:
-    return None if at is None else milliseconds(at)
+def _snapshot(approved: ChangeRequest | None, apex: str | None) -> Snapshot | None:
+    if approved is None:
+        return None
+    return Snapshot(approved.approved_config, approved.ended_at, apex)
+
+
+def _history(known: WatchState, now: datetime, at: datetime) -> History:
+    """How long what lasts has lasted, by the times of ticks."""
+    state = known.alert
+    return History(
+        waiting=now - (state.pending_since or now),
+        disagreeing=now - (state.propagating_since or now),
+        unknown_since=state.unknown_since,
+        last_known=known.last_pass.last_known(at),
+    )

@@ -15,7 +15,10 @@ from sqlalchemy import Connection, MetaData, Table
 from bot.adapters.store import rows
 from bot.adapters.store.migrate import _config, _open, check_is_current, migrate
 from bot.adapters.store.sql import SqlStore, open_engine
+from bot.domain.alert import AlertState
 from bot.domain.change import EPOCH, Attempt, ChangeRequest, Decision, State, VoteKind
+from bot.domain.incident import Incident, Kind
+from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import Patch
 from bot.domain.plan import plan_set
 from bot.domain.policy import Facts
@@ -237,6 +240,42 @@ async def test_what_had_ended_makes_room_for_the_next_request(store: SqlStore, s
     office = Office(store, clock=FakeClock(LATER), org=STATES[state].org)
 
     assert (await office.changes.propose(ALICE, RENAME)).number == 2
+
+
+ALERTS = [
+    ("outside", "C1", None),
+    ("record", "C2", None),
+    ("record", "C3", 5),
+    ("watch", "C4", None),
+]
+"""Living messages of the first version: kind, id, when resolved."""
+
+
+async def test_an_alert_of_an_earlier_version_says_that_it_is_over(new_database: Callable[[], str]):
+    url = new_database()
+    migrate(url, FIRST)
+    with connected(url) as connection:
+        for kind, name, resolved_at in ALERTS:
+            facts = {"facts_json": '{"number":1}', "opened_at": 1, "resolved_at": resolved_at}
+            row = {"id": name, "org": "acme", "kind": kind, "key": "x", "rev": 3} | facts
+            insert(connection, "incident", row)
+        known = {"org": "acme", "has_reading": True, "reading_json": "null", "last_error": ""}
+        insert(connection, "watch", known | {"publication": "right", "checked_at": 7, "read_at": 6})
+
+    migrate(url)
+
+    store = SqlStore(open_engine(url))
+    shown = [await store.subject(name) for _, name, _ in ALERTS]
+    assert [s.rev for s in shown if isinstance(s, Incident)] == [4, 4, 4, 3]
+    assert await store.open_incident("acme", Kind.ALERT) is None
+    assert (await store.open_incident("acme", Kind.WATCH)) == shown[3]
+    assert (await store.watch("acme")).read_at == EPOCH + timedelta(milliseconds=6)
+    assert (await store.watch("acme")).alert == AlertState()
+    assert (await store.watch("acme")).last_pass == LastPass()
+    await store.close()
+    downgrade(url)
+    migrate(url)
+    check_is_current(url)
 
 
 def test_up_and_down_again_leaves_everything_as_it_was(first_version: str):

@@ -17,9 +17,12 @@ from sqlalchemy import create_engine, text, update
 from bot.adapters.store import schema
 from bot.adapters.store.migrate import migrate
 from bot.adapters.store.sql import SqlStore, open_engine
+from bot.domain import alert
+from bot.domain.alert import USUAL, AlertState, Observation
 from bot.domain.change import Attempt, ChangeRequest, Decision, State, VoteKind, from_milliseconds
-from bot.domain.dkim import Publication
+from bot.domain.findings import Severity
 from bot.domain.incident import Incident, Kind
+from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import MailConfig, Patch
 from bot.domain.plan import AcceptPlan, Plan, ResetPlan, plan_set
 from bot.domain.policy import Actor, Facts
@@ -36,6 +39,7 @@ from tests.postgres import Postgres
 BASE = config()
 SOON = MORNING + timedelta(minutes=1)
 LATER = MORNING + timedelta(hours=1)
+SEEN = Observation("DKIM_MISSING", Severity.CRITICAL)
 
 FORESEEN = replace(
     plan_set(Patch.of(dkim_key_size=2048), BASE),
@@ -225,38 +229,84 @@ async def test_an_attempt_belongs_to_a_request(store: SqlStore):
 
 
 async def test_an_incident_is_open_until_it_is_resolved(store: SqlStore):
-    opened = Incident("i-1", ORG, Kind.RECORD, "missing", MORNING, {"host": "ä"})
+    opened = Incident("i-1", ORG, Kind.ALERT, "", MORNING, {"host": "ä"})
     async with store.begin() as tx:
         await tx.save_incident(opened)
-    assert await store.open_incident(ORG, Kind.RECORD) == await store.subject("i-1") == opened
-    assert await store.open_incident(ORG, Kind.OUTSIDE) is None
+    assert await store.open_incident(ORG, Kind.ALERT) == await store.subject("i-1") == opened
+    assert await store.open_incident(ORG, Kind.WATCH) is None
 
     resolved = replace(opened, resolved_at=LATER, rev=2)
     async with store.begin() as tx:
         await tx.save_incident(resolved)
-    assert await store.open_incident(ORG, Kind.RECORD) is None
+    assert await store.open_incident(ORG, Kind.ALERT) is None
     assert await store.subject("i-1") == resolved
 
 
-async def test_a_kind_has_one_open_incident(store: SqlStore):
-    async def open_incident(incident_id: str) -> None:
-        async with store.begin() as tx:
-            await tx.save_incident(Incident(incident_id, ORG, Kind.RECORD, "a", MORNING))
+async def open_incident(store: SqlStore, incident_id: str, key: str, org: str = ORG) -> None:
+    async with store.begin() as tx:
+        await tx.save_incident(Incident(incident_id, org, Kind.CHECKLIST, key, MORNING))
 
-    await open_incident("i-1")
+
+async def test_a_kind_and_key_have_one_open_incident(store: SqlStore):
+    await open_incident(store, "i-1", "a")
     with pytest.raises(DatabaseError):
-        await open_incident("i-2")
+        await open_incident(store, "i-2", "a")
+
+
+async def test_incidents_of_several_keys_may_be_open_at_once(store: SqlStore):
+    await open_incident(store, "i-1", "a")
+    await open_incident(store, "i-2", "b")
+    await open_incident(store, "i-3", "a", "another")
+
+    found = await store.open_incidents(ORG, Kind.CHECKLIST)
+    assert [incident.id for incident in found] == ["i-1", "i-2"]
 
 
 @pytest.mark.parametrize("reading", [BASE, None])
 async def test_what_the_watch_knows_comes_back(store: SqlStore, reading: MailConfig | None):
-    known = WatchState(ORG, True, reading, MORNING, Publication.RIGHT, SOON, "no answer")
+    after, _ = alert.step(AlertState(), SEEN, MORNING, USUAL)
+    last = LastPass(
+        SOON, "DKIM in order at 2 of 2 servers", "in order", "acme.example", "no answer"
+    )
+    known = WatchState(ORG, True, reading, MORNING, "no answer", after, ("a", "b"), last)
 
     async with store.begin() as tx:
-        await tx.save_watch(WatchState(ORG))
-        await tx.save_watch(known)
+        await tx.replace_watch(WatchState(ORG), WatchState(ORG))
+    async with store.begin() as tx:
+        await tx.replace_watch(WatchState(ORG, rev=1), known)
 
-    assert await store.watch(ORG) == known
+    assert await store.watch(ORG) == replace(known, rev=2)
+
+
+@pytest.mark.parametrize("rev", [0, 2])
+async def test_what_the_watch_knows_is_replaced_only_by_who_read_it_last(store: SqlStore, rev: int):
+    async with store.begin() as tx:
+        await tx.replace_watch(WatchState(ORG), WatchState(ORG))
+
+    with pytest.raises(LostRace):
+        async with store.begin() as tx:
+            await tx.replace_watch(WatchState(ORG, rev=rev), WatchState(ORG, last_error="late"))
+
+    assert await store.watch(ORG) == WatchState(ORG, rev=1)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_what_our_own_write_left_makes_a_check_lose_its_race(store: SqlStore, is_first: bool):
+    before = WatchState(ORG)
+    if not is_first:
+        async with store.begin() as tx:
+            await tx.replace_watch(before, replace(before, told=("a",)))
+        before = await store.watch(ORG)
+
+    async with store.begin() as tx:
+        await tx.save_reading(ORG, BASE, SOON)
+
+    after = await store.watch(ORG)
+    assert (after.has_reading, after.reading, after.read_at) == (True, BASE, SOON)
+    assert after.told == before.told
+    with pytest.raises(LostRace):
+        async with store.begin() as tx:
+            await tx.replace_watch(before, before)
 
 
 async def test_a_card_is_due_while_it_shows_less_than_its_row_has(store: SqlStore):
@@ -384,7 +434,7 @@ async def test_a_commit_is_told_and_a_rollback_is_not(store: SqlStore):
     store.on_commit = lambda: commits.append("commit")
 
     async with store.begin() as tx:
-        await tx.save_watch(WatchState(ORG))
+        await tx.save_reading(ORG, None, MORNING)
     with pytest.raises(LostRace):
         async with store.begin():
             raise LostRace
@@ -409,7 +459,7 @@ async def test_a_restart_keeps_everything(url: str):
     office = Office(before)
     office.dns.publish_key_of(office.cliq.live)
     done = await office.applied()
-    await office.watch.check()
+    await office.watch.tick()
     pending = await office.changes.propose(ALICE, replace(NEW_ADDRESS, patch=Patch(name="X")))
     messages = await before.due_messages(office.clock.now())
     await before.close()
@@ -679,7 +729,7 @@ async def test_the_backlog_counts_the_rows_of_one_organisation(store: SqlStore):
 
 
 async def test_a_card_is_due_from_each_move_until_it_shows_it(store: SqlStore):
-    living = Incident("i1", ORG, Kind.RECORD, "missing", MORNING)
+    living = Incident("i1", ORG, Kind.ALERT, "missing", MORNING)
     asked = await add(store, request())
     async with store.begin() as tx:
         await tx.save_incident(living)

@@ -20,9 +20,9 @@ from bot.domain.alert import (
     EventKind,
     Observation,
     Parameters,
-    Severity,
     step,
 )
+from bot.domain.findings import Severity
 from bot.errors import AlreadySettled
 
 MIDNIGHT = datetime(2026, 3, 2, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""DKIM key records, read from real keys; and what DNS says about them."""
+"""DKIM key records, read from real keys."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ from hypothesis import strategies as st
 from bot.domain.dkim import (
     Damage,
     KeyRecord,
-    Publication,
     Record,
-    TxtAnswer,
     conflicting_tag,
     fingerprint,
-    judge,
     key_bits,
     key_damage,
     public_key,
@@ -86,38 +83,6 @@ def test_a_record_is_named_relative_to_its_zone():
     assert Record(name, KEY).relative_name is None
     assert Record(name, KEY, "other.example").relative_name is None
     assert Record(name, KEY).split == split_value(KEY)
-
-
-def says(*values: str, authoritative: bool = True) -> TxtAnswer:
-    return TxtAnswer("ns", values, is_authoritative=authoritative)
-
-
-SILENT = TxtAnswer("ns", None, "timed out", is_authoritative=True)
-RESOLVER = says(KEY, authoritative=False)
-
-
-@pytest.mark.parametrize(
-    ("answers", "verdict"),
-    [
-        ((says(KEY),), Publication.RIGHT),
-        ((says(f"v=DKIM1; {KEY}"),), Publication.RIGHT),
-        ((says(),), Publication.MISSING),
-        ((says(dkim_value(2048, 1)),), Publication.DIFFERENT),
-        ((says(KEY, KEY),), Publication.DIFFERENT),
-        ((says(), RESOLVER), Publication.MISSING),
-        ((SILENT, RESOLVER), Publication.RIGHT),
-        ((says(KEY), says()), Publication.UNKNOWN),
-        ((says(KEY), SILENT), Publication.RIGHT),
-        ((SILENT,), Publication.UNKNOWN),
-        ((), Publication.UNKNOWN),
-    ],
-)
-def test_dns_is_judged_by_who_knows_best(answers: tuple[TxtAnswer, ...], verdict: Publication):
-    assert judge(KEY, answers) is verdict
-
-
-def test_a_value_without_a_key_is_never_right():
-    assert judge("p=", (says("p="),)) is Publication.DIFFERENT
 
 
 P = KEYS["2048"][0]

@@ -20,7 +20,6 @@ from tests.fakes import MORNING, config, dkim_value
 LATER = MORNING + timedelta(minutes=15)
 LIVE = config()
 PENDING = replace(LIVE, dkim_status="not_verified")
-BETWEEN = MORNING + timedelta(minutes=5)
 
 
 def moved(before: MailConfig | None, after: MailConfig | None, **rest: object) -> list[str]:
@@ -45,17 +44,6 @@ def test_both_statuses_may_move_at_once():
 
 def test_a_status_that_stays_is_no_news():
     assert moved(LIVE, replace(LIVE, name="Acme")) == []
-
-
-def test_what_our_own_write_did_is_no_news():
-    assert moved(LIVE, PENDING, own_write_at=BETWEEN) == []
-    assert moved(LIVE, PENDING, own_write_at=MORNING) == []
-    assert moved(LIVE, PENDING, own_write_at=LATER) == []
-
-
-def test_an_older_write_of_ours_did_not_do_it():
-    earlier = MORNING - timedelta(minutes=5)
-    assert moved(LIVE, PENDING, own_write_at=earlier) == ["dkim_status: verified -> not_verified"]
 
 
 def test_a_verified_that_a_checklist_waits_for_is_told_there():

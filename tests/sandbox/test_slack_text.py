@@ -72,6 +72,15 @@ def test_paragraphs_and_lists_of_rich_text_stand_on_lines_of_their_own():
     assert READER.message(Message("C", "1.0", "U", "", blocks)) == "Seen:\n• one\n• two\nDone."
 
 
+def test_a_menu_reads_as_what_it_is_for_and_one_behind_dots_as_its_choices():
+    options = [{"text": {"type": "plain_text", "text": word}, "value": word} for word in "ab"]
+    placeholder = {"type": "plain_text", "text": "Snooze…"}
+    menu = {"type": "static_select", "placeholder": placeholder, "options": options}
+    actions = {"type": "actions", "elements": [menu, {"type": "overflow", "options": options}]}
+    card = Message("C0MAILADMIN", "1.000001", "U0MAILCFG", "fallback", [actions])
+    assert READER.message(card) == "[Snooze… ▾] [a | b]"
+
+
 def test_a_message_without_blocks_reads_as_its_text():
     assert READER.message(Message("C", "1.0", "U", "hello <@U0ALICE>")) == "hello @Alice"
 

@@ -26,8 +26,9 @@ STEPS = [
     "bob",
     "bob-again",
     "carol",
-    "missing-record",
+    "wrong-name",
     "publish",
+    "resolved",
     "outside",
     "reset",
     "reject",
@@ -72,7 +73,7 @@ async def test_the_whole_story_holds(stage: Stage):
     assert play.tour.step_ids == STEPS
     assert await play.tour.play()
     score = play.printed.splitlines()[-1]
-    assert "20 checks held" in score
+    assert "22 checks held" in score
     assert "1 write to Cliq · 3 clicks refused · 0 unapproved effects" in score
     assert "✗" not in play.printed
 

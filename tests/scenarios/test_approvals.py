@@ -129,12 +129,13 @@ async def test_each_transport_takes_a_change_through(empty_play: Play, transport
     assert await play.clicks(BOB, "approve") == "Your approval of #1 is recorded: 1 of 2."
     assert await play.clicks(CAROL, "approve") == "Your approval of #1 is recorded: 2 of 2."
     await play.says(card, "Confirmed by reading it back")
-    await play.until(lambda: len(play.thread(card)) == 3, "the thread")
+    await play.until(lambda: len(play.thread(card)) == 4, "the thread")
     assert play.thread(card)[:2] == [
         "@Bob approved #1: 1 of 2.",
         "@Carol approved #1: 2 of 2.",
     ]
     assert play.thread(card)[2].startswith("#1 In force: change sender address.")
+    assert play.thread(card)[3].startswith("What follows #1\n✓ In force, ")
     live = play.cliq.configuration
     assert live is not None
     assert live["email_id"] == "it@acme.example"

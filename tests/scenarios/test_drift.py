@@ -6,7 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from bot.sandbox import dns_mistakes
 from bot.sandbox.cliq_faults import FaultKind
+from bot.sandbox.dns_mistakes import Wanted
+from bot.sandbox.slack_records import Message, View
 from bot.sandbox.stage import CHECK_EVERY
 from tests.scenarios.play import (
     ADMIN,
@@ -18,6 +21,7 @@ from tests.scenarios.play import (
     MALLORY,
     MOVE,
     RENAME,
+    Person,
     Play,
 )
 
@@ -28,12 +32,27 @@ async def settled(empty_play: Play) -> Play:
     play = empty_play
     play.stage.publish_record()
     await play.start()
-    await play.says(await play.approved('accept reason="It has always been so"'), "In force")
-    play.passes()
+    card = await play.approved('accept reason="It has always been so"')
+    await play.says(card, "In force")
+    await play.until(lambda: "Done." in play.thread(card)[-1], "the end of its checklist")
     await play.shows("Approved as #1", ALERTS)
-    await play.shows("DKIM verified · CNAME verified · DKIM record published", ALERTS)
+    await play.shows("DKIM verified · CNAME verified · DKIM in order at 2 of 2 servers", ALERTS)
     assert len(play.texts(ALERTS)) == 1
     return play
+
+
+async def checks(play: Play, times: int) -> None:
+    """So many intervals pass, each with its check."""
+    for _ in range(times):
+        await play.stage.pass_time(CHECK_EVERY)
+
+
+async def alert(play: Play, words: str) -> Message:
+    """Wait for an alert that says `words`."""
+    await play.shows(words, ALERTS)
+    found = play.stage.card(words, ALERTS)
+    assert found is not None
+    return found
 
 
 def alerts(play: Play) -> list[str]:
@@ -77,8 +96,9 @@ async def test_the_buttons_of_an_alert_open_for_those_who_may_ask(settled: Play)
     play.passes()
     await play.shows("Display name: Scott Fisher → Accounts Payable", ALERTS)
     alert = play.stage.card("Changed outside approval\n", ALERTS)
-    for button in ("restore", "accept"):
-        refusal = await play.clicks(ERIN, button, alert)
+    assert alert is not None
+    accept = play.slack.click(ERIN.id, alert.channel, alert.ts, "more", value="accept")
+    for refusal in (await play.clicks(ERIN, "restore", alert), await play.hears(ERIN, accept)):
         assert refusal.startswith("You are not among those who may ask for changes.")
         assert play.slack.open_view(ERIN.id) is None
 
@@ -87,46 +107,103 @@ async def test_a_missing_record_opens_one_living_message_and_recovery_is_said_on
     play, live = settled, settled.cliq.configuration
     assert live is not None
     play.stage.dns.remove(live["dkim_host"])
-    play.passes()
-    shown = await play.shows("There is no TXT record at", ALERTS)
-    assert live["dkim_value"] in shown
-    (alert,) = [m for m in play.slack.sees(BOB.id, ALERTS) if "no TXT" in play.stage.read(m)]
+    await checks(play, 1)
+    await play.shows("DKIM broken: no record; right at 0 of 2 servers", ALERTS)
+    assert alerts(play) == []
 
-    await play.stage.pass_time(CHECK_EVERY)
-    await play.stage.pass_time(CHECK_EVERY)
+    await checks(play, 1)
+    opened = await alert(play, "DKIM broken: no record\nNo TXT record at")
+    shown = play.stage.read(opened)
+    assert live["dkim_value"] in shown
+    assert "The record to publish\nName, relative to the zone acme.example, type TXT" in shown
+
+    await checks(play, 2)
     assert len(alerts(play)) == 1
 
     play.stage.publish_record()
-    play.passes()
-    resolved = await play.says(alert, "Resolved: the DKIM record is published at")
-    assert "First seen today at" in resolved or "First seen yesterday at" in resolved
-    line = f"Resolved: the DKIM record is published at {live['dkim_host']}. Zoho has verified it."
-    await play.until(lambda: play.thread(alert) == [line], "the line in the thread")
+    await checks(play, 1)
+    await play.says(opened, "Fixed, being watched\nAll is in order again; watching until")
+    await checks(play, 4)
+    await play.says(opened, "Resolved: DKIM of scott@acme.example is in order: both authoritative")
+    await play.until(lambda: len(play.thread(opened)) == 1, "the line in the thread")
+    assert play.thread(opened)[0].startswith("Resolved: DKIM of scott@acme.example is in order")
+    assert len(alerts(play)) == 1
 
 
-async def test_another_record_in_dns_is_an_alert_of_its_own_kind(settled: Play):
+async def test_a_record_at_the_wrong_name_is_found_there(settled: Play):
     play, live = settled, settled.cliq.configuration
     assert live is not None
-    play.stage.dns.publish(live["dkim_host"], "k=rsa; p=MIGfMA0GCSqGSIb3DQEBAQUAA4GN")
-    play.passes()
-    shown = await play.shows("DKIM record differs", ALERTS)
-    assert "holds another record than the key that Zoho signs mail from" in shown
-    assert live["dkim_value"] in shown
+    dns_mistakes.make(play.stage.dns, Wanted(live["dkim_host"], live["dkim_value"]), "doubled")
+    await checks(play, 2)
+    await alert(play, f"The key is published at {live['dkim_host']}.acme.example instead of")
 
 
 async def test_a_missing_record_that_becomes_a_wrong_one_changes_the_same_message(settled: Play):
     play, live = settled, settled.cliq.configuration
     assert live is not None
     play.stage.dns.remove(live["dkim_host"])
-    play.passes()
-    await play.shows("There is no TXT record at", ALERTS)
-    alert = play.stage.card("There is no TXT record at", ALERTS)
-    assert alert is not None
-    play.stage.dns.publish(live["dkim_host"], "k=rsa; p=MIGfMA0GCSqGSIb3DQEBAQUAA4GN")
-    play.passes()
-    await play.says(alert, "DKIM record differs")
-    await play.until(lambda: len(play.thread(alert)) == 1, "the line in the thread")
+    await checks(play, 2)
+    opened = await alert(play, "DKIM broken: no record\n")
+    play.stage.dns.publish(live["dkim_host"], live["dkim_value"][:100])
+    await checks(play, 2)
+    await play.says(opened, "DKIM broken: the published key is cut off\nOnly")
+    await play.until(lambda: len(play.thread(opened)) == 1, "the line in the thread")
+    assert play.thread(opened)[0].startswith("Another cause by now: DKIM broken: the published key")
     assert len(alerts(play)) == 1
+
+
+async def test_an_alert_is_checked_again_at_a_click_and_rendered_anew(settled: Play):
+    play, live = settled, settled.cliq.configuration
+    assert live is not None
+    play.stage.dns.remove(live["dkim_host"])
+    await checks(play, 2)
+    opened = await alert(play, "DKIM broken: no record\n")
+    answer = await play.clicks(ERIN, "check", opened)
+    assert answer.startswith("DKIM of scott@acme.example is broken.\nNo TXT record at")
+
+    play.stage.publish_record()
+    play.stage.dns.forget_cache()
+    answer = await play.clicks(ERIN, "check", opened)
+    assert "is in order: both authoritative servers and one resolver hold Zoho's key." in answer
+    assert "The alert is watched until" in answer
+    await play.says(opened, "Fixed, being watched")
+
+
+async def test_reminders_are_snoozed_from_the_menu_by_those_who_may_ask(settled: Play):
+    play, live = settled, settled.cliq.configuration
+    assert live is not None
+    play.stage.dns.remove(live["dkim_host"])
+    await checks(play, 2)
+    opened = await alert(play, "DKIM broken: no record\n")
+    refusal = await snoozes(play, ERIN, opened)
+    assert refusal.startswith("You are not among those who may ask for changes.")
+    assert (await snoozes(play, ALICE, opened)).startswith(
+        "Reminders of this alert are snoozed until"
+    )
+    await play.says(opened, "Reminders are snoozed until tomorrow at")
+
+    await checks(play, 1)
+    play.passes(timedelta(hours=20))
+    await checks(play, 1)
+    await checks(play, 1)
+    assert play.thread(opened) == []
+
+
+async def snoozes(play: Play, who: Person, card: Message) -> str:
+    """Choose one day from the menu; the answer."""
+    choice = play.slack.click(who.id, card.channel, card.ts, "snooze", value="1d")
+    return await play.hears(who, choice)
+
+
+async def test_the_record_is_shown_privately_at_a_click(settled: Play):
+    play, live = settled, settled.cliq.configuration
+    assert live is not None
+    play.stage.dns.remove(live["dkim_host"])
+    await checks(play, 2)
+    opened = await alert(play, "DKIM broken: no record\n")
+    answer = await play.clicks(ERIN, "record", opened)
+    assert live["dkim_value"] in answer
+    assert "Do not publish" not in answer
 
 
 async def test_a_change_outside_approval_is_reported_and_accepted_from_its_button(settled: Play):
@@ -135,37 +212,40 @@ async def test_a_change_outside_approval_is_reported_and_accepted_from_its_butto
     play.passes()
     shown = await play.shows("Changed outside approval\nSomebody changed the sender", ALERTS)
     assert "→ live\nDisplay name: Scott Fisher → Accounts Payable" in shown
-    alert = play.stage.card("Changed outside approval\n", ALERTS)
+    opened = await alert(play, "Changed outside approval\n")
 
-    view = await play.opens(ALICE, "accept", alert)
+    view = await chooses(play, ALICE, "accept", opened)
     assert "Nothing is written to Cliq." in play.slack.plain_text(view)
     await play.slack.submit(ALICE.id, view.id, {"reason": "Finance asked for it"})
     card = await play.until(lambda: play.stage.card("Waiting for approval"), "the request")
     await play.clicks(BOB, "approve", card)
     await play.says(card, "In force: accept the live configuration")
-    play.passes()
 
-    await play.shows("Resolved: the live configuration is the approved one again.", ALERTS)
+    await play.says(opened, "Resolved: What is live is what was approved.")
     assert play.cliq.writes() == []
+
+
+async def chooses(play: Play, who: Person, choice: str, card: Message) -> View:
+    """Choose what opens a form from the menu behind the three dots; the form."""
+    await play.slack.click(who.id, card.channel, card.ts, "more", value=choice)
+    return await play.until(lambda: play.slack.open_view(who.id), f"a form for {who.name}")
 
 
 async def test_a_change_outside_approval_is_undone_by_restoring(settled: Play):
     play = settled
     play.cliq.edit(name="Accounts Payable")
     play.passes()
-    await play.shows("Display name: Scott Fisher → Accounts Payable", ALERTS)
-    alert = play.stage.card("Changed outside approval\n", ALERTS)
+    opened = await alert(play, "Display name: Scott Fisher → Accounts Payable")
 
-    view = await play.opens(ALICE, "restore", alert)
+    view = await play.opens(ALICE, "restore", opened)
     assert "setting the sender back to scott@acme.example" in play.slack.plain_text(view)
     await play.slack.submit(ALICE.id, view.id, {"reason": "Nobody knows who did that"})
     card = await play.until(lambda: play.stage.card("Waiting for approval"), "the request")
     assert "Display name: Accounts Payable → Scott Fisher" in play.stage.read(card)
     await play.clicks(BOB, "approve", card)
     await play.says(card, "In force: change display name")
-    play.passes()
 
-    await play.shows("Resolved: the live configuration is the approved one again.", ALERTS)
+    await play.says(opened, "Resolved: What is live is what was approved.")
     live = play.cliq.configuration
     assert live is not None
     assert live["name"] == "Scott Fisher"
@@ -181,8 +261,12 @@ async def test_a_sender_that_somebody_removed_is_reported(settled: Play):
 async def test_an_unapproved_key_is_not_to_be_published(settled: Play):
     settled.cliq.edit(email_id="x@mail.acme.example")
     settled.passes()
-    shown = await settled.shows("DKIM record not published yet", ALERTS)
-    assert "Do not publish until accepted: this key belongs to a configuration that nobody" in shown
+    shown = await settled.shows("Changed outside approval\n", ALERTS)
+    live = settled.cliq.configuration
+    assert live is not None
+    before, _, after = shown.partition("Do not publish until accepted: this key belongs to a")
+    assert live["dkim_value"] not in before
+    assert live["dkim_value"] in after
 
 
 async def test_our_own_change_is_no_drift(settled: Play):
@@ -220,23 +304,28 @@ async def test_a_failed_reading_says_only_that(settled: Play):
     play.cliq.edit(name="Accounts Payable")
     play.spoil(FaultKind.STATUS, "GET", code=500, next=3)
     play.passes()
-    shown = await play.shows("The last check could not be made: Zoho Cliq has a fault", ALERTS)
+    shown = await play.shows("Could not check: Zoho Cliq has a fault", ALERTS)
     assert "Accounts Payable" not in shown
     assert alerts(play) == []
 
     play.passes(timedelta(minutes=2))
     await play.shows("Display name: Scott Fisher → Accounts Payable", ALERTS)
     await play.until(
-        lambda: "could not be made" not in "".join(play.texts(ALERTS)), "a line without trouble"
+        lambda: "Could not check" not in "".join(play.texts(ALERTS)), "a line without trouble"
     )
 
 
-@pytest.mark.parametrize("fault", ["servfail", "refused"])
-async def test_dns_without_an_answer_is_no_missing_record(settled: Play, fault: str):
-    settled.stage.dns.break_all(fault)
-    settled.passes()
-    await settled.shows("DKIM record could not be looked up", ALERTS)
-    assert not any("no TXT record" in text for text in settled.texts(ALERTS))
+async def test_dns_without_an_answer_is_no_missing_record(settled: Play):
+    settled.stage.dns.break_all("silent")
+    await checks(settled, 3)
+    await settled.shows("Last known: in order", ALERTS)
+    assert alerts(settled) == []
+
+
+async def test_a_resolver_that_fails_alone_alerts_nobody(settled: Play):
+    settled.stage.dns.break_server("resolver", "servfail")
+    await checks(settled, 3)
+    assert alerts(settled) == []
 
 
 async def test_an_alert_that_was_deleted_comes_back(settled: Play):
@@ -244,17 +333,50 @@ async def test_an_alert_that_was_deleted_comes_back(settled: Play):
     play.cliq.edit(name="Accounts Payable")
     play.passes()
     await play.shows("Changed outside approval\n", ALERTS)
-    alert = play.stage.card("Changed outside approval\n", ALERTS)
-    assert alert is not None
-    play.slack.delete_message(ALERTS, alert.ts)
+    opened = await alert(play, "Changed outside approval\n")
+    play.slack.delete_message(ALERTS, opened.ts)
     play.passes()
     await play.shows("Changed outside approval\n", ALERTS)
 
 
-async def test_the_new_record_after_a_change_is_watched_at_once(settled: Play):
+async def test_the_record_that_our_own_change_needs_is_followed_in_its_thread(settled: Play):
+    play = settled
+    card = await play.approved(MOVE.replace("it@", "it@mail."))
+    await play.says(card, "In force")
+    await play.until(
+        lambda: any("Record not seen" in line for line in play.thread(card)), "its checklist"
+    )
+    await checks(play, 3)
+    await play.shows("DKIM record not published yet; right at 0 of 2 servers", ALERTS)
+    assert alerts(play) == []
+
+    play.stage.publish_record()
+    play.stage.dns.forget_cache()
+    await checks(play, 1)
+    await play.until(lambda: "Done." in play.thread(card)[-1], "the end of its checklist")
+    listed = await play.until(lambda: complete(play, card), "the whole checklist ticked")
+    assert len(listed) == 1
+    channel = play.slack.dm_channel(ALICE.id)
+    await play.until(
+        lambda: (
+            "Done: your request #2"
+            in "".join(play.stage.read(message) for message in play.slack.sees(ALICE.id, channel))
+        ),
+        "the message to Alice",
+    )
+
+
+def complete(play: Play, card: Message) -> list[str]:
+    """The checklists of request 2 in which everything is ticked."""
+    return [line for line in play.thread(card) if "follows #2" in line and line.count("✓") == 4]
+
+
+async def test_a_record_that_nobody_publishes_for_hours_is_an_alert(settled: Play):
     play = settled
     await play.says(await play.approved(MOVE.replace("it@", "it@mail.")), "In force")
     play.passes()
-    shown = await play.shows("DKIM record not published yet", ALERTS)
-    assert "mail from it@mail.acme.example" in shown
+    await play.shows("DKIM record not published yet; right at 0 of 2 servers", ALERTS)
+    play.passes(timedelta(hours=4))
+    await checks(play, 2)
+    shown = play.stage.read(await alert(play, "DKIM record not published yet\n"))
     assert "Do not publish" not in shown

@@ -127,7 +127,7 @@ async def test_the_whole_job_across_processes_with_a_kill_in_the_middle(
     assert await second.stop() == 0
     assert '"event": "stopped"' in second.output
 
-    third = await town.bot(MAILCFG_CHECK_EVERY="1s")
+    third = await town.bot(MAILCFG_CHECK_EVERY="1s", MAILCFG_PUBLISH_GRACE="1s")
     alert = await people.sees("U0BOB", "DKIM record not published yet", ALERTS)
     assert "k=rsa; p=" in alert
     await town.cliq.call("PUT", "configuration", name="Accounts Payable")

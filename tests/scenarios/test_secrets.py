@@ -83,7 +83,7 @@ async def everything_goes_wrong(play: Play) -> None:
     await play.slack.submit(ALICE.id, view.id, {"email_id": "x", "reason": "x"})
     play.cliq.faults.add(Fault(FaultKind.STATUS, 2, path=Target.TOKEN, code=500))
     play.passes(timedelta(hours=2))
-    await play.shows("could not be made", ALERTS)
+    await play.shows("Could not check", ALERTS)
     play.cliq.state.refresh_tokens.clear()
     await play.types(ALICE, "show")
     await our_own_fault(play)

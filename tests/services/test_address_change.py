@@ -367,9 +367,9 @@ async def test_a_key_that_was_made_anew_is_no_drift(way: Way):
     await way.to_end(await way.to_step(1))
 
     way.office.clock.advance(minutes=15)
-    await way.office.watch.check()
+    await way.office.watch.check_now()
 
-    assert await way.office.incident(Kind.OUTSIDE) is None
+    assert await way.office.incident(Kind.ALERT) is None
 
 
 async def test_a_request_of_before_mailcfg_could_delete_does_not(way: Way):

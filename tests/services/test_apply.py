@@ -767,7 +767,7 @@ async def test_what_somebody_else_changed_behind_an_unclear_write_is_not_approve
 
     await settle_after(office, seconds=QUIET)
     office.clock.advance(minutes=15)
-    await office.watch.check()
+    await office.watch.tick()
 
     assert (await office.now(request)).state is State.APPLIED
-    assert await office.incident(Kind.OUTSIDE) is not None
+    assert await office.incident(Kind.ALERT) is not None

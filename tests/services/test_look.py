@@ -23,14 +23,14 @@ from tests.office import (
 
 async def test_a_member_sees_what_is_live_and_what_was_approved(office: Office):
     await office.applied(Accept("as found"))
-    await office.watch.check()
+    await office.watch.tick()
 
     overview = await office.look.show(ERIN)
 
     assert overview.live == config()
     assert overview.approved is not None
     assert (overview.approved.number, overview.is_drifted) == (1, False)
-    assert overview.watch.checked_at == office.clock.now()
+    assert overview.watch.last_pass.at == office.clock.now()
 
 
 async def test_a_change_outside_approval_is_seen_at_once(office: Office):

@@ -201,7 +201,7 @@ class OfficeModel(RuleBasedStateMachine):
 
     @rule()
     def check_for_drift(self) -> None:
-        self.run(self.office.watch.check())
+        self.run(self.office.watch.check_now())
 
     @rule(fault=FAULTS)
     def break_the_next_write(self, fault: tuple[BaseException, bool] | None) -> None:

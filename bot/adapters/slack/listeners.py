@@ -19,12 +19,14 @@ import structlog
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.models.views import View
 
+from bot.adapters.slack.cards import alert as alert_cards
 from bot.adapters.slack.cards import answers, forms, history
 from bot.adapters.slack.cards import request as request_cards
 from bot.adapters.slack.cards.parts import Deployment, Rendered
 from bot.adapters.slack.notifier import Notifier
 from bot.adapters.slack.team_check import TeamCheck
 from bot.adapters.slack.workspace import SlackFault, Workspace
+from bot.domain import alert
 from bot.domain.change import ChangeRequest, VoteKind
 from bot.domain.command import (
     Accept,
@@ -56,11 +58,15 @@ from bot.errors import (
     UnknownRequest,
 )
 from bot.services.admission import Admission
+from bot.services.alerts import Alerts
 from bot.services.changes import Changes
 from bot.services.check import Check as Checks
 from bot.services.look import Look
 
 log = structlog.get_logger(__name__)
+
+SNOOZES = dict(zip((value for value, _ in alert_cards.SNOOZES), alert.SNOOZES, strict=True))
+"""For how long reminders are silenced, by what the menu of an alert calls it."""
 
 Respond = Callable[..., Awaitable[Any]]
 Ack = Callable[..., Awaitable[Any]]
@@ -82,6 +88,7 @@ class Listeners:
         changes: Changes,
         look: Look,
         checks: Checks,
+        alerts: Alerts,
         notifier: Notifier,
         deployment: Deployment,
         commit_budget: timedelta = timedelta(seconds=1),
@@ -91,6 +98,7 @@ class Listeners:
         self._changes = changes
         self._look = look
         self._checks = checks
+        self._alerts = alerts
         self._notifier = notifier
         self._deployment = deployment
         self._commit_seconds = commit_budget.total_seconds()
@@ -151,7 +159,7 @@ class Listeners:
             case Check():
                 return answers.check(await self._checks.check(actor))
             case Dns():
-                return answers.record(await self._look.record(actor))
+                return await self._record(actor)
             case Help():
                 standing = await self._look.standing(actor)
                 return answers.help_text(standing, self._look.policy, self._deployment)
@@ -188,8 +196,18 @@ class Listeners:
     async def on_action(self, ack: Ack, body: Body) -> None:
         respond = self._responder(body)
         action = body["actions"][0]
-        kind, value, actor = action["action_id"], action.get("value") or "", actor_of(body)
+        kind, value, actor = *_used(action), actor_of(body)
         match kind:
+            case "check":
+                await ack()
+                self._answer(respond, self._check_again(actor))
+            case "snooze":
+                done = await self._in_time(self._snooze(actor, action))
+                await ack()
+                self._answer(respond, _as_is(done))
+            case "record":
+                await ack()
+                self._answer(respond, self._record(actor))
             case "approve":
                 done = await self._in_time(self._approve(actor, value))
                 await ack()
@@ -226,6 +244,19 @@ class Listeners:
     async def _ask_undo(self, actor: Actor, request_id: str) -> Rendered:
         earlier = await self._found(actor, request_id)
         return await self._proposed(await self._changes.propose_undo(actor, earlier.number))
+
+    async def _check_again(self, actor: Actor) -> Rendered:
+        return answers.checked(*await self._alerts.check_again(actor))
+
+    async def _snooze(self, actor: Actor, action: Body) -> Rendered:
+        span = SNOOZES.get((action.get("selected_option") or {}).get("value", ""))
+        if span is None:
+            raise InputError("Choose for how long the reminders are to be silent.")
+        incident_id = str(action.get("block_id", "")).removeprefix("alert-")
+        return answers.snoozed(await self._alerts.snooze(actor, incident_id, span))
+
+    async def _record(self, actor: Actor) -> Rendered:
+        return answers.record(await self._look.record(actor))
 
     async def _share(self, actor: Actor) -> Rendered:
         return answers.record(await self._look.record(actor), shared_by=actor.user)
@@ -449,6 +480,13 @@ def _private(content: Rendered | None) -> dict[str, Any]:
         "unfurl_links": False,
         "unfurl_media": False,
     }
+
+
+def _used(action: Body) -> tuple[str, str]:
+    """What somebody wants of which message: a button, or a choice from the menu behind the dots."""
+    if action["action_id"] == "more":
+        return str(action["selected_option"]["value"]), ""
+    return action["action_id"], action.get("value") or ""
 
 
 async def _as_is(content: Rendered | None) -> Rendered | None:

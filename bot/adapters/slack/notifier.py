@@ -17,7 +17,8 @@ from typing import Any
 
 import structlog
 
-from bot.adapters.slack.cards import parts
+from bot.adapters.slack.cards import checklist as checklist_cards
+from bot.adapters.slack.cards import notices, parts
 from bot.adapters.slack.cards import request as request_cards
 from bot.adapters.slack.cards import telling as telling_cards
 from bot.adapters.slack.cards import watch as watch_cards
@@ -25,10 +26,11 @@ from bot.adapters.slack.cards.parts import Deployment, Rendered
 from bot.adapters.slack.pacer import POST, UPDATE, Pacer
 from bot.adapters.slack.workspace import SlackFault, Workspace
 from bot.domain.change import ChangeRequest, State
-from bot.domain.incident import Incident
+from bot.domain.incident import Incident, Kind
 from bot.errors import Tampered
 from bot.logs import about_change
 from bot.ports import Card, Clock, Message, Store
+from bot.services.tell_watch import FOLLOWED_DM
 from bot.services.telling import MENTION, OUTCOME, REMINDER, UNKNOWN
 
 log = structlog.get_logger(__name__)
@@ -86,13 +88,13 @@ class Notifier:
         """
         async with self._one_at_a_time:  # or two callers would post one card twice
             at = self._pacer.now()
-            waits = []
-            for card, subject in await self._store.due_cards(self._clock.now()):
-                with _about(subject):
-                    waits.append(await self._show(card, subject, at))
+            due = await self._store.due_cards(self._clock.now())
+            waits = [await self._show(*each, at) for each in due if not _is_checklist(each[1])]
             for message, tries in await self._store.due_messages(self._clock.now()):
                 with suppress(Tampered):  # about a damaged row; the others need not wait for it
                     waits.append(await self._send(message, tries, at))
+            # A checklist follows a result, which is said before it.
+            waits += [await self._show(*each, at) for each in due if _is_checklist(each[1])]
         return min((wait for wait in waits if wait), default=None)
 
     async def posted(self, subject: str) -> str | None:
@@ -120,11 +122,23 @@ class Notifier:
 
     async def _show(self, card: Card, subject: ChangeRequest | Incident, at: float) -> float:
         """Post or edit a card; the seconds for which it has to wait, if it is too early for that."""
+        with _about(subject):
+            thread = await self._thread_of(subject)
+            if thread is None:
+                return await self._show_in(card, subject, at)
+            if not thread.ts:
+                return 0.0  # The card of its request comes first.
+            home = card if card.ts else replace(card, channel=thread.channel)
+            return await self._show_in(home, subject, at, thread_ts=thread.ts)
+
+    async def _show_in(
+        self, card: Card, subject: ChangeRequest | Incident, at: float, **thread: str
+    ) -> float:
         wait = self._pacer.wait(UPDATE if card.ts else POST, card.channel, at)
         if wait or not await self._claim_card(card):
             return wait
         try:
-            shown = await self._post_or_update(card, subject)
+            shown = await self._post_or_update(card, subject, **thread)
         except SlackFault as fault:
             await self._put_off_card(card, fault)
         else:
@@ -132,13 +146,21 @@ class Notifier:
                 await tx.save_card(shown)
         return 0.0
 
+    async def _thread_of(self, subject: ChangeRequest | Incident) -> Card | None:
+        """The card in whose thread this one stands; None for one in the channel itself."""
+        if isinstance(subject, ChangeRequest) or not _is_checklist(subject):
+            return None
+        return await self._store.card(subject.key) or Card(subject.key, "")
+
     async def _claim_card(self, card: Card) -> bool:
         """False: another process shows it."""
         now = self._clock.now()
         async with self._store.begin() as tx:
             return await tx.claim_card(card, now, now + self._lease)
 
-    async def _post_or_update(self, card: Card, subject: ChangeRequest | Incident) -> Card:
+    async def _post_or_update(
+        self, card: Card, subject: ChangeRequest | Incident, **thread: str
+    ) -> Card:
         if card.ts:
             try:
                 await self._call(UPDATE, card.channel, self._render(subject, card), ts=card.ts)
@@ -148,8 +170,10 @@ class Notifier:
             else:
                 return replace(card, shown_rev=subject.rev, tries=0)
         try:
-            return await self._post(card, subject)
+            return await self._post(card, subject, **thread)
         except SlackFault as fault:
+            if thread:
+                raise
             return await self._post(self._elsewhere(card, fault), subject)
 
     def _elsewhere(self, card: Card, fault: SlackFault) -> Card:
@@ -165,13 +189,13 @@ class Notifier:
         log.error("channel is gone", channel=channel, error=fault.error, instead=others[0])
         return others[0]
 
-    async def _post(self, card: Card, subject: ChangeRequest | Incident) -> Card:
+    async def _post(self, card: Card, subject: ChangeRequest | Incident, **thread: str) -> Card:
         """A new message. It mentions people the first time only: else they are named by an edit,
         which pings nobody.
         """
         whole = self._render(subject, card)
         said = whole if _may_mention(card, subject) else self._render(subject, card, quiet=True)
-        answer = await self._call(POST, card.channel, said)
+        answer = await self._call(POST, card.channel, said, **thread)
         where = {"channel": answer["channel"], "ts": answer["ts"]}
         if said != whole:
             try:
@@ -238,7 +262,7 @@ class Notifier:
         self, message: Message, subject: ChangeRequest | Incident | None
     ) -> dict[str, str] | None:
         """A person, the thread of a card, or the alert channel; None where that is not there yet."""
-        if message.kind == OUTCOME and isinstance(subject, ChangeRequest):
+        if message.kind in {OUTCOME, FOLLOWED_DM} and isinstance(subject, ChangeRequest):
             return {"channel": subject.requester.user}
         if message.subject is None:
             return {"channel": self._alert_channel}
@@ -262,7 +286,7 @@ class Notifier:
 
     async def _not_sent(self, message: Message, tries: int, fault: SlackFault) -> None:
         log.warning("message not sent", key=message.key, error=fault.error)
-        if message.kind == OUTCOME and fault.error in NO_SUCH_PERSON:
+        if message.kind in {OUTCOME, FOLLOWED_DM} and fault.error in NO_SUCH_PERSON:
             await self._finish(message)  # The thread of the card says the same.
             return
         async with self._store.begin() as tx:
@@ -287,11 +311,11 @@ class Notifier:
         self, message: Message, subject: ChangeRequest | Incident | None
     ) -> Rendered:
         if isinstance(subject, Incident):
-            return watch_cards.thread_line(message)
+            return notices.thread_line(message)
         if message.kind == UNKNOWN:
             return telling_cards.unknown(message, await self.link(message.facts["request"]))
         if subject is None:
-            return watch_cards.notice(message)
+            return notices.notice(message)
         match message.kind:
             case "mention":
                 return telling_cards.mention(subject, self._deployment)
@@ -300,6 +324,10 @@ class Notifier:
                 return telling_cards.reminder(subject, self._deployment, escalates=escalates)
             case "outcome":
                 return telling_cards.outcome(subject, await self.link(subject.id))
+            case "followed_dm":
+                return checklist_cards.direct(subject, message, await self.link(subject.id))
+            case "followed" | "dmarc":
+                return checklist_cards.thread_line(subject, message)
             case _:
                 return request_cards.thread_line(subject, message)
 
@@ -320,6 +348,10 @@ def _may_mention(card: Card, subject: ChangeRequest | Incident) -> bool:
     if card.ts or card.mention_at is None:
         return not card.ts
     return isinstance(subject, ChangeRequest) and card.mention_at <= subject.created_at
+
+
+def _is_checklist(subject: ChangeRequest | Incident) -> bool:
+    return isinstance(subject, Incident) and subject.kind is Kind.CHECKLIST
 
 
 def _parts(content: Rendered) -> dict[str, object]:

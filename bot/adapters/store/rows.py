@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
+from bot.domain.alert import AlertState
 from bot.domain.change import (
     DIGEST_VERSIONS,
     SCHEMA_VERSION,
@@ -21,8 +22,8 @@ from bot.domain.change import (
     from_milliseconds,
     milliseconds,
 )
-from bot.domain.dkim import Publication
 from bot.domain.incident import Incident, Kind
+from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import MailConfig
 from bot.domain.plan import restore
 from bot.domain.policy import Actor, Policy
@@ -266,14 +267,22 @@ def message_from(row: RowMapping) -> Message:
 
 
 def watch_row(state: WatchState) -> dict[str, Any]:
-    return {
-        "org": state.org,
+    return reading_row(state.org, state.reading, state.read_at) | {
         "has_reading": state.has_reading,
-        "reading_json": _config_json(state.reading),
-        "read_at": stamp(state.read_at),
-        "publication": state.publication.value,
-        "checked_at": stamp(state.checked_at),
         "last_error": state.last_error,
+        "alert_json": canonical(state.alert.as_dict()),
+        "told_json": canonical(list(state.told)),
+        "pass_json": canonical(state.last_pass.as_dict()),
+        "rev": state.rev,
+    }
+
+
+def reading_row(org: str, live: MailConfig | None, at: datetime | None) -> dict[str, Any]:
+    return {
+        "org": org,
+        "has_reading": True,
+        "reading_json": _config_json(live),
+        "read_at": stamp(at),
     }
 
 
@@ -283,9 +292,11 @@ def watch_from(row: RowMapping) -> WatchState:
         has_reading=row["has_reading"],
         reading=MailConfig.from_dict(json.loads(row["reading_json"])),
         read_at=time(row["read_at"]),
-        publication=Publication(row["publication"]),
-        checked_at=time(row["checked_at"]),
         last_error=row["last_error"],
+        alert=AlertState.from_dict(json.loads(row["alert_json"])),
+        told=tuple(json.loads(row["told_json"])),
+        last_pass=LastPass.from_dict(json.loads(row["pass_json"])),
+        rev=row["rev"],
     )
 
 

@@ -118,6 +118,7 @@ incident = Table(
         "one_open_incident",
         "org",
         "kind",
+        "key",
         unique=True,
         sqlite_where=text("resolved_at IS NULL"),
         postgresql_where=text("resolved_at IS NULL"),
@@ -177,9 +178,11 @@ watch = Table(
     Column("has_reading", Boolean, nullable=False),
     Column("reading_json", Text, nullable=False),
     Column("read_at", BigInteger),
-    Column("publication", Text, nullable=False),
-    Column("checked_at", BigInteger),
     Column("last_error", Text, nullable=False),
+    Column("alert_json", Text, nullable=False),
+    Column("told_json", Text, nullable=False),
+    Column("pass_json", Text, nullable=False),
+    Column("rev", Integer, nullable=False),
 )
 
 audit = Table(

@@ -40,6 +40,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from bot.adapters.store import rows, schema
 from bot.domain.change import Attempt, ChangeRequest, State
 from bot.domain.incident import Incident, Kind
+from bot.domain.mail_config import MailConfig
 from bot.errors import AlreadyOpen, DatabaseError, Tampered
 from bot.ports import (
     AuditEntry,
@@ -217,13 +218,17 @@ class SqlStore:
         return rows.watch_from(found[0]) if found else WatchState(org)
 
     async def open_incident(self, org: str, kind: Kind) -> Incident | None:
+        found = await self.open_incidents(org, kind)
+        return found[0] if found else None
+
+    async def open_incidents(self, org: str, kind: Kind) -> list[Incident]:
         table = schema.incident.c
         found = await self._all(
-            select(schema.incident).where(
-                table.org == org, table.kind == kind.value, table.resolved_at.is_(None)
-            )
+            select(schema.incident)
+            .where(table.org == org, table.kind == kind.value, table.resolved_at.is_(None))
+            .order_by(table.opened_at, table.id)
         )
-        return rows.incident_from(found[0]) if found else None
+        return [rows.incident_from(row) for row in found]
 
     async def due_cards(self, now: datetime) -> list[tuple[Card, ChangeRequest | Incident]]:
         found = await self._all(_due_cards, now=rows.stamp(now))
@@ -394,8 +399,25 @@ class SqlTransaction:
         await self._upsert(schema.incident, rows.incident_row(incident), "id")
         await self._make_card_due(incident.id, incident.rev)
 
-    async def save_watch(self, state: WatchState) -> None:
-        await self._upsert(schema.watch, rows.watch_row(state), "org")
+    async def replace_watch(self, old: WatchState, new: WatchState) -> None:
+        table, row = schema.watch, rows.watch_row(replace(new, rev=old.rev + 1))
+        if old.rev == 0:
+            first = self._insert(table).on_conflict_do_nothing().returning(table.c.org)
+            is_written = (await self._connection.execute(first, row)).first() is not None
+        else:
+            same = update(table).where(table.c.org == old.org, table.c.rev == old.rev)
+            is_written = (await self._connection.execute(same.values(row))).rowcount == 1
+        if not is_written:
+            raise LostRace
+
+    async def save_reading(self, org: str, live: MailConfig | None, at: datetime) -> None:
+        await self._connection.execute(
+            self._insert(schema.watch).on_conflict_do_nothing(),
+            rows.watch_row(WatchState(org, rev=1)),
+        )
+        table = schema.watch.c
+        written = rows.reading_row(org, live, at) | {"rev": table.rev + 1}
+        await self._connection.execute(update(schema.watch).where(table.org == org).values(written))
 
     async def save_card(self, card: Card, *, after: datetime | None = None) -> None:
         await self._upsert(schema.card, rows.card_row(card, after), "subject")

@@ -7,15 +7,19 @@ from datetime import timedelta
 from typing import Any
 
 from bot.adapters.slack.cards.parts import Deployment
+from bot.domain.case import Case, Snapshot, key_host
 from bot.domain.change import ChangeRequest, Decision, VoteKind, milliseconds
-from bot.domain.dkim import Publication
-from bot.domain.incident import Incident, Kind
+from bot.domain.checklist import Checklist, Server
+from bot.domain.dns_answers import Status
+from bot.domain.findings import Diagnosis, diagnose
+from bot.domain.incident import Incident, Kind, alert_facts, outside_facts, watch_facts
 from bot.domain.mail_config import MailConfig, Patch
 from bot.domain.plan import AcceptPlan, Baseline, Plan, plan_accept, plan_reset, plan_set
 from bot.domain.policy import Actor
 from bot.domain.posture import Dmarc
 from bot.domain.preflight import Preflight
-from tests.fakes import MORNING, config
+from bot.domain.report import headline
+from tests.fakes import MORNING, FakeDns, config, dkim_value
 from tests.office import ALICE, BOB, CAROL, ORG, POLICY
 
 DEPLOYMENT = Deployment(ORG, "production", "eu")
@@ -147,74 +151,127 @@ REQUESTS: dict[str, ChangeRequest] = {
 }
 
 TIMES = {"checked_at": milliseconds(LATER), "next_at": milliseconds(LATER) + 900_000}
-ANSWERS = [
-    {"server": "192.0.2.1:53", "values": [], "problem": ""},
-    {"server": "192.0.2.1:53", "values": [], "problem": ""},
-    {"server": "192.0.2.2:53", "values": None, "problem": "SERVFAIL"},
-    {"server": "192.0.2.3:53", "values": ["v=spf1 -all", "x"], "problem": ""},
-]
+UNVERIFIED = replace(LIVE, dkim_status="not_verified")
+REISSUED = config(bits=2048, selector="1800000000000", which=1, dkim_status="not_verified")
+NS1, NS2 = FakeDns.SERVERS
+WRONG_NAME = f"{LIVE.dkim_host}.acme.example"
 
 
-def record_facts(live: MailConfig = LIVE, **changes: Any) -> dict[str, Any]:
-    facts = TIMES | {
-        "host": live.dkim_host,
-        "value": live.dkim_value,
-        "zone": "acme.example",
-        "email_id": live.email_id,
-        "dkim_status": live.dkim_status,
-        "publication": Publication.MISSING,
-        "is_drifted": False,
-        "answers": ANSWERS,
-    }
-    return facts | changes
+def found(
+    live: MailConfig | None = LIVE,
+    *,
+    approved: MailConfig | None = LIVE,
+    texts: dict[str, tuple[str, ...]] | None = None,
+    policy: str = "v=DMARC1; p=none",
+    failing: Status | None = None,
+    **more: Any,
+) -> Diagnosis:
+    """What a pass finds while DNS holds these `texts`; the right record, if none are given."""
+    dns = FakeDns()
+    dns.policy = policy
+    dns.fail(failing)
+    host = key_host(live) if live else None
+    answers = None
+    if live is not None and host is not None:
+        dns.records = {str(host): (live.dkim_value,)} if texts is None else texts
+        answers = dns.answers(host, live.domain)
+    return diagnose(Case(live, answers, Snapshot(approved, MORNING), **more))
 
 
-def watch_facts(live: MailConfig | None = LIVE, **changes: Any) -> dict[str, Any]:
-    facts = TIMES | {
-        "live": live and live.as_dict(),
-        "publication": Publication.RIGHT,
-        "number": 42,
-        "is_drifted": False,
-    }
-    return facts | changes
+LAST = applied(plan_set(Patch(name=LIVE.name), replace(LIVE, name="Scott")), LIVE)
+STANDING = {
+    "is_confirmed": True,
+    "is_flapping": False,
+    "snoozed_until": None,
+    "ends_at": None,
+    "unknown": "",
+}
 
 
-def outside_facts(approved: MailConfig | None, live: MailConfig | None) -> dict[str, Any]:
-    return TIMES | {
-        "approved": approved and approved.as_dict(),
-        "live": live and live.as_dict(),
-        "number": 42,
-        "approved_at": milliseconds(MORNING),
-    }
+def alert_of(diagnosis: Diagnosis, **changes: Any) -> dict[str, Any]:
+    """The facts of an alert about this, as the watch stores them."""
+    facts = alert_facts(diagnosis, LAST)
+    return STANDING | {"cause": facts["heading"]} | facts | TIMES | changes
+
+
+def watch_of(diagnosis: Diagnosis, approved: ChangeRequest | None = LAST) -> dict[str, Any]:
+    return watch_facts(diagnosis, approved) | TIMES
 
 
 def incident(kind: Kind, facts: dict[str, Any], *, is_resolved: bool = False) -> Incident:
     ended = LATER if is_resolved else None
-    return Incident("1nc1d3nt-1d", ORG, kind, "key", MORNING, facts, ended)
+    return Incident("1nc1d3nt-1d", ORG, kind, "", MORNING, facts, ended)
 
 
-UNVERIFIED = replace(LIVE, dkim_status="not_verified")
+def alert(diagnosis: Diagnosis, *, is_resolved: bool = False, **changes: Any) -> Incident:
+    return incident(Kind.ALERT, alert_of(diagnosis, **changes), is_resolved=is_resolved)
+
+
+def checklist(**changes: Any) -> Incident:
+    begun = Checklist("r3qu3st", MOVED.dkim_host, MOVED.dkim_value, MORNING)
+    facts = {"number": 42, "checklist": replace(begun, **changes).as_dict()}
+    return incident(Kind.CHECKLIST, facts)
+
+
+SEEN = (Server(NS1, LATER, True), Server(NS2, LATER, True))
+HALF = (Server(NS1, LATER, True), Server(NS2, None, True), Server("ns3.acme.example"))
+ELSEWHERE = {WRONG_NAME: (LIVE.dkim_value,)}
+OTHER_KEY = {LIVE.dkim_host: (dkim_value(1024, 5),)}
+INTRUDER = replace(LIVE, name="Intruder")
+
 INCIDENTS: dict[str, Incident] = {
-    "watch, in order": incident(Kind.WATCH, watch_facts()),
-    "watch, waiting for Zoho": incident(Kind.WATCH, watch_facts(UNVERIFIED)),
-    "watch, nothing approved": incident(Kind.WATCH, watch_facts(number=None)),
-    "watch, system sender": incident(Kind.WATCH, watch_facts(None, publication="unknown")),
-    "watch, drifted": incident(Kind.WATCH, watch_facts(is_drifted=True)),
-    "watch, record missing": incident(Kind.WATCH, watch_facts(publication="missing")),
-    "watch, record differs": incident(Kind.WATCH, watch_facts(publication="different")),
-    "watch, no answer from DNS": incident(Kind.WATCH, watch_facts(publication="unknown")),
-    "watch, check failed": incident(Kind.WATCH, watch_facts(error="Zoho Cliq has a fault.")),
-    "outside": incident(Kind.OUTSIDE, outside_facts(LIVE, replace(LIVE, name="Intruder"))),
-    "outside, everything": incident(Kind.OUTSIDE, outside_facts(LIVE, MOVED)),
-    "outside, removed": incident(Kind.OUTSIDE, outside_facts(LIVE, None)),
-    "outside, made": incident(Kind.OUTSIDE, outside_facts(None, LIVE)),
-    "outside, resolved": incident(Kind.OUTSIDE, outside_facts(LIVE, LIVE), is_resolved=True),
-    "record missing": incident(Kind.RECORD, record_facts()),
-    "record not published yet": incident(Kind.RECORD, record_facts(UNVERIFIED)),
-    "record differs": incident(Kind.RECORD, record_facts(publication="different")),
-    "record of a stranger": incident(Kind.RECORD, record_facts(is_drifted=True, zone=None)),
-    "record resolved": incident(
-        Kind.RECORD, record_facts(publication="right", answers=[]), is_resolved=True
+    "watch, in order": incident(Kind.WATCH, watch_of(found())),
+    "watch, waiting for Zoho": incident(Kind.WATCH, watch_of(found(UNVERIFIED))),
+    "watch, nothing approved": incident(Kind.WATCH, watch_of(found(), None)),
+    "watch, system sender": incident(Kind.WATCH, watch_of(found(None, approved=None))),
+    "watch, drifted": incident(Kind.WATCH, watch_of(found(INTRUDER))),
+    "watch, record missing": incident(Kind.WATCH, watch_of(found(texts={}))),
+    "watch, no answer from DNS": incident(Kind.WATCH, watch_of(found(failing=Status.TIMED_OUT))),
+    "watch, of an earlier version": incident(
+        Kind.WATCH, TIMES | {"live": LIVE.as_dict(), "number": 42, "is_drifted": False}
     ),
-    "record, sender removed": incident(Kind.RECORD, {"removed": True} | TIMES, is_resolved=True),
+    "outside": alert(found(INTRUDER), is_confirmed=False),
+    "outside, everything": alert(found(MOVED)),
+    "outside, removed": alert(found(None)),
+    "outside, made": incident(
+        Kind.ALERT,
+        alert_of(found(LIVE, approved=None))
+        | outside_facts(found(LIVE, approved=None).case, applied(RESET, None)),
+    ),
+    "outside, key reissued": alert(found(REISSUED, texts={})),
+    "outside, over": alert(
+        found(), is_resolved=True, was_outside=True, is_confirmed=False, ended=headline(found())
+    ),
+    "record missing": alert(found(texts={})),
+    "record missing, risky": alert(found(texts={}, policy="v=DMARC1; p=reject")),
+    "record not published yet": alert(found(UNVERIFIED, texts={})),
+    "at the wrong name": alert(found(texts=ELSEWHERE)),
+    "another key": alert(found(texts=OTHER_KEY)),
+    "flapping and snoozed": alert(
+        found(texts={}), is_flapping=True, snoozed_until=milliseconds(LATER)
+    ),
+    "fixed": alert(
+        found(), cause="DKIM broken: no record", ends_at=milliseconds(LATER) + 3_600_000
+    ),
+    "settled": alert(found(), was_outside=True, ends_at=milliseconds(LATER) + 3_600_000),
+    "not known at the moment": alert(
+        found(texts={}), unknown=found(failing=Status.SERVFAIL).findings[0].sentence
+    ),
+    "outside, DNS unknown": alert(found(INTRUDER, failing=Status.TIMED_OUT), is_confirmed=False),
+    "resolved": alert(
+        found(), is_resolved=True, cause="DKIM broken: no record", ended=headline(found())
+    ),
+    "resolved, drift as well": alert(
+        found(), is_resolved=True, was_outside=True, ended=headline(found())
+    ),
+    "resolved, sender removed": alert(
+        found(None, approved=None), is_resolved=True, ended=headline(found(None, approved=None))
+    ),
+    "of an earlier version": incident(Kind.ALERT, {"is_replaced": True}, is_resolved=True),
+    "checklist, begun": checklist(),
+    "checklist, half way": checklist(servers=HALF),
+    "checklist, by resolvers": checklist(resolvers_at=LATER),
+    "checklist, waiting for Zoho": checklist(servers=SEEN),
+    "checklist, complete": checklist(servers=SEEN, verified_at=LATER, ended_at=LATER),
+    "checklist, superseded": checklist(ended_at=LATER, is_superseded=True),
 }

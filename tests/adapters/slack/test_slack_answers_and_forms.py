@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -12,9 +12,12 @@ from bot.adapters.slack.cards import answers, forms
 from bot.adapters.slack.cards import request as request_cards
 from bot.domain.command import SUBCOMMANDS
 from bot.domain.dkim import Record
+from bot.domain.findings import Diagnosis
+from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import MailConfig, Patch
 from bot.domain.plan import plan_set
 from bot.domain.policy import Facts, Policy
+from bot.domain.watched import Check
 from bot.errors import AlreadyOpen, UnknownSubcommand
 from bot.ports import WatchState
 from bot.services.look import Overview, Publishing, Standing
@@ -28,18 +31,25 @@ from tests.adapters.slack.every_card import (
     applied,
     approved,
     claimed,
+    found,
     pending,
     voted,
 )
 from tests.adapters.slack.hostile import ALLOWED_TOKENS, HOSTILE
 from tests.adapters.slack.reading import buttons, live_tokens, plain, problems, rich_texts
-from tests.fakes import MORNING
+from tests.fakes import MORNING, config
 from tests.office import ALICE, BOB, MALLORY, POLICY
 
 every_hostile = pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE.keys())
 
 LINK = "https://acme.slack.com/archives/C0MAILADMIN/p1"
-CHECKED = WatchState("default", True, LIVE, LATER, checked_at=LATER)
+CHECKED = WatchState(
+    "default",
+    True,
+    LIVE,
+    LATER,
+    last_pass=LastPass(LATER, "DKIM in order at 2 of 2 servers", "in order", "acme.example"),
+)
 LAST = applied(plan_set(Patch(name=LIVE.name), replace(LIVE, name="Scott")), LIVE)
 RECORD = Record(LIVE.dkim_host, LIVE.dkim_value, "acme.example")
 
@@ -53,7 +63,8 @@ def test_show_says_what_is_live_approved_and_checked():
         "CNAME status: verified\n"
         "DKIM host: 1700000000000._domainkey.acme.example\n"
         "DKIM key: 1024 bits, …Co7EObow\n"
-        "Approved last as #42 by @Bob, @Carol, today at 9:30 AM Last checked today at 9:30 AM"
+        "Approved last as #42 by @Bob, @Carol, today at 9:30 AM "
+        "DKIM in order at 2 of 2 servers · last checked in 30 minutes"
     )
     assert shown.text == "The live sender is Scott Fisher &lt;scott@acme.example&gt;."
     assert problems(shown) == []
@@ -73,10 +84,44 @@ def test_show_says_so_when_the_live_configuration_was_not_approved():
     assert "Changed outside approval: this is not what was approved." in plain(shown)
 
 
-def test_show_says_so_when_the_last_check_failed():
-    failed = replace(CHECKED, last_error="Zoho Cliq cannot be reached; nothing was sent.")
-    shown = plain(answers.show(Overview(LIVE, LAST, failed)))
-    assert "The last check could not be made: Zoho Cliq cannot be reached" in shown
+def test_show_says_so_when_the_last_check_found_nothing_out():
+    unknown = replace(CHECKED.last_pass, unknown="Could not check: Zoho Cliq cannot be reached.")
+    shown = plain(answers.show(Overview(LIVE, LAST, replace(CHECKED, last_pass=unknown))))
+    assert (
+        "Could not check: Zoho Cliq cannot be reached. DKIM in order at 2 of 2 servers · last checked"
+    ) in shown
+
+
+def checked(diagnosis: Diagnosis, ends_at: datetime | None = None) -> str:
+    shown = answers.checked(Check(LATER, None, LAST, diagnosis, LATER), ends_at)
+    assert problems(shown) == []
+    return plain(shown)
+
+
+def test_check_again_says_what_is_so_and_what_to_do():
+    assert checked(found(texts={})).startswith(
+        "DKIM of scott@acme.example is broken.\nNo TXT record at 1700000000000._domainkey.acme"
+    )
+    assert "Add a TXT record: Name 1700000000000._domainkey," in checked(found(texts={}))
+
+
+def test_check_again_says_until_when_a_mended_alert_is_watched():
+    strong = config(bits=2048)
+    assert checked(found(strong, approved=strong), LATER) == (
+        "DKIM of scott@acme.example is in order: both authoritative servers and one resolver hold "
+        "Zoho's key.\nThe alert is watched until 9:30 AM and then ends, if it stays so."
+    )
+
+
+def test_check_again_says_that_somebody_changed_the_sender():
+    assert "What is live was changed outside approval." in checked(found(MOVED))
+
+
+def test_a_snooze_says_how_long_and_that_only_reminders_are_silent():
+    assert plain(answers.snoozed(LATER)) == (
+        "Reminders of this alert are snoozed until today at 9:30 AM. Whatever else happens to it is "
+        "told."
+    )
 
 
 @every_hostile
@@ -84,13 +129,14 @@ def test_a_hostile_configuration_is_shown_as_words(hostile: str):
     live = MailConfig(hostile, hostile, hostile, hostile, hostile, hostile)
     record = Record(hostile, hostile, None)
     shown = [
-        answers.show(Overview(live, LAST, replace(CHECKED, last_error=hostile))),
+        answers.show(Overview(live, LAST, replace(CHECKED, last_pass=LastPass(unknown=hostile)))),
+        answers.checked(Check(LATER, None, LAST, found(live), LATER), None),
         answers.record(Publishing(record, is_approved=True)),
         answers.record(Publishing(record, False, (hostile,) * 9), shared_by="U0ALICE"),
         answers.refusal(hostile),
         answers.refusal(str(UnknownSubcommand(hostile[:80], None))),
     ]
-    assert [problems(each) for each in shown] == [[]] * 5
+    assert [problems(each) for each in shown] == [[]] * len(shown)
     assert set().union(*map(live_tokens, shown)) <= ALLOWED_TOKENS
 
 
@@ -275,7 +321,7 @@ def test_other_forms_take_whatever_is_put_into_them(hostile: str):
         forms.accept_note("C0ALERTS"),
         forms.loading("Change the sender"),
     ]
-    assert [problems(view) for view in shown] == [[]] * 5
+    assert [problems(view) for view in shown] == [[]] * len(shown)
     assert set().union(*map(live_tokens, shown)) == set()
 
 

@@ -10,13 +10,12 @@ import pytest
 
 from bot.adapters.slack.notifier import Notifier
 from bot.adapters.slack.workspace import Workspace
-from bot.domain.incident import Kind
 from bot.ports import Card, Message
 from bot.sandbox import world
 from bot.sandbox.slack import SlackWorkspace
 from bot.sandbox.slack_faults import Fault, FaultKind
 from bot.sandbox.slack_records import Message as Posted
-from tests.adapters.slack.every_card import DEPLOYMENT, TIMES, incident, record_facts
+from tests.adapters.slack.every_card import DEPLOYMENT, TIMES, alert, found
 from tests.office import ALICE, BOB, CAROL, NEW_ADDRESS, RENAME, Office
 
 ADMIN, ALERTS = "C0ADMIN", "C0ALERTS"
@@ -28,7 +27,8 @@ NOTICE = Message(
         "field": "dkim_status",
         "before": "verified",
         "after": "not_verified",
-        "publication": "right",
+        "is_right": True,
+        "dns": "DKIM in order at 2 of 2 servers",
         "at": TIMES["checked_at"],
     },
 )
@@ -234,19 +234,72 @@ async def test_a_one_time_message_is_sent_once_however_often_it_is_told(
 async def test_an_alert_is_posted_in_the_alert_channel_and_resolved_in_place(
     notifier: Notifier, office: Office, slack: SlackWorkspace
 ):
-    opened = incident(Kind.RECORD, record_facts())
+    opened = alert(found(texts={}))
     async with office.store.begin() as tx:
         await tx.save_incident(opened)
         await tx.save_card(Card(opened.id, ALERTS))
     await notifier.send_due()
-    assert "There is no TXT record at" in seen(slack, ALERTS)[0]
+    assert "No TXT record at" in seen(slack, ALERTS)[0]
 
-    resolved = incident(Kind.RECORD, record_facts(publication="right"), is_resolved=True)
+    resolved = alert(found(), is_resolved=True, ended="DKIM is in order.")
     async with office.store.begin() as tx:
         await tx.save_incident(replace(resolved, rev=2))
     await notifier.send_due()
-    assert "Resolved: the DKIM record is published" in seen(slack, ALERTS)[0]
+    assert "Resolved: DKIM is in order." in seen(slack, ALERTS)[0]
     assert len(seen(slack, ALERTS)) == 1
+
+
+async def test_a_checklist_stands_in_the_thread_of_its_request_and_is_edited_there(
+    notifier: Notifier, office: Office, slack: SlackWorkspace
+):
+    office.dns.publish_key_of(office.cliq.live)
+    await office.applied(RENAME)
+    await notifier.send_due()
+    await notifier.send_due()
+    (card,) = slack.sees(BOB.user, ADMIN)
+    listed = [line for line in thread(slack, card) if "What follows #1" in line]
+    assert len(listed) == 1
+    assert "○ Record not seen in DNS yet" in listed[0]
+
+    await office.watch.tick()
+    await notifier.send_due()
+
+    listed = [line for line in thread(slack, card) if "What follows #1" in line]
+    assert len(listed) == 1
+    assert "✓ Verified by Zoho" in listed[0]
+    assert thread(slack, card)[-1] == "#1: verified by Zoho, Mar 2, 2026 at 9:00 AM. Done."
+
+
+async def test_the_end_of_a_checklist_is_told_to_the_requester_alone(
+    notifier: Notifier, office: Office, slack: SlackWorkspace
+):
+    slack.add_user(ALICE.user, "Alice Doe")
+    office.dns.publish_key_of(office.cliq.live)
+    await office.applied(RENAME)
+    await office.watch.tick()
+    await notifier.send_due()
+    await notifier.send_due()
+
+    private = slack.sees(ALICE.user, slack.dm_channel(ALICE.user))
+    told = [slack.plain_text(message) for message in private][-1]
+    assert told.startswith("Done: your request #1 (http")
+    assert "to change display name is in force, its DKIM record is in DNS" in told
+
+
+async def test_a_checklist_waits_for_the_card_of_its_request(
+    notifier: Notifier, office: Office, slack: SlackWorkspace
+):
+    await office.applied(RENAME)
+    slack.plan_fault(Fault("chat.postMessage", FaultKind.SERVER_ERROR))
+    await notifier.send_due()
+    assert seen(slack) == []
+
+    office.clock.advance(seconds=2)
+    await notifier.send_due()
+    await notifier.send_due()
+
+    (card,) = slack.sees(BOB.user, ADMIN)
+    assert any("What follows #1" in line for line in thread(slack, card))
 
 
 async def test_one_channel_that_is_gone_does_not_stop_the_others(

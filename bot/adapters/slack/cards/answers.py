@@ -10,6 +10,7 @@ from bot.adapters.slack.cards import parts
 from bot.adapters.slack.cards.parts import (
     Deployment,
     Rendered,
+    ago,
     clock,
     code,
     escape,
@@ -22,7 +23,8 @@ from bot.domain import findings
 from bot.domain.change import ChangeRequest, State
 from bot.domain.command import SUBCOMMANDS
 from bot.domain.findings import Diagnosis, Severity
-from bot.domain.mail_config import VERIFIED, MailConfig, key_summary
+from bot.domain.incident import is_outside
+from bot.domain.mail_config import MailConfig, key_summary
 from bot.domain.policy import ANYONE, Policy
 from bot.domain.preflight import NAME_SERVERS_MAX
 from bot.domain.report import (
@@ -35,6 +37,7 @@ from bot.domain.report import (
     record_to_publish,
 )
 from bot.domain.sentences import seen
+from bot.domain.watched import Check
 from bot.errors import AlreadyOpen
 from bot.ports import WatchState
 from bot.services.check import Checked
@@ -126,16 +129,12 @@ def _sender(live: MailConfig | None) -> str:
         [
             f"*Display name:* {code(live.name)}",
             f"*Address:* {code(live.email_id)}",
-            f"*DKIM status:* {_status(live.dkim_status)}",
-            f"*CNAME status:* {_status(live.cname_status)}",
+            f"*DKIM status:* {parts.status(live.dkim_status)}",
+            f"*CNAME status:* {parts.status(live.cname_status)}",
             f"*DKIM host:* {code(live.dkim_host)}",
             f"*DKIM key:* {escape(key_summary(live) or 'none')}",
         ]
     )
-
-
-def _status(status: str) -> str:
-    return {VERIFIED: "verified", "not_verified": "not verified"}.get(status, code(status))
 
 
 def _approved(overview: Overview) -> str:
@@ -147,11 +146,30 @@ def _approved(overview: Overview) -> str:
 
 
 def _checked(watch: WatchState) -> str:
-    if watch.last_error:
-        return f"The last check could not be made: {escape(watch.last_error)}"
-    if watch.checked_at is None:
-        return "Not checked yet"
-    return f"Last checked {when(watch.checked_at)}"
+    """How DKIM stood at the last pass, in one line; a later one that found nothing out says so."""
+    last = watch.last_pass
+    said = f"{escape(last.line)} · last checked {ago(last.at)}" if last.at else "Not checked yet"
+    return f"{escape(last.unknown)} {said}" if last.unknown else said
+
+
+def checked(check: Check, ends_at: datetime | None) -> Rendered:
+    """The answer to *Check again*: what is so now, what to do, and what becomes of the alert."""
+    found = check.found
+    said = [f"*{escape(headline(found))}*"]
+    if said_more := explanation(found):
+        said.append(escape(said_more))
+    if is_outside(found):
+        said.append("What is live was changed outside approval.")
+    if ends_at is not None:
+        said.append(f"The alert is watched until {clock(ends_at)} and then ends, if it stays so.")
+    return parts.rendered(escape(headline(found)), [parts.section("\n".join(said))])
+
+
+def snoozed(until: datetime) -> Rendered:
+    return sentence(
+        f"Reminders of this alert are snoozed until {when(until)}. Whatever else happens to it is "
+        "told."
+    )
 
 
 def check(checked: Checked) -> Rendered:

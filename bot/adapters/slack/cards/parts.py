@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,6 +21,8 @@ from slack_sdk.models.blocks import (
     ContextBlock,
     HeaderBlock,
     MarkdownTextObject,
+    Option,
+    OverflowMenuElement,
     PlainTextObject,
     RichTextBlock,
     RichTextElement,
@@ -30,7 +32,9 @@ from slack_sdk.models.blocks import (
     RichTextQuoteElement,
     RichTextSectionElement,
     SectionBlock,
+    StaticSelectElement,
 )
+from slack_sdk.models.blocks.block_elements import InteractiveElement
 
 from bot.domain.change import ChangeRequest, from_milliseconds
 from bot.domain.dkim import Record
@@ -135,6 +139,11 @@ def elsewhere(content: Rendered, channel: str) -> Rendered:
 def when(at: datetime | None) -> str:
     """A time in the reader's own zone, and in UTC where that cannot be shown."""
     return _date(at, "{date_short_pretty} at {time}")
+
+
+def ago(at: datetime | None) -> str:
+    """How long ago it was, counted by Slack whenever somebody looks."""
+    return _date(at, "{ago}")
 
 
 def clock(at: datetime | None) -> str:
@@ -264,8 +273,28 @@ def button(
     )
 
 
-def actions(block_id: str, buttons: Sequence[ButtonElement]) -> ActionsBlock:
-    return ActionsBlock(block_id=block_id, elements=list(buttons))
+def select(
+    action_id: str, placeholder: str, options: Sequence[tuple[str, str]]
+) -> InteractiveElement:
+    """A menu that shows what it is for; `options` are (value, label)."""
+    return StaticSelectElement(
+        action_id=action_id,
+        placeholder=PlainTextObject(text=placeholder, emoji=False),
+        options=_options(options),
+    )
+
+
+def overflow(action_id: str, options: Sequence[tuple[str, str]]) -> InteractiveElement:
+    """A menu behind three dots; `options` are (value, label)."""
+    return OverflowMenuElement(action_id=action_id, options=_options(options))
+
+
+def _options(options: Sequence[tuple[str, str]]) -> list[Option]:
+    return [Option(value=value, text=PlainTextObject(text=label)) for value, label in options]
+
+
+def actions(block_id: str, elements: Sequence[InteractiveElement]) -> ActionsBlock:
+    return ActionsBlock(block_id=block_id, elements=list(elements))
 
 
 def confirmation(title: str, text: str, confirm: str, *, style: str = "primary") -> ConfirmObject:
@@ -276,6 +305,16 @@ def confirmation(title: str, text: str, confirm: str, *, style: str = "primary")
         deny=PlainTextObject(text="Back"),
         style=style,
     )
+
+
+def checked(facts: Mapping[str, Any]) -> str:
+    """When a living message of the watch was last brought up to date, and will be next."""
+    return f"Last checked {ago(stamp(facts['checked_at']))}, next {clock(stamp(facts['next_at']))}"
+
+
+def status(word: str) -> str:
+    """Zoho's word for a status, as people say it."""
+    return {"verified": "verified", "not_verified": "not verified"}.get(word, code(word))
 
 
 def diff_lines(changes: Sequence[FieldChange]) -> list[str]:

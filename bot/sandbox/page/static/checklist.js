@@ -40,8 +40,8 @@ export class Checklist {
       type: () => this.show(ALICE, ADMIN_CHANNEL, "left").prefill(SUGGESTION),
       "next-approver": () => this.show(this.next, ADMIN_CHANNEL, "right").toEnd(),
       publish: () => this.inWorld("publish"),
-      break: () => this.inWorld("remove_dkim"),
-      repair: () => this.inWorld("publish"),
+      break: () => this.inWorld("remove_dkim", 2),
+      repair: () => this.inWorld("publish", 5),
     };
     await helps[button.dataset.help]();
   }
@@ -54,12 +54,12 @@ export class Checklist {
     if (button.textContent !== words) button.textContent = words;
   }
 
-  /** Do it, let the next check come, and look where its result will be. */
-  async inWorld(doing) {
+  /** Do it, let so many checks come, and look where their result will be. */
+  async inWorld(doing, times = 1) {
     try {
       this.show(null, ALERT_CHANNEL, "right").toEnd();
       await post(doing);
-      await post("check_now");
+      await post("check_now", { times });
     } catch (error) {
       this.say(error.message);
     }

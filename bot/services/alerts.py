@@ -1,0 +1,101 @@
+"""People's part of an alert: to have it checked again, and to be left alone for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from bot.domain import policy as rules
+from bot.domain.incident import Incident, Kind, standing_facts
+from bot.domain.moment import from_stamp, whole
+from bot.domain.policy import Actor, Facts, Policy, Verdict
+from bot.domain.watched import Check
+from bot.errors import AlreadySettled, CouldNotCheck, NotAllowed, Refusal
+from bot.ports import AuditEntry, Clock, Directory, LostRace, Store
+from bot.services.watch import Watch
+
+NOBODY = Actor(team="", user="")
+
+
+class Alerts:
+    """All raise NotAllowed and CouldNotCheck."""
+
+    def __init__(
+        self,
+        *,
+        org: str,
+        policy: Policy,
+        store: Store,
+        directory: Directory,
+        clock: Clock,
+        watch: Watch,
+    ) -> None:
+        self.org = org
+        self._policy = policy
+        self._store = store
+        self._directory = directory
+        self._clock = clock
+        self._watch = watch
+
+    async def check_again(self, actor: Actor) -> tuple[Check, datetime | None]:
+        """What is so now, for any full member, and until when an open alert is watched if all is good.
+
+        Raises Refusal while a change is being written.
+        """
+        await self._allow(actor, "check", rules.may_show)
+        check = await self._watch.check_now()
+        if check is None:
+            raise Refusal(
+                "A change is being written to Cliq just now. Check again once its card says how it "
+                "ended."
+            )
+        row = await self._store.open_incident(self.org, Kind.ALERT)
+        return check, None if row is None else from_stamp(row.facts.get("ends_at"))
+
+    async def snooze(self, actor: Actor, incident_id: str, span: timedelta) -> datetime:
+        """Silence the reminders of an open alert, and nothing else; until when. Raises AlreadySettled."""
+        await self._allow(actor, "snooze", self._may_snooze)
+        until = whole(self._clock.now() + span)
+        while True:
+            row = await self._open(incident_id)
+            known = await self._store.watch(self.org)
+            alert = known.alert.snooze(until)
+            facts = row.facts | standing_facts(alert, from_stamp(row.facts.get("ends_at")))
+            body = {"event": "snoozed", "until": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
+            try:
+                async with self._store.begin() as tx:
+                    await tx.replace_watch(known, replace(known, alert=alert))
+                    await tx.save_incident(row.edited(facts))
+                    await tx.record(self._entry(actor, "incident", body))
+            except LostRace:
+                continue
+            return until
+
+    async def _open(self, incident_id: str) -> Incident:
+        row = await self._store.open_incident(self.org, Kind.ALERT)
+        if row is None or row.id != incident_id:
+            raise AlreadySettled("This alert has ended, so there is nothing to snooze.")
+        return row
+
+    def _may_snooze(self, facts: Facts) -> Verdict:
+        """Approvers, also where nobody may ask; and whoever may ask."""
+        decides = rules.may_decide(facts, self._policy, NOBODY)
+        return decides if decides.is_allowed else rules.may_propose(facts, self._policy)
+
+    async def _allow(self, actor: Actor, action: str, may: Callable[[Facts], Verdict]) -> None:
+        """Refusals are audited."""
+        try:
+            verdict = may(await self._directory.look_up(actor))
+            if not verdict.is_allowed:
+                raise NotAllowed(verdict.code, verdict.sentence)
+        except (Refusal, CouldNotCheck) as refusal:
+            code = refusal.code if isinstance(refusal, NotAllowed) else type(refusal).__name__
+            body = {"action": action, "code": code, "sentence": str(refusal)}
+            async with self._store.begin() as tx:
+                await tx.record(self._entry(actor, "refused", body))
+            raise
+
+    def _entry(self, actor: Actor, kind: str, body: dict[str, Any]) -> AuditEntry:
+        return AuditEntry(self.org, self._clock.now(), actor.principal, kind, None, body)
