@@ -96,11 +96,11 @@ def connect(
     """Authorise mailcfg at Zoho: exchange a code for a refresh token and store it, encrypted."""
     from pydantic import SecretStr
 
-    from bot import app, logs, settings
+    from bot import logs, settings, zoho
 
     found = settings.load_zoho(env_file)
     logs.configure("WARNING", "console", [*settings.secrets_of(found), *([code] if code else [])])
-    connected = asyncio.run(app.connect(found, SecretStr(code.strip()) if code else None))
+    connected = asyncio.run(zoho.connect(found, SecretStr(code.strip()) if code else None))
     for line in connected.report(found.org):
         typer.echo(line)
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bot import settings
-from bot.app import alert_parameters_of, timing_of
+from bot.assembly import alert_parameters_of, timing_of
 from bot.domain.alert import Parameters
 from bot.domain.reminders import QuietHours
 from bot.errors import SettingsError
