@@ -59,23 +59,34 @@ def cliq_client(
 
     Without `budget` and `tokens` it keeps both to itself, and so needs no database.
     """
-    at = endpoints_of(settings)
     total_seconds = settings.call_timeout.total_seconds()
-    auth = ZohoAuth(
+    return CliqClient(
+        endpoints_of(settings).api_url,
+        zoho_auth(settings, clock, http, tokens=tokens, total_seconds=total_seconds),
+        http=http,
+        clock=clock,
+        budget=budget or MemoryBudget(clock, call_timeout=settings.call_timeout),
+        organisation=settings.org,
+        total_seconds=total_seconds,
+    )
+
+
+def zoho_auth(
+    settings: Settings,
+    clock: Clock,
+    http: httpx.AsyncClient,
+    *,
+    tokens: Shared[TokenState] | None,
+    total_seconds: float,
+) -> ZohoAuth:
+    """Access tokens, kept in `tokens`. Raises SettingsError for an address that is none."""
+    at = endpoints_of(settings)
+    return ZohoAuth(
         at.accounts_url,
         credentials_of(settings, at),
         http,
         clock,
         shared=tokens,
-        total_seconds=total_seconds,
-    )
-    return CliqClient(
-        at.api_url,
-        auth,
-        http=http,
-        clock=clock,
-        budget=budget or MemoryBudget(clock, call_timeout=settings.call_timeout),
-        organisation=settings.org,
         total_seconds=total_seconds,
     )
 

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BOT = ROOT / "bot"
 LAYERS = ["errors", "domain", "ports", "services", "adapters"]
-LAYERS += ["check", "storage", "zoho", "assembly", "doctor", "loops", "connection", "app"]
+LAYERS += ["check", "storage", "zoho", "assembly", "loops", "connection", "doctor", "app"]
 LAYERS += ["__main__"]
 TOP = set(LAYERS[LAYERS.index("check") :])
 AROUND = {
