@@ -69,9 +69,6 @@ async def test_with_the_readme_alone_a_stranger_reaches_a_running_bot(stranger: 
     for kind in ("slack", "cliq", "dns"):
         await stranger.emulates(kind)
     assert (await stranger.runs("init"))[0] == 0
-    code, screen = await stranger.runs("doctor")
-    assert code == 2
-    assert "✗ settings                SLACK_BOT_TOKEN is no bot token" in screen
 
     port = free_port()
     stranger.fills_in(
