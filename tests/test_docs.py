@@ -15,6 +15,7 @@ from bot.sandbox import run
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^(python3 -m venv .*)$", README, flags=re.MULTILINE)
 SCOPE_OF = {
     "auth.test": None,
@@ -54,15 +55,19 @@ def test_every_subcommand_is_in_the_readme(usage: str):
     assert f"`/mailcfg {usage}`" in README
 
 
-def test_every_command_line_in_the_readme_exists():
+@pytest.mark.parametrize("page", [README, OPERATIONS])
+def test_every_command_line_that_is_shown_exists(page: str):
     groups = {group.name: group.typer_instance for group in cli.registered_groups}
     known = {(c.name or c.callback.__name__) for c in cli.registered_commands}
     known |= {
         f"{name} {c.name}" for name, group in groups.items() for c in group.registered_commands
     }
-    named = re.findall(r"`(?:\.venv/bin/)?mailcfg ((?:(?:emulate|audit) )?[a-z]+)", README)
-    assert named
-    assert set(named) <= known
+    command = r"mailcfg ((?:(?:emulate|audit) )?[a-z]+)"
+    typed = "\n".join(page.split("```")[1::2])
+    named = set(re.findall(rf"^(?:.*-- |.*bin/|\$ )?{command}", typed, flags=re.MULTILINE))
+    named |= set(re.findall(rf"`(?:\.venv/bin/)?{command}", page))
+    assert {"doctor", "connect", "run"} <= named
+    assert named <= known
 
 
 def test_the_house_in_the_readme_is_the_house_as_it_stands():
