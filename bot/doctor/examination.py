@@ -28,12 +28,13 @@ Value = TypeVar("Value")
 class Limits:
     """Seconds: for one call, for all checks of one far end, and for everything.
 
-    Zoho may need two calls after the database's, so a call has less than half of the time.
+    Zoho may need two calls after the database's, so a call has less than half of the time. With the
+    second that the program needs to start, everything is said after five.
     """
 
-    call: float = 2.0
-    far_end: float = 4.5
-    whole: float = 4.8
+    call: float = 1.8
+    far_end: float = 3.9
+    whole: float = 4.0
 
 
 class Examination:

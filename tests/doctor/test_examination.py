@@ -544,6 +544,7 @@ async def test_when_everything_is_silent_it_ends_by_its_deadline(patient: Patien
     for check in ("database.tables", "slack.bot_token", "slack.app_token", "dns.resolvers"):
         assert findings[check].mark is FAILURE
     assert findings["slack.bot_token"].found == "No answer in time."
+    assert findings["database.tables"].found.endswith("does not answer in time.")
 
 
 async def test_silent_zoho_frees_the_token_for_the_bot(patient: Patient, silence: int):
@@ -559,7 +560,7 @@ async def test_silent_zoho_frees_the_token_for_the_bot(patient: Patient, silence
 
 async def test_the_whole_run_ends_within_five_seconds_by_default():
     limits = Limits()
-    assert limits.whole < 5
+    assert limits.whole <= 4  # and a second to start
     assert 2 * limits.call < limits.far_end <= limits.whole
 
 

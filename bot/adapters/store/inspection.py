@@ -64,6 +64,8 @@ async def inspect(url: str, *, within_seconds: float) -> DatabaseFacts:
     try:
         async with asyncio.timeout(within_seconds):
             return await _inspect_postgres(url, where)
+    except TimeoutError as error:
+        raise DatabaseError(f"The database at {where} does not answer in time.") from error
     except (SQLAlchemyError, OSError, ImportError) as error:
         reason = getattr(error, "orig", None) or error
         raise DatabaseError(f"The database at {where} cannot be reached: {reason}.") from error
