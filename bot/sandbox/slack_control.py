@@ -187,7 +187,8 @@ class _Control:
         if "members" in given:
             changes["members"] = self._people(given, "members")
         if not changes:
-            raise bad_control(f"name `members`, or one of {', '.join(CHANNEL_FLAGS)}")
+            flags = ", ".join(f"`{flag}`" for flag in CHANNEL_FLAGS)
+            raise bad_control(f"name {flags} or `members`")
         return asdict(self._workspace.set_channel(given["id"], **changes))
 
     async def usergroups(self, given: Json) -> list[Json]:
