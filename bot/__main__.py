@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -69,7 +70,7 @@ def init(
     except FileExistsError:
         _fail(f"{file} exists already and is left as it is. Name another file, or move it away.")
     file.chmod(0o600)
-    typer.echo(f"Wrote {file}. Fill in the Slack and Zoho values, then start `mailcfg run`.")
+    typer.echo(f"Wrote {file}. Fill in the Slack and Zoho values, then ask `mailcfg doctor`.")
 
 
 @cli.command()
@@ -96,13 +97,42 @@ def connect(
     """Authorise mailcfg at Zoho: exchange a code for a refresh token and store it, encrypted."""
     from pydantic import SecretStr
 
-    from bot import app, logs, settings
+    from bot import logs, settings, zoho
 
     found = settings.load_zoho(env_file)
     logs.configure("WARNING", "console", [*settings.secrets_of(found), *([code] if code else [])])
-    connected = asyncio.run(app.connect(found, SecretStr(code.strip()) if code else None))
+    connected = asyncio.run(zoho.connect(found, SecretStr(code.strip()) if code else None))
     for line in connected.report(found.org):
         typer.echo(line)
+
+
+@cli.command()
+def doctor(
+    form: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    env_file: EnvFile = Path(".env"),
+) -> None:
+    """Whether this deployment will work: each check with what was found and the cure.
+
+    Nothing is changed and nothing posted. Exit code: 0 all ✓, 1 it works with warnings, 2 it will not work.
+    """
+    from bot import logs, settings
+    from bot.doctor.report import examine
+
+    if form not in {"text", "json"}:
+        _fail(f"`{form}` is no format: it is text or json.")
+    found = settings.load_partly(env_file)
+    if found.faults and not env_file.exists():
+        typer.echo(f"There is no {env_file} here; `mailcfg init` writes one.", err=True)
+    logs.configure("ERROR", "console", settings.secrets_of(found.settings))
+
+    async def show() -> NoReturn:
+        told, code = await examine(found, form)
+        typer.echo(told)
+        sys.stdout.flush()
+        # A look-up of a name that hangs in a thread would hold up an ordinary exit.
+        os._exit(code)
+
+    asyncio.run(show())
 
 
 class CheckCommand(TyperCommand):

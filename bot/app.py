@@ -9,50 +9,26 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import secrets
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import UTC
-from pathlib import Path
 from typing import Any
 
 import aiohttp
-import httpx
 import structlog
 from aiohttp import web
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from pydantic import SecretStr
 
-from bot.adapters.cliq.accounts import AccountsServer, Credentials
 from bot.adapters.cliq.client import CliqClient, new_http_client
-from bot.adapters.cliq.connect import Connected, connect_anew, connect_as_set
-from bot.adapters.cliq.data_centers import Endpoints, endpoints
-from bot.adapters.cliq.oauth import ZohoAuth
-from bot.adapters.cliq.throttle import Budget, MemoryBudget
-from bot.adapters.dns.resolver import DnsResolver
 from bot.adapters.metrics import CONTENT_TYPE, Metrics, Reading
-from bot.adapters.slack.cards.parts import Deployment
-from bot.adapters.slack.directory import SlackDirectory
 from bot.adapters.slack.events import Events
-from bot.adapters.slack.listeners import Listeners
-from bot.adapters.slack.notifier import Notifier
-from bot.adapters.slack.replays import IsFirst, memory, refuse_replays
-from bot.adapters.slack.transport import BODY_MAX, SocketMode, bolt_app, http_endpoint
+from bot.adapters.slack.replays import memory
+from bot.adapters.slack.transport import BODY_MAX
 from bot.adapters.slack.workspace import SlackFault, Workspace, web_client
 from bot.adapters.store.clock import DatabaseClock
-from bot.adapters.store.lock import sole_process
-from bot.adapters.store.migrate import check_is_current, migrate
-from bot.adapters.store.shared import shared_budget, shared_token
-from bot.adapters.store.sql import SqlStore, open_engine
-from bot.adapters.store.vault import Vault
-from bot.clock import SystemClock
-from bot.domain.alert import Parameters
-from bot.domain.case import Graces
-from bot.domain.change import ChangeRequest, Seal
-from bot.domain.policy import Policy
-from bot.domain.reminders import Reminders
-from bot.domain.token import TokenState
+from bot.assembly import Parts, assemble, policy_of
+from bot.connection import Connection, refused
+from bot.domain.change import ChangeRequest
 from bot.errors import (
     CouldNotCheck,
     NotConnected,
@@ -62,16 +38,10 @@ from bot.errors import (
     SettingsError,
     Tampered,
 )
-from bot.ports import Clock, Shared, WatchState
-from bot.services.admission import Admission
-from bot.services.alerts import Alerts
-from bot.services.apply import Applier, Timing
-from bot.services.audit import DailyHead
-from bot.services.changes import Changes
-from bot.services.check import Check
-from bot.services.look import Look
-from bot.services.watch import Watch
-from bot.settings import Settings, ZohoSettings
+from bot.loops import Loop
+from bot.ports import Clock, WatchState
+from bot.settings import Settings
+from bot.storage import open_store, own_clock
 
 log = structlog.get_logger(__name__)
 
@@ -81,82 +51,6 @@ CHECKS_MISSED_MAX = 3
 """Intervals without a check that succeeded after which the bot does not do its job."""
 CHECK_GRACE_SECONDS = 60.0
 """How long a bot that has just begun, or woken up, may take for its check before that is said."""
-
-
-class Loop:
-    """Does `work` whenever it is woken, and goes on after an error."""
-
-    def __init__(
-        self,
-        name: str,
-        work: Callable[[], Awaitable[None]],
-        on_failure: Callable[[str], None] = lambda _: None,
-    ) -> None:
-        self._name = name
-        self._work = work
-        self._on_failure = on_failure
-        self._woken = asyncio.Event()
-        self._stopping = False
-        self.is_failing = False
-        self._task: asyncio.Task[None] | None = None
-        self._later: asyncio.TimerHandle | None = None
-
-    def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name=self._name)
-
-    def wake(self) -> None:
-        self._woken.set()
-
-    def wake_after(self, seconds: float) -> None:
-        """Wake it then, too; what was said before about when is void."""
-        if self._later is not None:
-            self._later.cancel()
-        self._later = asyncio.get_running_loop().call_later(seconds, self.wake)
-
-    async def stop(self, seconds: float) -> None:
-        """Let the work in hand end; cut it off after `seconds`."""
-        self._stopping = True
-        self._woken.set()
-        if self._task is not None:
-            await asyncio.wait({self._task}, timeout=seconds)
-            self._task.cancel()
-
-    async def _run(self) -> None:
-        said = ""
-        while True:
-            await self._woken.wait()
-            self._woken.clear()
-            if self._stopping:
-                return
-            structlog.contextvars.clear_contextvars()
-            try:
-                await self._work()
-                self.is_failing, said = False, ""
-            except Exception as error:  # the outermost: a loop that ends would be silent for ever
-                self.is_failing = True
-                if repr(error) != said:  # or one lasting fault would fill the log
-                    log.exception("loop failed", loop=self._name)
-                said = repr(error)
-                self._on_failure(self._name)
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a bot consists of, for whoever wants to look at one."""
-
-    store: SqlStore
-    api: CliqClient
-    budget: Budget
-    workspace: Workspace
-    directory: SlackDirectory
-    admission: Admission
-    changes: Changes
-    applier: Applier
-    watch: Watch
-    daily_head: DailyHead
-    notifier: Notifier
-    listeners: Listeners
-    metrics: Metrics
 
 
 class App:
@@ -358,7 +252,7 @@ class App:
                 await self._connection.open()
             except SlackFault as fault:
                 if fault.is_token_trouble:
-                    raise SettingsError([_refused(fault)]) from fault
+                    raise SettingsError([refused(fault)]) from fault
                 self.parts.metrics.slack_fault(fault.method, fault.error)
                 await self._try_again(fault.error)
             except CouldNotCheck as error:
@@ -413,69 +307,6 @@ class App:
         )
 
 
-class Connection:
-    """Slack's way to us: Socket Mode where there is an app-level token, else signed HTTP."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        workspace: Workspace,
-        session: aiohttp.ClientSession,
-        is_first: IsFirst,
-    ) -> None:
-        self._settings = settings
-        self._workspace = workspace
-        self._session = session
-        self._socket: SocketMode | None = None
-        self._is_open = False
-        self._is_paused = False
-        secret = settings.slack_signing_secret if self.transport == "http" else None
-        self.bolt = bolt_app(workspace, settings.slack_bot_token, secret)
-        if secret is not None:
-            refuse_replays(self.bolt, is_first)
-
-    @property
-    def transport(self) -> str:
-        return "http" if self._settings.slack_app_token is None else "socket"
-
-    @property
-    def is_introduced(self) -> bool:
-        """Whether Slack has told us who we are and lets us in, so that it can be called."""
-        return self._workspace.identity is not None and not self._is_paused
-
-    async def introduce(self) -> None:
-        """Raises SlackFault."""
-        await self._workspace.introduce()
-
-    async def open(self) -> None:
-        """Let Slack reach us; ends a pause. Raises SlackFault."""
-        token = self._settings.slack_app_token
-        if token is not None:
-            if self._socket is None:
-                self._socket = SocketMode(
-                    self.bolt, token, self._settings.slack_api_url, self._session
-                )
-            if not await self._socket.is_connected():
-                await self._socket.connect()
-        self._is_open, self._is_paused = True, False
-
-    def pause(self) -> None:
-        self._is_paused = True
-
-    async def is_open(self) -> bool:
-        is_connected = self._socket is None or await self._socket.is_connected()
-        return self._is_open and not self._is_paused and is_connected
-
-    def endpoint(self) -> Callable[[web.Request], Awaitable[web.Response]]:
-        secret = self._settings.slack_signing_secret
-        assert secret is not None  # the settings see to it: without an app-level token it is needed
-        return http_endpoint(self.bolt, secret, lambda: self._is_open and self.is_introduced)
-
-    async def close(self) -> None:
-        if self._socket is not None:
-            await self._socket.close()
-
-
 async def build(settings: Settings, clock: Clock | None = None) -> App:
     """Put the bot together; nothing is sent or listened to before it is entered.
 
@@ -487,13 +318,13 @@ async def build(settings: Settings, clock: Clock | None = None) -> App:
         http = await opening.enter_async_context(new_http_client(settings.cliq_api_url))
         metrics = Metrics()
         http.event_hooks = {"request": [metrics.zoho_asked], "response": [metrics.zoho_answered]}
-        store = await _open_store(settings.database_url, opening)
-        clock = clock or await _own_clock(store)
+        store = await open_store(settings.database_url, opening)
+        clock = clock or await own_clock(store)
         client = web_client(settings.slack_bot_token, settings.slack_api_url, session)
         workspace = Workspace(
             client, session, lambda fault: metrics.slack_fault(fault.method, fault.error)
         )
-        parts = _assemble(settings, clock, store, workspace, http, metrics)
+        parts = assemble(settings, clock, store, workspace, http, metrics)
         await _check_credentials(parts.api)
         connection = Connection(settings, workspace, session, memory(store, clock))
         parts.listeners.register(connection.bolt)
@@ -506,19 +337,6 @@ async def build(settings: Settings, clock: Clock | None = None) -> App:
         return app
 
 
-async def _open_store(url: str, opening: AsyncExitStack) -> SqlStore:
-    if url.startswith("sqlite"):
-        opening.enter_context(sole_process(Path(url.partition(":///")[2])))
-        await asyncio.to_thread(migrate, url)
-    else:
-        await asyncio.to_thread(check_is_current, url)
-    store = SqlStore(open_engine(url))
-    opening.push_async_callback(store.close)
-    if url.startswith("sqlite"):
-        await store.release()
-    return store
-
-
 async def _check_credentials(api: CliqClient) -> None:
     try:
         await api.check_credentials()
@@ -526,268 +344,5 @@ async def _check_credentials(api: CliqClient) -> None:
         raise SettingsError([str(error)]) from error
 
 
-async def connect(settings: ZohoSettings, code: SecretStr | None) -> Connected:
-    """Store what a grant code is exchanged for; without one, confirm the credentials as they are set.
-
-    A SQLite database is held meanwhile, so the bot must not run on it. Raises MailcfgError.
-    """
-    at = _endpoints(settings)
-    credentials = _credentials(settings, at)
-    async with AsyncExitStack() as opening:
-        http = await opening.enter_async_context(new_http_client(settings.cliq_api_url))
-        store = await _open_store(settings.database_url, opening)
-        clock = await _own_clock(store)
-        accounts = AccountsServer(
-            at.accounts_url,
-            credentials,
-            http,
-            clock,
-            total_seconds=settings.call_timeout.total_seconds(),
-        )
-        shared = _shared_token(settings, store)
-        only_look = settings.watch_only
-        if code is None:
-            return await connect_as_set(credentials, accounts, shared, clock, only_look=only_look)
-        return await connect_anew(code, credentials, accounts, shared, only_look=only_look)
-
-
-async def _own_clock(store: SqlStore) -> Clock:
-    """The machine's clock, set by the database where several processes must agree on the time."""
-    clock = DatabaseClock(SystemClock(), store)
-    await clock.synchronise()
-    return clock
-
-
-def _assemble(
-    settings: Settings,
-    clock: Clock,
-    store: SqlStore,
-    workspace: Workspace,
-    http: httpx.AsyncClient,
-    metrics: Metrics,
-) -> Parts:
-    budget = Budget(clock, shared_budget(store, settings.org), call_timeout=settings.call_timeout)
-    tokens = _shared_token(settings, store)
-    api = cliq_client(settings, clock, http, budget=budget, tokens=tokens)
-    resolver = DnsResolver(
-        resolvers=settings.dns_servers,
-        authoritative=settings.dns_authoritative,
-        clock=clock,
-    )
-    policy = policy_of(settings)
-    deployment = Deployment(
-        settings.org,
-        settings.label,
-        settings.zoho_data_center,
-        notify=settings.notify,
-        escalate_to=settings.escalate_to,
-        policy=policy,
-    )
-    shared: dict[str, Any] = {"org": settings.org, "store": store, "api": api}
-    directory = SlackDirectory(workspace, clock, kept=settings.membership_cache)
-    admission = Admission(
-        org=settings.org, policy=policy, store=store, directory=directory, clock=clock
-    )
-    seal = Seal(tuple(key.get_secret_value().encode() for key in settings.secret_key))
-    changes = Changes(
-        **shared,
-        resolver=resolver,
-        policy=policy,
-        approval_channel=settings.approval_channel,
-        directory=directory,
-        clock=clock,
-        seal=seal,
-        new_id=new_id,
-        reminders=reminders_of(settings),
-        alarm_after=settings.alarm_after,
-    )
-    notifier = Notifier(
-        workspace=workspace,
-        store=store,
-        clock=clock,
-        deployment=deployment,
-        alert_channel=settings.alert_channel,
-        lease=settings.lease,
-        fallbacks=settings.fallbacks,
-        pace=settings.slack_pace,
-    )
-    look = Look(**shared, policy=policy, resolver=resolver, directory=directory, clock=clock)
-    watch = Watch(
-        **shared,
-        every=settings.check_every,
-        alert_channel=settings.alert_channel,
-        resolver=resolver,
-        clock=clock,
-        new_id=new_id,
-        parameters=alert_parameters_of(settings),
-    )
-    alerts = Alerts(
-        org=settings.org,
-        policy=policy,
-        store=store,
-        directory=directory,
-        clock=clock,
-        watch=watch,
-    )
-    return Parts(
-        store=store,
-        api=api,
-        budget=budget,
-        workspace=workspace,
-        directory=directory,
-        admission=admission,
-        changes=changes,
-        applier=Applier(
-            **shared,
-            policy=policy,
-            directory=directory,
-            clock=clock,
-            seal=seal,
-            timing=timing_of(settings),
-        ),
-        watch=watch,
-        daily_head=DailyHead(org=settings.org, store=store, clock=clock),
-        notifier=notifier,
-        listeners=Listeners(
-            workspace=workspace,
-            admission=admission,
-            changes=changes,
-            look=look,
-            checks=Check(
-                **shared,
-                look=look,
-                resolver=resolver,
-                clock=clock,
-                every=settings.check_every,
-                graces=Graces(settings.pending_grace, settings.propagation_grace),
-            ),
-            alerts=alerts,
-            notifier=notifier,
-            deployment=deployment,
-            commit_budget=settings.commit_budget,
-        ),
-        metrics=metrics,
-    )
-
-
-def cliq_client(
-    settings: Settings,
-    clock: Clock,
-    http: httpx.AsyncClient,
-    *,
-    budget: Budget | None = None,
-    tokens: Shared[TokenState] | None = None,
-) -> CliqClient:
-    """The API's client for these settings. Raises SettingsError for an address that is none.
-
-    Without `budget` and `tokens` it keeps both to itself, and so needs no database.
-    """
-    at = _endpoints(settings)
-    total_seconds = settings.call_timeout.total_seconds()
-    auth = ZohoAuth(
-        at.accounts_url,
-        _credentials(settings, at),
-        http,
-        clock,
-        shared=tokens,
-        total_seconds=total_seconds,
-    )
-    return CliqClient(
-        at.api_url,
-        auth,
-        http=http,
-        clock=clock,
-        budget=budget or MemoryBudget(clock, call_timeout=settings.call_timeout),
-        organisation=settings.org,
-        total_seconds=total_seconds,
-    )
-
-
-def _endpoints(settings: Settings | ZohoSettings) -> Endpoints:
-    return endpoints(
-        settings.zoho_data_center,
-        accounts_url=settings.zoho_accounts_url,
-        api_url=settings.cliq_api_url,
-    )
-
-
-def _credentials(settings: Settings | ZohoSettings, at: Endpoints) -> Credentials:
-    """At home in the data centre and, where there is one, the external network."""
-    return Credentials(
-        settings.zoho_client_id,
-        settings.zoho_client_secret,
-        settings.zoho_refresh_token,
-        home=f"{settings.zoho_data_center}{httpx.URL(at.api_url).path.rstrip('/')}",
-    )
-
-
-def _shared_token(settings: Settings | ZohoSettings, store: SqlStore) -> Shared[TokenState]:
-    vault = Vault([key.get_secret_value().encode() for key in settings.secret_key])
-    return shared_token(store, settings.org, vault)
-
-
-def timing_of(settings: Settings) -> Timing:
-    return Timing(
-        call_timeout=settings.call_timeout,
-        quiet=settings.quiet,
-        margin=settings.margin,
-        lease=settings.lease,
-        retry=settings.retry,
-        give_up=settings.give_up,
-        sends=settings.sends,
-    )
-
-
-def alert_parameters_of(settings: Settings) -> Parameters:
-    return Parameters(
-        confirm_bad=settings.confirm_bad,
-        confirm_window=settings.confirm_window,
-        resolve_after=settings.resolve_after,
-        remind_every=settings.remind_every,
-        unknown_after=settings.unknown_after,
-        pending_grace=settings.pending_grace,
-        propagation_grace=settings.propagation_grace,
-        publish_grace=settings.publish_grace,
-        flap_opens=settings.flap_opens,
-        flap_window=settings.flap_window,
-        flap_quiet=settings.flap_quiet,
-    )
-
-
-def reminders_of(settings: Settings) -> Reminders:
-    return Reminders(
-        after=settings.remind_after, before=settings.remind_before, quiet=settings.quiet_hours
-    )
-
-
-def policy_of(settings: Settings) -> Policy:
-    return Policy(
-        approvers=settings.approvers,
-        requesters=settings.requesters,
-        approvals=settings.approvals,
-        approvals_sensitive=settings.approvals_sensitive,
-        approval_deadline=settings.approval_deadline,
-        apply_within=settings.apply_within,
-        watch_only=settings.watch_only,
-    )
-
-
-def new_id() -> str:
-    """An id that cannot be guessed: 144 random bits."""
-    return secrets.token_urlsafe(18)
-
-
 async def _health(_: web.Request) -> web.Response:
     return web.json_response({"alive": True})
-
-
-def _refused(fault: SlackFault) -> str:
-    if fault.method == "apps.connections.open":
-        return (
-            f"SLACK_APP_TOKEN is refused by Slack ({fault.error}): copy an app-level token with the "
-            "scope connections:write from your Slack app's page “Basic Information”."
-        )
-    return (
-        f"SLACK_BOT_TOKEN is refused by Slack ({fault.error}): copy the Bot User OAuth Token from "
-        "your Slack app's page “OAuth & Permissions”."
-    )

@@ -10,6 +10,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
+from dataclasses import dataclass
 from datetime import time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -660,6 +661,56 @@ def load(env_file: Path | None = Path(".env"), secrets_dir: Path = SECRETS_DIR) 
     """The settings of this process. Raises SettingsError with every fault at once."""
     folder = secrets_dir if secrets_dir.is_dir() else None
     return _checked(lambda: Settings(_env_file=env_file, _secrets_dir=folder))
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """Settings as far as they are right.
+
+    `faults` is every fault, one line each. The variables in `wrong` hold no usable value: what
+    depends on one of them must not be trusted.
+    """
+
+    settings: Settings
+    faults: tuple[str, ...]
+    wrong: frozenset[str]
+
+
+def load_partly(env_file: Path | None = Path(".env"), secrets_dir: Path = SECRETS_DIR) -> Partial:
+    """The settings of this process with stand-ins for what is missing or wrong. Raises nothing."""
+    folder = secrets_dir if secrets_dir.is_dir() else None
+    return _partly(lambda **more: Settings(_env_file=env_file, _secrets_dir=folder, **more))
+
+
+def partly_from_values(values: Mapping[str, str]) -> Partial:
+    """The same from these variables and nothing else."""
+    return _partly(lambda **more: GivenSettings.model_validate({**values, **more}))
+
+
+def _partly(make: Callable[..., Settings]) -> Partial:
+    said: dict[str, str] = {}
+    try:
+        settings = make()
+    except ValidationError as error:
+        said = {str(fault["loc"][0]): _sentence(fault) for fault in error.errors()}
+        settings = make(**{variable: _stand_in(variable) for variable in said})
+    more = [fault for fault in settings.faults() if _named_in(fault) not in said]
+    wrong = frozenset(said) | {_named_in(fault) for fault in more}
+    return Partial(settings, (*said.values(), *more), wrong)
+
+
+def _stand_in(variable: str) -> Any:
+    """The default, else nothing at all in the shape of the field."""
+    field = next(f for f in Settings.model_fields.values() if f.validation_alias == variable)
+    if not field.is_required():
+        return field.get_default()
+    shapes: dict[object, object] = {SecretStr: SecretStr(""), str: ""}
+    return shapes.get(field.annotation, ())
+
+
+def _named_in(fault: str) -> str:
+    """Every fault begins with the variable that it is about."""
+    return fault.partition(" ")[0]
 
 
 def load_storage(env_file: Path | None = Path(".env")) -> StorageSettings:

@@ -9,11 +9,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BOT = ROOT / "bot"
-LAYERS = ["errors", "domain", "ports", "services", "adapters", "check", "app", "__main__"]
+LAYERS = ["errors", "domain", "ports", "services", "adapters"]
+LAYERS += ["check", "storage", "zoho", "assembly", "loops", "connection", "doctor", "app"]
+LAYERS += ["__main__"]
+TOP = set(LAYERS[LAYERS.index("check") :])
 AROUND = {
-    "settings": {"check", "app", "__main__", "sandbox"},
-    "logs": {"services", "adapters", "app", "__main__", "sandbox"},
-    "clock": {"adapters", "check", "app", "__main__"},
+    "settings": TOP | {"sandbox"},
+    "logs": TOP | {"services", "adapters", "sandbox"},
+    "clock": TOP | {"adapters"},
 }
 
 

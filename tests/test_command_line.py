@@ -1,5 +1,6 @@
 """The command line as an operator meets it: sentences and exit codes, no tracebacks."""
 
+import json
 import os
 import socket
 import subprocess
@@ -62,6 +63,24 @@ def test_init_writes_a_private_file_and_leaves_an_existing_one_alone(tmp_path: P
     assert second.returncode == 2
     assert "exists already and is left as it is" in second.stderr
     assert (tmp_path / ".env").read_text() == written
+
+
+NOWHERE = {"MAILCFG_DNS_SERVERS": "127.0.0.1:1", "MAILCFG_DNS_AUTHORITATIVE": "127.0.0.1:1"}
+
+
+def test_doctor_without_settings_says_what_is_missing_and_how_to_begin(tmp_path: Path):
+    done = mailcfg("doctor", cwd=tmp_path, **NOWHERE)
+    assert done.returncode == 2
+    assert done.stderr == "There is no .env here; `mailcfg init` writes one.\n"
+    assert done.stdout.startswith("✗ settings                SLACK_BOT_TOKEN is missing. The Bot")
+    assert "This will not work: " in done.stdout.splitlines()[-1]
+
+
+def test_doctor_prints_json_or_says_that_it_cannot(tmp_path: Path):
+    told = mailcfg("doctor", "--format", "json", cwd=tmp_path, **NOWHERE)
+    wrong = mailcfg("doctor", "--format", "xml", cwd=tmp_path)
+    assert json.loads(told.stdout)["verdict"] == "failure"
+    assert (wrong.returncode, wrong.stderr) == (2, "`xml` is no format: it is text or json.\n")
 
 
 def test_the_manifest_for_http_needs_a_public_address(tmp_path: Path):

@@ -6,8 +6,8 @@ import asyncio
 
 import structlog
 
-from bot.app import Loop
 from bot.logs import about_change
+from bot.loops import Loop
 
 
 async def test_a_loop_goes_on_after_an_error_and_forgets_whose_it_was():

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bot import settings
-from bot.app import alert_parameters_of, timing_of
+from bot.assembly import alert_parameters_of, timing_of
 from bot.domain.alert import Parameters
 from bot.domain.reminders import QuietHours
 from bot.errors import SettingsError
@@ -361,3 +361,35 @@ def test_a_command_that_reads_the_database_needs_no_other_setting(
         "default",
         (),
     )
+
+
+def test_partly_wrong_settings_are_used_as_far_as_they_are_right():
+    found = settings.partly_from_values(
+        GOOD | {"MAILCFG_CHECK_EVERY": "often", "MAILCFG_ALERT_CHANNEL": "#alerts"}
+    )
+    assert found.wrong == {"MAILCFG_CHECK_EVERY", "MAILCFG_ALERT_CHANNEL"}
+    assert [fault.split()[0] for fault in found.faults] == [
+        "MAILCFG_CHECK_EVERY",
+        "MAILCFG_ALERT_CHANNEL",
+    ]
+    assert found.settings.check_every == timedelta(minutes=15)
+    assert found.settings.approvers == ("U0BOB", "U0CAROL")
+
+
+def test_without_any_settings_each_missing_one_is_told_once():
+    found = settings.partly_from_values({})
+    assert [fault.split()[0] for fault in found.faults] == [
+        "SLACK_BOT_TOKEN",
+        "ZOHO_CLIENT_ID",
+        "ZOHO_CLIENT_SECRET",
+        "MAILCFG_SECRET_KEY",
+        "MAILCFG_APPROVAL_CHANNEL",
+        "MAILCFG_ALERT_CHANNEL",
+        "SLACK_APP_TOKEN",
+        "MAILCFG_APPROVERS",
+    ]
+
+
+def test_sound_settings_are_wholly_right():
+    found = settings.partly_from_values(GOOD)
+    assert (found.faults, found.wrong) == ((), frozenset())

@@ -36,7 +36,7 @@ from bot.sandbox.wire_log import WireLog
 
 T = TypeVar("T")
 
-DEFAULT_SCOPES = ("commands", "chat:write", "users:read")
+DEFAULT_SCOPES = ("commands", "chat:write", "users:read", "channels:read", "groups:read")
 
 FRONT_PAGE = """<!doctype html><meta charset="utf-8"><title>Emulated Slack</title>
 <h1>An emulated Slack workspace</h1>

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from bot.sandbox.slack import SlackWorkspace
 
 Act = Callable[[Json], Awaitable[Any]]
+CHANNEL_FLAGS = (
+    "is_archived",
+    "is_private",
+    "is_ext_shared",
+    "is_org_shared",
+    "is_pending_ext_shared",
+)
 
 
 def control_routes(workspace: SlackWorkspace) -> list[web.RouteDef]:
@@ -174,13 +181,14 @@ class _Control:
 
     async def set_channel(self, given: Json) -> Json:
         changes: Json = {}
-        for flag in ("is_archived", "is_private", "is_ext_shared"):
+        for flag in CHANNEL_FLAGS:
             if flag in given:
                 changes[flag] = _boolean(given, flag)
         if "members" in given:
             changes["members"] = self._people(given, "members")
         if not changes:
-            raise bad_control("name `is_archived`, `is_private`, `is_ext_shared` or `members`")
+            flags = ", ".join(f"`{flag}`" for flag in CHANNEL_FLAGS)
+            raise bad_control(f"name {flags} or `members`")
         return asdict(self._workspace.set_channel(given["id"], **changes))
 
     async def usergroups(self, given: Json) -> list[Json]:

@@ -98,10 +98,19 @@ def users_info(state: State, arguments: Arguments) -> Json:
 
 def conversations_info(state: State, arguments: Arguments) -> Json:
     channel = visible_channel(state, arguments.required("channel"))
+    needed = _scope_to_read(channel)
+    if needed not in state.scopes:
+        raise SlackError("missing_scope", needed=needed, provided=",".join(state.scopes))
     info = channel.wire()
     if arguments.flag("include_num_members"):
         info["num_members"] = len(channel.members)
     return {"channel": info}
+
+
+def _scope_to_read(channel: Channel) -> str:
+    if channel.is_im:
+        return "im:read"
+    return "groups:read" if channel.is_private else "channels:read"
 
 
 def conversations_members(state: State, arguments: Arguments) -> Json:

@@ -93,7 +93,12 @@ class User:
 
 @dataclass(frozen=True)
 class Channel:
-    """A public or private channel, or a direct message (`is_im`). `created` is in epoch seconds."""
+    """A public or private channel, or a direct message (`is_im`). `created` is in epoch seconds.
+
+    `is_ext_shared` is shared with another company (Slack Connect), `is_pending_ext_shared` about to
+    be, `is_org_shared` shared among workspaces of one Enterprise Grid
+    (https://docs.slack.dev/reference/objects/conversation-object).
+    """
 
     id: str
     name: str
@@ -102,6 +107,8 @@ class Channel:
     is_im: bool = False
     is_archived: bool = False
     is_ext_shared: bool = False
+    is_org_shared: bool = False
+    is_pending_ext_shared: bool = False
     created: int = 0
 
     @property
@@ -126,10 +133,10 @@ class Channel:
             "is_private": self.is_private,
             "is_archived": self.is_archived,
             "is_general": False,
-            "is_shared": self.is_ext_shared,
+            "is_shared": self.is_ext_shared or self.is_org_shared,
             "is_ext_shared": self.is_ext_shared,
-            "is_org_shared": False,
-            "is_pending_ext_shared": False,
+            "is_org_shared": self.is_org_shared,
+            "is_pending_ext_shared": self.is_pending_ext_shared,
             "is_member": world.BOT_USER_ID in self.members,
             "created": self.created,
             "creator": world.ALICE.id,

@@ -92,6 +92,23 @@ async def verify(
     return Verification(count, requests, previous, problem)
 
 
+async def verify_end(store: Store, org: str, most: int) -> Verification:
+    """Follow the chain through its last `most` entries only; `entries` is how many there were.
+
+    Requests and votes are not looked at. Raises DatabaseError, and Tampered.
+    """
+    head = await store.audit_head(org)
+    start = 0 if head is None else max(0, head.seq - most)
+    previous, followed = None, 0
+    async for row in store.audit(org, start):
+        followed += 1
+        problem = _broken(row, previous or row.prev, start + followed)
+        if problem:
+            return Verification(followed, 0, previous or row.prev, problem)
+        previous = row.hash
+    return Verification(followed, 0, previous or GENESIS)
+
+
 async def _problem_of(store: Store, request: ChangeRequest, seal: Seal | None) -> str:
     """Read once more whatever a running bot has moved between two looks."""
     while True:

@@ -22,7 +22,8 @@ from bot.ports import (
     Store,
     WatchState,
 )
-from bot.services.admission import NOBODY, Admission
+from bot.services.admission import Admission
+from bot.services.approvers import NOBODY
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from bot.ports import Purpose
 from bot.sandbox.cliq import ServedCliq, start
 from bot.sandbox.cliq_faults import Fault, FaultKind, Target
 from bot.settings import ZohoSettings, from_values
+from bot.zoho import cliq_client, connect
 from tests.fakes import FakeClock
 from tests.scenarios.processes import Process
 from tests.test_settings import GOOD
@@ -67,7 +68,7 @@ class Operator:
     async def connects(self, code: str | None, **changes: str) -> list[str]:
         """What is said when it went well."""
         settings = ZohoSettings(**self.environment(**changes))
-        connected = await app.connect(settings, SecretStr(code) if code else None)
+        connected = await connect(settings, SecretStr(code) if code else None)
         return list(connected.report(settings.org))
 
     async def stored(self) -> TokenState:
@@ -106,7 +107,7 @@ async def test_the_bot_then_works_without_a_refresh_token_in_its_settings(
     store = SqlStore(open_engine(operator.url))
     async with new_http_client(zoho.url) as http:
         tokens = shared_token(store, settings.org, Vault([KEY.encode()]))
-        cliq = app.cliq_client(settings, FakeClock(zoho.emulator.clock.now()), http, tokens=tokens)
+        cliq = cliq_client(settings, FakeClock(zoho.emulator.clock.now()), http, tokens=tokens)
         config = await cliq.read(Purpose.LOOK)
     await store.close()
 

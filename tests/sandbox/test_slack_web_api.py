@@ -124,6 +124,28 @@ async def test_a_channel_tells_its_members_and_whether_it_is_archived(slack, cli
     ]
 
 
+async def test_a_channel_tells_with_whom_it_is_shared(slack, client):
+    usual = (await client.conversations_info(channel=ADMIN))["channel"]
+    slack.set_channel(ADMIN, is_pending_ext_shared=True)
+    invited = (await client.conversations_info(channel=ADMIN))["channel"]
+    slack.set_channel(ADMIN, is_pending_ext_shared=False, is_ext_shared=True)
+    shared = (await client.conversations_info(channel=ADMIN))["channel"]
+    flags = ("is_shared", "is_ext_shared", "is_pending_ext_shared")
+    told = [[each[flag] for flag in flags] for each in (usual, invited, shared)]
+    assert told == [[False, False, False], [False, False, True], [True, True, False]]
+
+
+async def test_a_private_channel_needs_a_scope_of_its_own(slack, client):
+    slack.set_channel(ADMIN, is_private=True)
+    refused = await refusal(client.conversations_info(channel=ADMIN))
+    assert (refused["error"], refused["needed"]) == ("missing_scope", "groups:read")
+
+
+async def test_every_answer_tells_the_scopes_that_were_granted(client):
+    answer = await client.auth_test()
+    assert answer.headers["X-OAuth-Scopes"] == ",".join(EVERY_SCOPE)
+
+
 async def test_user_groups_are_listed_with_their_people(slack, client):
     slack.add_usergroup("S0MAIL", "mail-approvers", ["U0BOB", "U0CAROL"])
     assert (await client.usergroups_list())["usergroups"][0]["handle"] == "mail-approvers"

@@ -7,9 +7,12 @@ import secrets
 from collections.abc import Callable, Iterable
 
 import dns.exception
+import dns.name
 import dns.resolver
+from dns.rdatatype import RdataType
 
 from bot.adapters.dns.examination import Examination
+from bot.adapters.dns.reachability import Reach, ZoneReach, reach_all
 from bot.adapters.dns.wire import TRIES, Address, NoAnswer, Patience, Server, to_name, to_text
 from bot.adapters.dns.zones import Recursors, Zones
 from bot.domain.dkim import TxtAnswer
@@ -87,6 +90,25 @@ class DnsResolver:
             )
         except NoAnswer:
             return None
+
+    async def reach_resolvers(self) -> tuple[Reach, ...]:
+        """Whether each resolver answers about the root, which every resolver knows. Never raises."""
+        servers = self._recursors.servers
+        return await reach_all(
+            servers, dns.name.root, RdataType.NS, self._patience(self._pass_seconds)
+        )
+
+    async def reach_zone(self, domain: str) -> ZoneReach:
+        """The zone that holds a domain, and whether its own servers answer. Never raises."""
+        patience = self._patience(self._pass_seconds)
+        try:
+            zone = await self._zones.zone_of(to_name(a_labels(domain)), patience)
+        except NoAnswer:
+            zone = None
+        if zone is None:
+            return ZoneReach(None)
+        reached = await reach_all(zone.servers, zone.apex, RdataType.SOA, patience)
+        return ZoneReach(to_text(zone.apex), reached)
 
     def _examination(self, seconds: float | None = None) -> Examination:
         patience = self._patience(self._pass_seconds if seconds is None else seconds)

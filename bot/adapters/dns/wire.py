@@ -101,13 +101,21 @@ async def ask(
     raise problem
 
 
-async def _exchange(server: Server, message: dns.message.Message, seconds: float) -> QueryMessage:
-    host, port = server.address
+async def ask_over_tcp(
+    server: Server, name: Name, rdtype: RdataType, patience: Patience
+) -> QueryMessage:
+    """One definite answer to one try, without UDP. Raises NoAnswer."""
+    flags = 0 if server.is_authoritative else int(dns.flags.RD)
+    message = dns.message.make_query(name, rdtype, use_edns=0, payload=EDNS_PAYLOAD, flags=flags)
+    return await _exchange(server, message, patience.seconds(), over_tcp=True)
+
+
+async def _exchange(
+    server: Server, message: dns.message.Message, seconds: float, *, over_tcp: bool = False
+) -> QueryMessage:
     try:
         async with asyncio.timeout(seconds):
-            response, _ = await dns.asyncquery.udp_with_fallback(
-                message, host, timeout=seconds, port=port, ignore_unexpected=True
-            )
+            response = await _sent(server, message, seconds, over_tcp)
     except (dns.exception.Timeout, TimeoutError) as error:
         raise NoAnswer(Status.TIMED_OUT) from error
     except (OSError, EOFError) as error:
@@ -121,6 +129,18 @@ async def _exchange(server: Server, message: dns.message.Message, seconds: float
         raise NoAnswer(Status.UNREADABLE)
     if _is_referral(response):
         raise NoAnswer(Status.REFERRAL)
+    return response
+
+
+async def _sent(
+    server: Server, message: dns.message.Message, seconds: float, over_tcp: bool
+) -> dns.message.Message:
+    host, port = server.address
+    if over_tcp:
+        return await dns.asyncquery.tcp(message, host, timeout=seconds, port=port)
+    response, _ = await dns.asyncquery.udp_with_fallback(
+        message, host, timeout=seconds, port=port, ignore_unexpected=True
+    )
     return response
 
 

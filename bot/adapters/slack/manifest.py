@@ -12,6 +12,8 @@ SCOPES = {
     "commands": "/mailcfg",
     "chat:write": "request cards, alerts, their updates and threads, private answers",
     "users:read": "who somebody is at each click: guest, bot, deactivated, of another workspace",
+    "channels:read": "mailcfg doctor: is the bot in its channels, and is nobody else's company",
+    "groups:read": "the same, where a channel is private",
 }
 """Every bot scope with its reason; a test holds them against the methods that are called."""
 GROUP_SCOPES = {"usergroups:read": "who is in a usergroup of approvers"}

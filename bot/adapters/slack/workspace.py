@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,7 @@ import aiohttp
 from pydantic import SecretStr
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.errors import MailcfgError
 
@@ -105,12 +106,7 @@ class Workspace:
     async def introduce(self) -> Identity:
         """Ask Slack who we are, and remember it."""
         answer = await call(self.client, "auth.test")  # whoever connects counts its faults
-        self.identity = Identity(
-            team=answer["team_id"],
-            enterprise=answer.get("enterprise_id"),
-            bot_user=answer["user_id"],
-            bot=answer.get("bot_id"),
-        )
+        self.identity = identity_in(answer)
         return self.identity
 
     async def call(self, method: str, **arguments: Any) -> Any:
@@ -175,9 +171,14 @@ class Workspace:
 
 async def call(client: AsyncWebClient, method: str, **how: Any) -> Any:
     """One call; its answer as Slack gave it. Raises SlackFault."""
+    return (await response_to(client, method, **how)).data
+
+
+async def response_to(client: AsyncWebClient, method: str, **how: Any) -> AsyncSlackResponse:
+    """The same with what else came with the answer, such as its headers."""
     try:
         async with asyncio.timeout(CALL_SECONDS):  # the SDK's own is void with a shared session
-            answer = await client.api_call(method, **how)
+            return await client.api_call(method, **how)
     except SlackApiError as error:
         raise _fault(method, error) from error
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
@@ -185,7 +186,16 @@ async def call(client: AsyncWebClient, method: str, **how: Any) -> Any:
     except (SlackClientError, AttributeError, TypeError, ValueError) as error:
         # What a proxy answers in Slack's place can be JSON of any shape, or only said to be.
         raise SlackFault(method, "an answer that is not Slack's") from error
-    return answer.data
+
+
+def identity_in(answer: Mapping[str, Any]) -> Identity:
+    """Who we are, as `auth.test` answers."""
+    return Identity(
+        team=answer["team_id"],
+        enterprise=answer.get("enterprise_id"),
+        bot_user=answer["user_id"],
+        bot=answer.get("bot_id"),
+    )
 
 
 def _fault(method: str, error: SlackApiError) -> SlackFault:

@@ -28,7 +28,7 @@ OVER_THE_NETWORK = frozenset(
 @contextmanager
 def sole_process(database: Path) -> Iterator[None]:
     """Hold the database file for this process alone. Raises DatabaseError if that cannot be."""
-    kind = network_file_system(database.absolute(), _mounts())
+    kind = network_file_system(database.absolute(), mounts())
     if kind is not None:
         raise DatabaseError(
             f"The database {database} is on a network file system ({kind}), where SQLite is not "
@@ -62,7 +62,7 @@ def _unescaped(point: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), point)
 
 
-def _mounts() -> str:
+def mounts() -> str:
     return MOUNTS.read_text(encoding="utf-8", errors="replace") if MOUNTS.exists() else ""
 
 

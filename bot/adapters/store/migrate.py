@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 
 from alembic import command
@@ -66,6 +67,26 @@ def check_is_current(url: str) -> None:
             f"The database at {_shown(engine)} has other tables than this version of mailcfg "
             "needs. Stop every mailcfg that uses it, then run `mailcfg migrate`."
         )
+
+
+class Tables(Enum):
+    """What a database's tables are to this version of mailcfg."""
+
+    MISSING = "none yet"
+    OLDER = "of an older version"
+    CURRENT = "current"
+    UNKNOWN = "of a version that this one does not know"
+
+
+def tables_at(revision: str | None) -> Tables:
+    """What a database is whose last migration was `revision`."""
+    if revision is None:
+        return Tables.MISSING
+    script = ScriptDirectory.from_config(_config())
+    if revision == script.get_current_head():
+        return Tables.CURRENT
+    known = {each.revision for each in script.walk_revisions()}
+    return Tables.OLDER if revision in known else Tables.UNKNOWN
 
 
 def _config() -> Config:

@@ -1,0 +1,34 @@
+"""The database as the settings name it, opened for the one bot or one of several that work on it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from bot.adapters.store.clock import DatabaseClock
+from bot.adapters.store.lock import sole_process
+from bot.adapters.store.migrate import check_is_current, migrate
+from bot.adapters.store.sql import SqlStore, open_engine
+from bot.clock import SystemClock
+from bot.ports import Clock
+
+
+async def open_store(url: str, opening: AsyncExitStack) -> SqlStore:
+    if url.startswith("sqlite"):
+        opening.enter_context(sole_process(Path(url.partition(":///")[2])))
+        await asyncio.to_thread(migrate, url)
+    else:
+        await asyncio.to_thread(check_is_current, url)
+    store = SqlStore(open_engine(url))
+    opening.push_async_callback(store.close)
+    if url.startswith("sqlite"):
+        await store.release()
+    return store
+
+
+async def own_clock(store: SqlStore) -> Clock:
+    """The machine's clock, set by the database where several processes must agree on the time."""
+    clock = DatabaseClock(SystemClock(), store)
+    await clock.synchronise()
+    return clock

@@ -1,0 +1,114 @@
+"""Zoho as the settings say: its client, its credentials, and `mailcfg connect`."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+import httpx
+from pydantic import SecretStr
+
+from bot.adapters.cliq.accounts import AccountsServer, Credentials
+from bot.adapters.cliq.client import CliqClient, new_http_client
+from bot.adapters.cliq.connect import Connected, connect_anew, connect_as_set
+from bot.adapters.cliq.data_centers import Endpoints, endpoints
+from bot.adapters.cliq.oauth import ZohoAuth
+from bot.adapters.cliq.throttle import Budget, MemoryBudget
+from bot.adapters.store.shared import shared_token
+from bot.adapters.store.sql import SqlStore
+from bot.adapters.store.vault import Vault
+from bot.domain.token import TokenState
+from bot.ports import Clock, Shared
+from bot.settings import Settings, ZohoSettings
+from bot.storage import open_store, own_clock
+
+
+async def connect(settings: ZohoSettings, code: SecretStr | None) -> Connected:
+    """Store what a grant code is exchanged for; without one, confirm the credentials as they are set.
+
+    A SQLite database is held meanwhile, so the bot must not run on it. Raises MailcfgError.
+    """
+    at = endpoints_of(settings)
+    credentials = credentials_of(settings, at)
+    async with AsyncExitStack() as opening:
+        http = await opening.enter_async_context(new_http_client(settings.cliq_api_url))
+        store = await open_store(settings.database_url, opening)
+        clock = await own_clock(store)
+        accounts = AccountsServer(
+            at.accounts_url,
+            credentials,
+            http,
+            clock,
+            total_seconds=settings.call_timeout.total_seconds(),
+        )
+        shared = shared_token_of(settings, store)
+        only_look = settings.watch_only
+        if code is None:
+            return await connect_as_set(credentials, accounts, shared, clock, only_look=only_look)
+        return await connect_anew(code, credentials, accounts, shared, only_look=only_look)
+
+
+def cliq_client(
+    settings: Settings,
+    clock: Clock,
+    http: httpx.AsyncClient,
+    *,
+    budget: Budget | None = None,
+    tokens: Shared[TokenState] | None = None,
+) -> CliqClient:
+    """The API's client for these settings. Raises SettingsError for an address that is none.
+
+    Without `budget` and `tokens` it keeps both to itself, and so needs no database.
+    """
+    total_seconds = settings.call_timeout.total_seconds()
+    return CliqClient(
+        endpoints_of(settings).api_url,
+        zoho_auth(settings, clock, http, tokens=tokens, total_seconds=total_seconds),
+        http=http,
+        clock=clock,
+        budget=budget or MemoryBudget(clock, call_timeout=settings.call_timeout),
+        organisation=settings.org,
+        total_seconds=total_seconds,
+    )
+
+
+def zoho_auth(
+    settings: Settings,
+    clock: Clock,
+    http: httpx.AsyncClient,
+    *,
+    tokens: Shared[TokenState] | None,
+    total_seconds: float,
+) -> ZohoAuth:
+    """Access tokens, kept in `tokens`. Raises SettingsError for an address that is none."""
+    at = endpoints_of(settings)
+    return ZohoAuth(
+        at.accounts_url,
+        credentials_of(settings, at),
+        http,
+        clock,
+        shared=tokens,
+        total_seconds=total_seconds,
+    )
+
+
+def endpoints_of(settings: Settings | ZohoSettings) -> Endpoints:
+    return endpoints(
+        settings.zoho_data_center,
+        accounts_url=settings.zoho_accounts_url,
+        api_url=settings.cliq_api_url,
+    )
+
+
+def credentials_of(settings: Settings | ZohoSettings, at: Endpoints) -> Credentials:
+    """At home in the data centre and, where there is one, the external network."""
+    return Credentials(
+        settings.zoho_client_id,
+        settings.zoho_client_secret,
+        settings.zoho_refresh_token,
+        home=f"{settings.zoho_data_center}{httpx.URL(at.api_url).path.rstrip('/')}",
+    )
+
+
+def shared_token_of(settings: Settings | ZohoSettings, store: SqlStore) -> Shared[TokenState]:
+    vault = Vault([key.get_secret_value().encode() for key in settings.secret_key])
+    return shared_token(store, settings.org, vault)
