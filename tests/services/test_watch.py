@@ -27,9 +27,9 @@ async def healthy(office: Office) -> Office:
 
 
 async def forget_messages(office: Office) -> None:
-    for message, _ in await office.store.due_messages(office.clock.now()):
+    for waiting in await office.store.due_messages(office.clock.now()):
         async with office.store.begin() as tx:
-            await tx.finish_message(message.key, office.clock.now())
+            await tx.finish_message(waiting.message.key, office.clock.now())
 
 
 async def test_the_first_check_says_what_is_watched_and_nothing_else(office: Office):
@@ -229,7 +229,8 @@ async def test_a_status_is_told_once_when_it_moves_in_either_direction(healthy: 
     await healthy.watch.check()
 
     due = await healthy.store.due_messages(healthy.clock.now())
-    assert [(m.facts["field"], m.facts["before"], m.facts["after"]) for m, _ in due] == [
+    told = [waiting.message.facts for waiting in due]
+    assert [(facts["field"], facts["before"], facts["after"]) for facts in told] == [
         (field, "verified", "not_verified"),
         (field, "not_verified", "verified"),
     ]
