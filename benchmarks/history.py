@@ -67,6 +67,7 @@ class History:
             for name, changes in MULTIPLY.items():
                 self._copy(connection, name, changes)
             connection.commit()
+            connection.execute("ANALYZE")  # as an operator may; it must not mislead SQLite
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _copy(self, connection: sqlite3.Connection, name: str, changes: dict[str, str]) -> None:
