@@ -1,8 +1,8 @@
 """The composition root: `build(settings)` puts the whole bot together; nothing else does.
 
 The running bot is three loops over the rows (settle requests, tell Slack, watch) and Slack's
-connection. A loop is woken by every commit and by a heartbeat, so that whatever is due happens at
-once, and what a crash left behind happens anyway.
+connection. A loop is woken by the commits that concern it and by a heartbeat, so that whatever is
+due happens at once, and what a crash left behind happens anyway.
 """
 
 from __future__ import annotations
@@ -71,29 +71,24 @@ class App:
         self._resources = resources
         failed = parts.metrics.loop_failed
         self._telling = Loop("tell", self._tell, failed)
-        self._loops = [
-            Loop("settle", self._settle, failed),
-            self._telling,
-            Loop("watch", self._watch, failed),
-        ]
-        # What it looks for comes with time, not with a commit.
+        self._settling = Loop("settle", self._settle, failed)
+        self._watching = Loop("watch", self._watch, failed)
+        # What these look for comes with time, not with a commit.
+        self._by_time = Loop("deadlines", self._keep_time, failed)
         self._dead_man = Loop("dead-man", self._notice_silence, failed)
+        self._loops = [self._settling, self._telling, self._watching, self._by_time, self._dead_man]
         self._is_silent = False
         self._too_old_since: float | None = None
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._connecting: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._has_shown_rules = False
-        parts.store.on_commit = self._committed
+        parts.store.on_due = self._telling.wake
         parts.store.on_move = self._moved
         self.port = 0
 
     def wake(self) -> None:
         """Look at the rows now instead of at the next heartbeat."""
-        self._committed()
-        self._dead_man.wake()
-
-    def _committed(self) -> None:
         for loop in self._loops:
             loop.wake()
 
@@ -104,7 +99,7 @@ class App:
         except BaseException:
             await self._resources.aclose()
             raise
-        for loop in (*self._loops, self._dead_man):
+        for loop in self._loops:
             loop.start()
         self._scheduler.add_job(
             self.wake, "interval", seconds=HEARTBEAT_SECONDS, coalesce=True, max_instances=1
@@ -125,7 +120,7 @@ class App:
         grace = self._settings.shutdown_grace.total_seconds()
         await asyncio.gather(
             self.parts.listeners.finish(grace),
-            *(loop.stop(grace) for loop in (*self._loops, self._dead_man)),
+            *(loop.stop(grace) for loop in self._loops),
         )
         await self._resources.aclose()
         log.info("stopped")
@@ -216,12 +211,18 @@ class App:
         self.parts.metrics.moved(old, new)
         if old.state is not new.state:
             log.info("moved", change=new.number, before=old.state.value, after=new.state.value)
+        if new.is_open:
+            self._settling.wake()
+        else:
+            self._watching.wake()  # what is approved may be another now
+
+    async def _keep_time(self) -> None:
+        await self.parts.changes.expire()
+        await self.parts.changes.remind()
+        await self.parts.changes.raise_alarm()
 
     async def _settle(self) -> None:
         try:
-            await self.parts.changes.expire()
-            await self.parts.changes.remind()
-            await self.parts.changes.raise_alarm()
             await self.parts.applier.settle(may_begin=self._connection.is_introduced)
         except Tampered as damage:
             await self.parts.changes.tell_unreadable(damage)

@@ -202,6 +202,19 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """A message that is not sent yet, and after how many tries.
+
+    `channel` and `ts` are the place of its subject's card; empty where there is none, or not yet.
+    """
+
+    message: Message
+    tries: int = 0
+    channel: str = ""
+    ts: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class WatchState:
     """What the watch knows of an organisation between two checks.
 
@@ -283,6 +296,9 @@ class Transaction(Protocol):
     async def remember_signature(self, digest: str, now: datetime) -> bool:
         """Whether this is new; it is remembered for ten minutes, twice as long as Slack's are valid."""
 
+    async def forget_signatures(self, now: datetime) -> None:
+        """Delete those that need not be remembered any more."""
+
     async def save_card(self, card: Card, *, after: datetime | None = None) -> None:
         """Store where a card stands; `after` puts off the next try."""
 
@@ -303,8 +319,7 @@ class Transaction(Protocol):
 class Store(Protocol):
     """The truth. Reads give values; writing happens in a transaction.
 
-    `begin()` commits on leaving and rolls back on any exception. Whoever passed `on_commit` is told
-    after each commit, so that loops look at the rows at once instead of at their next tick.
+    `begin()` commits on leaving and rolls back on any exception.
     """
 
     def begin(self) -> AbstractAsyncContextManager[Transaction]: ...
@@ -347,11 +362,11 @@ class Store(Protocol):
     async def open_incidents(self, org: str, kind: Kind) -> list[Incident]:
         """All of a kind, oldest first."""
 
-    async def due_cards(self, now: datetime) -> list[tuple[Card, ChangeRequest | Incident]]:
-        """Cards that show an older revision than their row has; without rows that are damaged."""
+    async def due_cards(self, now: datetime) -> list[Card]:
+        """Cards that show an older revision than their row has."""
 
-    async def due_messages(self, now: datetime) -> list[tuple[Message, int]]:
-        """One-time messages not sent yet, oldest first, each with its number of tries."""
+    async def due_messages(self, now: datetime) -> list[Waiting]:
+        """One-time messages not sent yet, oldest first."""
 
     async def told(self, subject: str, kind: str) -> tuple[str, ...]:
         """The keys of all messages of this kind about a subject, sent or not, in their order."""

@@ -150,7 +150,8 @@ class Office:
 
     async def messages(self) -> list[str]:
         """The kinds of the one-time messages that wait to be sent, in order."""
-        return [message.kind for message, _ in await self.store.due_messages(self.clock.now())]
+        due = await self.store.due_messages(self.clock.now())
+        return [waiting.message.kind for waiting in due]
 
     async def audit(self) -> list[Any]:
         return sorted(await self.rows(schema.audit), key=lambda row: (row.org, row.seq))

@@ -35,11 +35,14 @@ class Postgres:
         return self.url(name)
 
     def emptied(self, name: str = "mailcfg_1") -> str:
-        """A database with its tables, and nothing in them: quicker than a new one."""
-        tables = ", ".join(schema.metadata.tables)
+        """A database with its tables, and nothing in them: quicker than a new one.
+
+        Few rows are deleted faster than tables are truncated, which makes new files of them.
+        """
+        emptied = [f"DELETE FROM {table.name}" for table in reversed(schema.metadata.sorted_tables)]
         with psycopg.connect(self.dsn(name), autocommit=True) as connection:
             try:
-                connection.execute(f"TRUNCATE {tables} CASCADE")
+                connection.execute("; ".join(emptied))
             except psycopg.errors.UndefinedTable:  # a test has dropped one
                 connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
                 migrate(self.url(name))

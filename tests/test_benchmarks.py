@@ -5,26 +5,42 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from benchmarks import ack, history, load, table
+from benchmarks import ack, history, load, processes, table
 from benchmarks.load import Promises
+from benchmarks.people import People
 from benchmarks.rows import SqliteFile
+from tests.conftest import database_url
 
 
-async def test_the_load_plays_whole_scenes_and_loses_nothing():
-    result = await load.measure("sqlite", seconds=0.15, rate=100, warm_up=0.05)
-    assert len(result.acks) >= load.STEPS
-    assert {ack.status for ack in result.acks} == {200}
-    assert result.lost == 0
-    assert len(result.cells()) == len(load.COLUMNS)
+async def test_the_people_of_the_benchmarks_are_answered_by_a_real_bot(
+    database: Path, tmp_path: Path
+):
+    """One bot for all of it, since its start is what takes long."""
+    async with (
+        processes.far_end() as far,
+        processes.bot(far, database_url(database)) as bot,
+        processes.session() as session,
+    ):
+        people = People(session, bot.url, far.url)
+        form = await load.form_of(people, session, far.url)
+        with closing(SqliteFile(str(database))) as file:
+            scene = load.Scene(people, file, form, Promises())
+            await load.play(scene, 0, seconds=0.15, rate=100)
+            lost = scene.promises.lost(file)
+            clicked = await ack.clicks(people, file, form, 1)
+        measured = await ack.commands({ack.OURS: bot}, {ack.OURS: people}, rounds=1, each=2)
 
-
-async def test_the_acknowledgements_are_held_against_a_bare_endpoint():
-    results = await ack.run(1, each=2, click_count=1, burst_count=0, kinds=["floor"])
-    assert [row[0] for row in results.rows()] == [
+    assert len(scene.acks) >= load.STEPS
+    played = load.Result("sqlite", scene.acks, 100, 0.15, lost, growth=0, cores=0)
+    assert (lost, len(played.cells())) == (0, len(load.COLUMNS))
+    assert {each.status for each in scene.acks} == {200}
+    assert measured[ack.OURS].cpu[0] > 0
+    floor = {ack.FLOOR: measured[ack.OURS]}
+    synced = ack.fdatasync_seconds(tmp_path, 1)
+    assert [row[0] for row in ack.Results(measured | floor, clicked, synced, []).rows()] == [
         "ack p50 / bare endpoint",
         "click committed / ack + 3 fdatasync",
     ]
-    assert all(measured.cpu[0] > 0 for measured in results.commands.values())
 
 
 async def test_the_history_has_its_length_and_its_acts_are_timed():

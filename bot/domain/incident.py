@@ -25,6 +25,10 @@ WAITING = (FindingId.DNS_PROPAGATING, FindingId.VERIFY_PENDING)
 """What is said in an alert though it is no trouble yet; other information is for whoever asks."""
 
 
+CHECKLIST_ID = "checklist-"
+"""How the id of every checklist begins, so that a card can be told without a look at what it shows."""
+
+
 class Kind(StrEnum):
     WATCH = "watch"
     """The one line that says what is watched and how it stands; never resolved."""

@@ -24,7 +24,7 @@ from bot.domain.change import (
     milliseconds,
     people_still_for,
 )
-from bot.domain.incident import Incident
+from bot.domain.incident import CHECKLIST_ID, Incident
 from bot.domain.incident import Kind as Living
 from bot.domain.mail_config import MailConfig
 from bot.domain.plan import SetPlan
@@ -452,7 +452,7 @@ async def _follow(tx: Transaction, ended: ChangeRequest, home: Card | None) -> N
     if following is None:
         return
     row = Incident(
-        id=f"checklist-{ended.id}",
+        id=f"{CHECKLIST_ID}{ended.id}",
         org=ended.org,
         kind=Living.CHECKLIST,
         key=ended.id,

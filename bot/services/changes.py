@@ -172,7 +172,7 @@ class Changes:
 
     async def check_may_decide(self, actor: Actor, request_id: str, kind: VoteKind) -> None:
         """Refuse early what `decide` would refuse; raises as `decide`."""
-        await self._allowed(actor, kind, self._may_decide(request_id), request_id)
+        await self._allowed_to_decide(actor, kind, request_id)
 
     async def sealed_base(self, actor: Actor) -> tuple[MailConfig | None, str]:
         """The live configuration and a signed copy of it, to travel through a form and back."""
@@ -192,8 +192,11 @@ class Changes:
         """
         if kind is VoteKind.REJECT:
             reason = clean_reason(reason)
-        facts = await self._allowed(actor, kind, self._may_decide(request_id), request_id)
-        return await self._race(lambda: self._decide(facts, request_id, kind, reason))
+        facts, request = await self._allowed_to_decide(actor, kind, request_id)
+        while True:  # each round some other move has won, so rounds are few
+            with suppress(LostRace):
+                return await self._decide(facts, request, kind, reason)
+            request = await self._found(request_id)
 
     async def withdraw(self, actor: Actor, request_id: str | None = None) -> ChangeRequest:
         """Take one's own request back; without an id, the open one."""
@@ -353,9 +356,8 @@ class Changes:
         return request.created_at if last is None else max(request.created_at, last + MENTION_EVERY)
 
     async def _decide(
-        self, facts: Facts, request_id: str, kind: VoteKind, reason: str
+        self, facts: Facts, request: ChangeRequest, kind: VoteKind, reason: str
     ) -> ChangeRequest:
-        request = await self._found(request_id)
         vote = self._vote(request, facts, kind, reason)
         async with self._admission.auditing_refusals(facts.actor, kind, request):
             moved = self._count(request, vote)
@@ -429,25 +431,38 @@ class Changes:
     async def _may_propose(self, facts: Facts) -> Verdict:
         return rules.may_propose(facts, self.policy)
 
-    def _may_decide(self, request_id: str) -> Callable[[Facts], Any]:
-        async def may(facts: Facts) -> Verdict:
-            """A vote must be valid under the frozen rules and under today's."""
-            request = await self._found(request_id)
-            frozen = rules.may_decide(facts, request.policy, request.requester)
-            today = rules.may_decide(facts, self.policy, request.requester)
-            return today if frozen.is_allowed else frozen
+    async def _allowed_to_decide(
+        self, actor: Actor, kind: VoteKind, request_id: str
+    ) -> tuple[Facts, ChangeRequest]:
+        """The actor's facts, if they may, and the request as it was before Slack was asked.
 
-        return may
+        It may have moved since then; whoever stores a vote on it notices.
+        """
+        request = await self._store.request(request_id)
+
+        async def may(facts: Facts) -> Verdict:
+            if request is None:
+                raise UnknownRequest
+            return self._may_decide(facts, request)
+
+        facts = await self._allowed(actor, kind, may, request)
+        assert request is not None  # or `may` would have raised
+        return facts, request
+
+    def _may_decide(self, facts: Facts, request: ChangeRequest) -> Verdict:
+        """A vote must be valid under the frozen rules and under today's."""
+        frozen = rules.may_decide(facts, request.policy, request.requester)
+        today = rules.may_decide(facts, self.policy, request.requester)
+        return today if frozen.is_allowed else frozen
 
     async def _allowed(
         self,
         actor: Actor,
         action: str,
         may: Callable[[Facts], Any],
-        request_id: str | None = None,
+        request: ChangeRequest | None = None,
     ) -> Facts:
         """The actor's facts, if they may."""
-        request = await self._store.request(request_id) if request_id else None
         if request is not None:  # on every line that this task logs from here on
             bind_contextvars(change=request.number)
         return await self._admission.admit(actor, action, may, request)

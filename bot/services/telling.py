@@ -35,7 +35,8 @@ def names(keys: tuple[str, ...]) -> tuple[str, ...]:
 
 def outcome(request: ChangeRequest) -> Message:
     """How it ended, to the requester alone."""
-    return Message(f"{OUTCOME}:{request.id}", OUTCOME, {}, subject=request.id)
+    to = {"to": request.requester.user}
+    return Message(f"{OUTCOME}:{request.id}", OUTCOME, to, subject=request.id)
 
 
 def unknown(request: ChangeRequest, number: int, since: datetime) -> Message:

@@ -130,7 +130,7 @@ def fill(url: str) -> None:
                 insert(connection, "decision", rows.decision_row(asked.id, decision))
             insert(connection, "card", rows.card_row(Card(asked.id, "C1", "1.0", 1), None))
             message = Message(f"said:{asked.id}", "approved", {"user": "U0BOB"}, asked.id)
-            insert(connection, "outbox", rows.message_row(message, len(state)))
+            insert(connection, "outbox", rows.message_row(message) | {"n": len(state)})
             audit(connection, asked)
             if state in {State.UNCERTAIN, State.APPLIED, State.CONFLICT}:
                 insert(connection, "attempt", rows.attempt_row(Attempt(asked.id, 1, "PUT", SOON)))

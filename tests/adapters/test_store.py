@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, text, update
+from sqlalchemy import create_engine, select, text, update
 
 from bot.adapters.store import schema
 from bot.adapters.store.migrate import migrate
@@ -29,7 +30,16 @@ from bot.domain.policy import Actor, Facts
 from bot.domain.posture import Dmarc
 from bot.domain.preflight import Preflight
 from bot.errors import AlreadyOpen, DatabaseError, Tampered
-from bot.ports import AuditEntry, Backlog, Card, LostRace, Message, WatchState
+from bot.ports import (
+    AuditEntry,
+    Backlog,
+    Card,
+    LostRace,
+    Message,
+    Transaction,
+    Waiting,
+    WatchState,
+)
 from bot.services.audit import GENESIS, canonical_body, chain_hash
 from tests.conftest import database_url
 from tests.fakes import MORNING, TEAM, config
@@ -316,10 +326,9 @@ async def test_a_card_is_due_while_it_shows_less_than_its_row_has(store: SqlStor
         await tx.save_card(Card("opaque", "C1"))
         await tx.save_card(Card("i-1", "C2"))
         await tx.save_incident(incident)
-    assert await store.due_cards(MORNING) == [
-        (Card("i-1", "C2"), incident),
-        (Card("opaque", "C1"), current),
-    ]
+    assert await store.due_cards(MORNING) == [Card("i-1", "C2"), Card("opaque", "C1")]
+    assert await store.subject("i-1") == incident
+    assert await store.subject("opaque") == current
 
     shown = Card("opaque", "C1", ts="1.0", shown_rev=1)
     async with store.begin() as tx:
@@ -327,8 +336,8 @@ async def test_a_card_is_due_while_it_shows_less_than_its_row_has(store: SqlStor
         await tx.save_card(Card("i-1", "C2", ts="2.0", shown_rev=1))
     assert await store.due_cards(MORNING) == []
 
-    moved = await move(store, current, current.approve(vote(current, BOB), SOON, 2))
-    assert await store.due_cards(MORNING) == [(shown, moved)]
+    await move(store, current, current.approve(vote(current, BOB), SOON, 2))
+    assert await store.due_cards(MORNING) == [shown]
     assert await store.card("opaque") == shown
 
 
@@ -342,14 +351,14 @@ async def test_a_card_that_was_put_off_waits(store: SqlStore):
 
 
 async def test_a_card_that_was_shown_is_due_again_when_asked_for(store: SqlStore):
-    current = await add(store, request())
+    await add(store, request())
     shown = Card("opaque", "C1", "1.0", 1, mention_at=MORNING, instead_of="C2")
     async with store.begin() as tx:
         await tx.save_card(shown)
         await tx.save_card(Card("other", "C1", "2.0", 1))
         await tx.show_again("opaque")
 
-    assert await store.due_cards(MORNING) == [(replace(shown, shown_rev=0), current)]
+    assert await store.due_cards(MORNING) == [replace(shown, shown_rev=0)]
 
 
 async def test_a_card_that_somebody_is_showing_is_not_taken_from_them(store: SqlStore):
@@ -381,7 +390,7 @@ async def test_a_message_can_wait_for_its_time(store: SqlStore):
         await tx.tell(Message("a", "mention", {}, "opaque"), after=SOON)
 
     assert await store.due_messages(MORNING) == []
-    assert [m.key for m, _ in await store.due_messages(SOON)] == ["a"]
+    assert [waiting.message.key for waiting in await store.due_messages(SOON)] == ["a"]
 
 
 async def test_what_was_told_about_a_subject_is_known_also_once_it_is_sent(store: SqlStore):
@@ -404,13 +413,25 @@ async def test_a_message_is_stored_once_and_sent_in_order(store: SqlStore):
         await tx.tell(first)
         await tx.tell(second)
         await tx.tell(replace(first, facts={"n": 2}))
-    assert await store.due_messages(MORNING) == [(first, 0), (second, 0)]
+    assert await store.due_messages(MORNING) == [Waiting(first), Waiting(second)]
 
     async with store.begin() as tx:
         await tx.put_off_message("b", SOON, "Slack is out of reach")
         await tx.finish_message("a", MORNING)
     assert await store.due_messages(MORNING) == []
-    assert await store.due_messages(SOON) == [(first, 1)]
+    assert await store.due_messages(SOON) == [Waiting(first, tries=1)]
+
+
+async def test_a_message_knows_the_thread_it_goes_in(store: SqlStore):
+    asked = Message("a", "approved", {}, "opaque")
+    async with store.begin() as tx:
+        await tx.tell(asked)
+        await tx.save_card(Card("opaque", "C1"))
+    assert await store.due_messages(SOON) == [Waiting(asked, channel="C1")]
+
+    async with store.begin() as tx:
+        await tx.save_card(Card("opaque", "C1", ts="1.0", shown_rev=1))
+    assert await store.due_messages(SOON) == [Waiting(asked, channel="C1", ts="1.0")]
 
 
 async def test_a_slot_is_taken_once(store: SqlStore):
@@ -429,17 +450,53 @@ async def test_a_signature_is_new_once_in_ten_minutes(store: SqlStore):
         assert await tx.remember_signature("a", MORNING + timedelta(minutes=11))
 
 
-async def test_a_commit_is_told_and_a_rollback_is_not(store: SqlStore):
-    commits: list[str] = []
-    store.on_commit = lambda: commits.append("commit")
-
+async def test_old_signatures_are_forgotten_and_others_are_not(store: SqlStore):
     async with store.begin() as tx:
-        await tx.save_reading(ORG, None, MORNING)
-    with pytest.raises(LostRace):
-        async with store.begin():
+        await tx.remember_signature("old", MORNING)
+        await tx.remember_signature("new", MORNING + timedelta(minutes=1))
+        await tx.forget_signatures(MORNING + timedelta(minutes=11))
+        kept = (await tx._connection.execute(select(schema.replay.c.digest))).scalars().all()  # type: ignore[attr-defined]
+
+    assert kept == ["new"]
+
+
+async def test_whoever_tells_slack_is_woken_by_what_is_due_and_by_nothing_else(store: SqlStore):
+    woken: list[str] = []
+    store.on_due = lambda: woken.append("due")
+    shown = Card("opaque", "C1", ts="1.0", shown_rev=1)
+
+    async def after(work: Callable[[Transaction], Awaitable[object]]) -> int:
+        woken.clear()
+        async with store.begin() as tx:
+            await work(tx)
+        return len(woken)
+
+    asked = await add(store, request())
+    assert await after(lambda tx: tx.save_card(Card("opaque", "C1"))) == 1
+    assert await after(lambda tx: tx.tell(Message("a", "x", {}, "opaque"))) == 1
+    assert await after(lambda tx: tx.show_again("opaque")) == 1
+    assert await after(lambda tx: tx.replace(asked, asked.withdraw(SOON))) == 1
+    living = Incident("i1", ORG, Kind.ALERT, "missing", MORNING)
+    assert await after(lambda tx: tx.save_incident(living)) == 1
+    assert await after(lambda tx: tx.save_card(shown)) == 0
+    assert await after(lambda tx: tx.claim_message("a", MORNING, SOON)) == 0
+    assert await after(lambda tx: tx.finish_message("a", SOON)) == 0
+    assert await after(lambda tx: tx.remember_signature("s", MORNING)) == 0
+
+
+async def test_nobody_is_woken_by_a_rollback(store: SqlStore):
+    woken: list[str] = []
+    store.on_due = lambda: woken.append("due")
+
+    async def fail() -> None:
+        async with store.begin() as tx:
+            await tx.tell(Message("a", "x", {}))
             raise LostRace
 
-    assert commits == ["commit"]
+    with pytest.raises(LostRace):
+        await fail()
+
+    assert woken == []
 
 
 async def test_a_failed_step_is_rolled_back_whole(store: SqlStore):
@@ -696,7 +753,7 @@ async def test_the_only_process_need_not_wait_for_what_a_dead_one_had_claimed(
     now = office.clock.now()
     due = await store.due_cards(now)
     async with store.begin() as tx:
-        assert await tx.claim_card(due[0][0], now, now + timedelta(minutes=1))
+        assert await tx.claim_card(due[0], now, now + timedelta(minutes=1))
     assert await store.due_cards(now) == []
 
     await store.release()
@@ -737,7 +794,7 @@ async def test_a_card_is_due_from_each_move_until_it_shows_it(store: SqlStore):
         await tx.save_card(Card("opaque", "C1"))
 
     async def due() -> list[str]:
-        return sorted(card.subject for card, _ in await store.due_cards(MORNING))
+        return sorted(card.subject for card in await store.due_cards(MORNING))
 
     assert await due() == ["i1", "opaque"]
     async with store.begin() as tx:

@@ -338,9 +338,9 @@ async def test_once_it_is_removed_narrower_rules_do_not_stop_it(way: Way):
 
 async def test_what_cannot_be_sent_for_a_day_needs_a_person(way: Way):
     request = await way.to_step(3)
-    for _ in range(1000):
+    for _ in range(100):
         way.office.cliq.fail_next_write(NotSent("PUT"))
-        if await way.settle(seconds=600) is State.CONFLICT:
+        if await way.settle(seconds=3600) is State.CONFLICT:
             break
 
     done = await way.office.now(request)
@@ -350,9 +350,9 @@ async def test_what_cannot_be_sent_for_a_day_needs_a_person(way: Way):
 
 async def test_what_cannot_be_read_for_a_day_says_so(way: Way):
     request = await way.to_step(3)
-    for _ in range(1000):
+    for _ in range(100):
         way.office.cliq.fail_next_reads(NotSent("GET"))
-        if await way.settle(seconds=600) is State.CONFLICT:
+        if await way.settle(seconds=3600) is State.CONFLICT:
             break
 
     done = await way.office.now(request)

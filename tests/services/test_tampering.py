@@ -336,12 +336,3 @@ async def test_a_request_that_cannot_be_read_is_told_once(office: Office):
         office.restart()
 
     assert (await office.messages()).count("unreadable") == 1
-
-
-async def test_an_undamaged_card_is_shown_beside_a_damaged_one(office: Office):
-    done = await office.applied(RENAME)
-    await office.changes.propose(ALICE, NEW_ADDRESS)
-    await office.tamper(update(REQUEST).where(REQUEST.c.no == 2).values(policy_json="{}"))
-
-    due = await office.store.due_cards(office.clock.now())
-    assert done.id in [subject.id for _, subject in due]

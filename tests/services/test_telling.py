@@ -24,7 +24,7 @@ async def card(office: Office, request: ChangeRequest) -> Card:
 
 async def reminders(office: Office) -> list[str]:
     due = await office.store.due_messages(office.clock.now())
-    return [message.key for message, _ in due if message.kind == "reminder"]
+    return [each.message.key for each in due if each.message.kind == "reminder"]
 
 
 async def test_a_request_that_waits_is_remembered_at_each_of_its_moments_once(office: Office):

@@ -43,7 +43,7 @@ async def forget_messages(office: Office) -> None:
 
 
 async def told(office: Office) -> list[Message]:
-    return [message for message, _ in await office.store.due_messages(office.clock.now())]
+    return [w.message for w in await office.store.due_messages(office.clock.now())]
 
 
 def break_record(office: Office) -> None:

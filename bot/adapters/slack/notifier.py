@@ -26,10 +26,10 @@ from bot.adapters.slack.cards.parts import Deployment, Rendered
 from bot.adapters.slack.pacer import POST, UPDATE, Pacer
 from bot.adapters.slack.workspace import SlackFault, Workspace
 from bot.domain.change import ChangeRequest, State
-from bot.domain.incident import Incident, Kind
+from bot.domain.incident import CHECKLIST_ID, Incident
 from bot.errors import Tampered
 from bot.logs import about_change
-from bot.ports import Card, Clock, Message, Store
+from bot.ports import Card, Clock, Message, Store, Waiting
 from bot.services.tell_watch import FOLLOWED_DM
 from bot.services.telling import MENTION, OUTCOME, REMINDER, UNKNOWN
 
@@ -89,23 +89,28 @@ class Notifier:
         async with self._one_at_a_time:  # or two callers would post one card twice
             at = self._pacer.now()
             due = await self._store.due_cards(self._clock.now())
-            waits = [await self._show(*each, at) for each in due if not _is_checklist(each[1])]
-            for message, tries in await self._store.due_messages(self._clock.now()):
-                with suppress(Tampered):  # about a damaged row; the others need not wait for it
-                    waits.append(await self._send(message, tries, at))
+            waits = [await self._show(card, at) for card in due if not _is_checklist(card)]
+            waits += [
+                await self._send(waiting, at)
+                for waiting in await self._store.due_messages(self._clock.now())
+            ]
             # A checklist follows a result, which is said before it.
-            waits += [await self._show(*each, at) for each in due if _is_checklist(each[1])]
+            waits += [await self._show(card, at) for card in due if _is_checklist(card)]
         return min((wait for wait in waits if wait), default=None)
 
     async def posted(self, subject: str) -> str | None:
         """A link to a card that was just made, posted at once; None if Slack does not let us."""
-        wait = await self.send_due()
-        link = await self.link(subject)
-        if link is None and wait is not None:
+        wait = await self._show_now(subject)
+        if wait:
             await asyncio.sleep(min(wait, self._pace.total_seconds()))
-            await self.send_due()
-            link = await self.link(subject)
-        return link
+            await self._show_now(subject)
+        return await self.link(subject)
+
+    async def _show_now(self, subject: str) -> float:
+        """Bring one card up to date without a look at what else is due; as `_show`."""
+        async with self._one_at_a_time:
+            card = await self._store.card(subject)
+            return await self._show(card, self._pacer.now()) if card is not None else 0.0
 
     async def shown_again(self, subject: str) -> str | None:
         """A link to the card, which is brought up to date, or posted anew if it was deleted."""
@@ -120,23 +125,31 @@ class Notifier:
             return None
         return await self._workspace.permalink(card.channel, card.ts)
 
-    async def _show(self, card: Card, subject: ChangeRequest | Incident, at: float) -> float:
-        """Post or edit a card; the seconds for which it has to wait, if it is too early for that."""
-        with _about(subject):
-            thread = await self._thread_of(subject)
-            if thread is None:
-                return await self._show_in(card, subject, at)
-            if not thread.ts:
-                return 0.0  # The card of its request comes first.
-            home = card if card.ts else replace(card, channel=thread.channel)
-            return await self._show_in(home, subject, at, thread_ts=thread.ts)
+    async def _show(self, card: Card, at: float) -> float:
+        """Post or edit a card; the seconds for which it has to wait, if it is too early for that.
 
-    async def _show_in(
-        self, card: Card, subject: ChangeRequest | Incident, at: float, **thread: str
-    ) -> float:
+        What it shows is read only when it is its turn: many may be waiting.
+        """
         wait = self._pacer.wait(UPDATE if card.ts else POST, card.channel, at)
-        if wait or not await self._claim_card(card):
+        if wait:
             return wait
+        with suppress(Tampered):  # a damaged row; the others need not wait for it
+            subject = await self._store.subject(card.subject)
+            if subject is not None and card.shown_rev < subject.rev:
+                with _about(subject):
+                    await self._bring_up_to_date(card, subject)
+        return 0.0
+
+    async def _bring_up_to_date(self, card: Card, subject: ChangeRequest | Incident) -> None:
+        thread: dict[str, str] = {}
+        if _is_checklist(card):
+            home = await self._store.card(subject.key) if isinstance(subject, Incident) else None
+            if home is None or not home.ts:
+                return  # The card of its request comes first.
+            card = card if card.ts else replace(card, channel=home.channel)
+            thread = {"thread_ts": home.ts}
+        if not await self._claim_card(card):
+            return
         try:
             shown = await self._post_or_update(card, subject, **thread)
         except SlackFault as fault:
@@ -144,13 +157,6 @@ class Notifier:
         else:
             async with self._store.begin() as tx:
                 await tx.save_card(shown)
-        return 0.0
-
-    async def _thread_of(self, subject: ChangeRequest | Incident) -> Card | None:
-        """The card in whose thread this one stands; None for one in the channel itself."""
-        if isinstance(subject, ChangeRequest) or not _is_checklist(subject):
-            return None
-        return await self._store.card(subject.key) or Card(subject.key, "")
 
     async def _claim_card(self, card: Card) -> bool:
         """False: another process shows it."""
@@ -224,11 +230,23 @@ class Notifier:
         async with self._store.begin() as tx:
             await tx.save_card(replace(card, tries=tries), after=self._again(tries, fault))
 
-    async def _send(self, message: Message, tries: int, at: float) -> float:
+    async def _send(self, waiting: Waiting, at: float) -> float:
         """Send a one-time message; the seconds for which it has to wait, as `_show`."""
-        subject = await self._store.subject(message.subject) if message.subject else None
-        with _about(subject):
-            return await self._send_about(message, subject, tries, at)
+        message = waiting.message
+        wait = self._pacer.wait(POST, self._likely_channel(waiting), at)
+        if wait:
+            return wait
+        with suppress(Tampered):  # about a damaged row, as above
+            subject = await self._store.subject(message.subject) if message.subject else None
+            with _about(subject):
+                return await self._send_about(message, subject, waiting.tries, at)
+        return 0.0
+
+    def _likely_channel(self, waiting: Waiting) -> str:
+        """Where it goes, as far as that is known without a look at what it is about."""
+        if waiting.message.kind in {OUTCOME, FOLLOWED_DM}:
+            return str(waiting.message.facts.get("to", ""))
+        return self._alert_channel if waiting.message.subject is None else waiting.channel
 
     async def _send_about(
         self, message: Message, subject: ChangeRequest | Incident | None, tries: int, at: float
@@ -350,8 +368,8 @@ def _may_mention(card: Card, subject: ChangeRequest | Incident) -> bool:
     return isinstance(subject, ChangeRequest) and card.mention_at <= subject.created_at
 
 
-def _is_checklist(subject: ChangeRequest | Incident) -> bool:
-    return isinstance(subject, Incident) and subject.kind is Kind.CHECKLIST
+def _is_checklist(card: Card) -> bool:
+    return card.subject.startswith(CHECKLIST_ID)
 
 
 def _parts(content: Rendered) -> dict[str, object]:

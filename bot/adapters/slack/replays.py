@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -22,16 +23,25 @@ from bot.ports import Clock, Store
 
 log = structlog.get_logger(__name__)
 
+CLEARED_EVERY = timedelta(minutes=1)
 IsFirst = Callable[[str], Awaitable[bool]]
 
 
 def memory(store: Store, clock: Clock) -> IsFirst:
-    """Whether a signature comes for the first time. Raises DatabaseError."""
+    """Whether a signature comes for the first time. Raises DatabaseError.
+
+    Old ones are forgotten now and then only: to look for them reads the whole table.
+    """
+    next_clearing = clock.now()
 
     async def is_first(signature: str) -> bool:
-        digest = hashlib.sha256(signature.encode()).hexdigest()
+        nonlocal next_clearing
+        digest, now = hashlib.sha256(signature.encode()).hexdigest(), clock.now()
         async with store.begin() as tx:
-            return await tx.remember_signature(digest, clock.now())
+            if now >= next_clearing:
+                await tx.forget_signatures(now)
+                next_clearing = now + CLEARED_EVERY
+            return await tx.remember_signature(digest, now)
 
     return is_first
 

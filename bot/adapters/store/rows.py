@@ -28,7 +28,7 @@ from bot.domain.mail_config import MailConfig
 from bot.domain.plan import restore
 from bot.domain.policy import Actor, Policy
 from bot.errors import Tampered
-from bot.ports import AuditEntry, AuditRow, Backlog, Card, Message, WatchState
+from bot.ports import AuditEntry, AuditRow, Backlog, Card, Message, Waiting, WatchState
 
 
 def stamp(at: datetime | None) -> int | None:
@@ -249,10 +249,9 @@ def card_from(row: RowMapping) -> Card:
     )
 
 
-def message_row(message: Message, n: int, after: datetime | None = None) -> dict[str, Any]:
+def message_row(message: Message, after: datetime | None = None) -> dict[str, Any]:
     return {
         "key": message.key,
-        "n": n,
         "kind": message.kind,
         "subject": message.subject,
         "facts_json": canonical(message.facts),
@@ -262,8 +261,10 @@ def message_row(message: Message, n: int, after: datetime | None = None) -> dict
     }
 
 
-def message_from(row: RowMapping) -> Message:
-    return Message(row["key"], row["kind"], json.loads(row["facts_json"]), row["subject"])
+def waiting_from(row: RowMapping) -> Waiting:
+    facts = json.loads(row["facts_json"])
+    message = Message(row["key"], row["kind"], facts, row["subject"])
+    return Waiting(message, row["tries"], row["channel"] or "", row["ts"] or "")
 
 
 def watch_row(state: WatchState) -> dict[str, Any]:

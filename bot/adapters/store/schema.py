@@ -33,6 +33,8 @@ IS_OPEN = text(f"state IN ({_listed(OPEN)})")
 
 IS_DUE = text("shown_rev < due_rev")
 
+IS_WAITING = text("done_at IS NULL")
+
 request = Table(
     "request",
     metadata,
@@ -153,8 +155,9 @@ outbox = Table(
     Column("tries", Integer, nullable=False),
     Column("done_at", BigInteger),
     Column("last_error", Text, nullable=False),
-    Index("outbox_due", "done_at", "after"),
+    Index("outbox_waiting", "n", sqlite_where=IS_WAITING, postgresql_where=IS_WAITING),
     Index("outbox_by_n", "n"),
+    Index("outbox_by_subject", "subject", "kind", "n"),
 )
 
 slot = Table(

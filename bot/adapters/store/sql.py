@@ -12,11 +12,15 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
+    Connection,
     Engine,
     Executable,
     Select,
@@ -38,10 +42,11 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from bot.adapters.store import rows, schema
+from bot.adapters.store.embedded import connect
 from bot.domain.change import Attempt, ChangeRequest, State
 from bot.domain.incident import Incident, Kind
 from bot.domain.mail_config import MailConfig
-from bot.errors import AlreadyOpen, DatabaseError, Tampered
+from bot.errors import AlreadyOpen, DatabaseError
 from bot.ports import (
     AuditEntry,
     AuditHead,
@@ -51,6 +56,7 @@ from bot.ports import (
     LostRace,
     Message,
     Transaction,
+    Waiting,
     WatchState,
 )
 from bot.services.audit import GENESIS, canonical_body, chain_hash
@@ -59,6 +65,8 @@ PAGE = 500
 """Rows read at once where a table is read whole."""
 REMEMBERED_FOR = timedelta(minutes=10)
 """How long signatures are kept; a request is refused for its age after five minutes."""
+ONLY_READS = "mailcfg_only_reads"
+"""The option of a connection on which nothing is begun."""
 IDLE_SECONDS = 5
 """How long a transaction may stand still; far longer than any of ours does, and within a lease."""
 
@@ -75,7 +83,10 @@ def open_engine(url: str, *, read_only: bool = False) -> AsyncEngine:
         engine = create_async_engine(url, pool_size=5, max_overflow=5, pool_pre_ping=True)
         end_when_idle(engine.sync_engine)
         return engine
-    engine = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=10)
+    database = Path(url.partition(":///")[2])
+    engine = create_async_engine(
+        url, pool_size=1, max_overflow=0, pool_timeout=10, async_creator=lambda: connect(database)
+    )
     begin_immediately(engine.sync_engine)
     return engine
 
@@ -88,7 +99,9 @@ def end_when_idle(engine: Engine) -> None:
     """
 
     @event.listens_for(engine, "begin")
-    def _begin(connection: Any) -> None:
+    def _begin(connection: Connection) -> None:
+        if _only_reads(connection):
+            return
         limit = f"{IDLE_SECONDS}s"
         connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{limit}'")
 
@@ -104,19 +117,38 @@ def begin_immediately(engine: Engine) -> None:
         connection.execute("PRAGMA foreign_keys=ON")
 
     @event.listens_for(engine, "begin")
-    def _begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    def _begin(connection: Connection) -> None:
+        if not _only_reads(connection):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _only_reads(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get(ONLY_READS))
+
+
+def _reader(engine: AsyncEngine) -> AsyncEngine:
+    """The same connections without transactions: to begin and end one costs more than most reads.
+
+    Nothing is lost by it. On SQLite, whoever holds the one connection is alone; on PostgreSQL each
+    statement sees what is committed when it starts, in a transaction (READ COMMITTED) or not.
+    """
+    options: dict[str, Any] = {ONLY_READS: True}
+    if engine.dialect.name == "postgresql":
+        options["isolation_level"] = "AUTOCOMMIT"
+    return engine.execution_options(**options)
 
 
 class SqlStore:
     """`ports.Store` on one database.
 
-    After each commit `on_move` is called for every request that it moved, then `on_commit`.
+    After a commit `on_move` is called for every request that it moved, and `on_due` if a card or a
+    message became due. Whoever is woken by every commit does most of its work for nothing.
     """
 
-    def __init__(self, engine: AsyncEngine, on_commit: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self.on_commit = on_commit
+        self._reader = _reader(engine)
+        self.on_due: Callable[[], None] = lambda: None
         self.on_move: Callable[[ChangeRequest, ChangeRequest], None] = lambda _old, _new: None
 
     async def close(self) -> None:
@@ -129,7 +161,8 @@ class SqlStore:
             yield transaction
         for old, new in transaction.moves:
             self.on_move(old, new)
-        self.on_commit()
+        if transaction.is_due:
+            self.on_due()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -141,15 +174,13 @@ class SqlStore:
             raise _translated(error) from error
 
     async def request(self, request_id: str) -> ChangeRequest | None:
-        return await self._one_request(_requests.where(schema.request.c.id == request_id))
+        return await self._one_request(_by_id, id=request_id)
 
     async def open_request(self, org: str) -> ChangeRequest | None:
-        return await self._one_request(_requests.where(schema.request.c.org == org, schema.IS_OPEN))
+        return await self._one_request(_the_open_one(self._engine.dialect.name), org=org)
 
     async def last_applied(self, org: str) -> ChangeRequest | None:
-        table = schema.request.c
-        newest = _requests.where(table.org == org, table.state == State.APPLIED.value)
-        return await self._one_request(newest.order_by(table.ended_at.desc(), table.no.desc()))
+        return await self._one_request(_last_applied, org=org)
 
     async def audit(self, org: str, after: int = 0) -> AsyncIterator[AuditRow]:
         table = schema.audit.c
@@ -172,15 +203,16 @@ class SqlStore:
         return AuditHead(found[0]["seq"], found[0]["hash"]) if found else None
 
     async def newest(self, org: str, count: int) -> list[ChangeRequest]:
-        return await self._newest(_requests.where(schema.request.c.org == org), count)
+        return await self._newest(select(schema.request).where(schema.request.c.org == org), count)
 
     async def numbered(self, org: str, number: int) -> ChangeRequest | None:
-        table = schema.request.c
-        return await self._one_request(_requests.where(table.org == org, table.no == number))
+        return await self._one_request(_by_number, org=org, no=number)
 
     async def applied_after(self, request: ChangeRequest, most: int) -> list[ChangeRequest]:
         table = schema.request.c
-        applied = _requests.where(table.org == request.org, table.state == State.APPLIED.value)
+        applied = select(schema.request).where(
+            table.org == request.org, table.state == State.APPLIED.value
+        )
         return await self._newest(applied.where(table.no > request.number), most)
 
     async def _newest(self, query: Select[Any], count: int) -> list[ChangeRequest]:
@@ -196,72 +228,55 @@ class SqlStore:
         ]
 
     async def requests(self, org: str) -> AsyncIterator[ChangeRequest]:
-        table = schema.request.c
         before = 2**31 - 1
         while True:
-            older = _requests.where(table.org == org, table.no < before)
-            request = await self._one_request(older.order_by(table.no.desc()))
+            request = await self._one_request(_next_older, org=org, before=before)
             if request is None:
                 return
             before = request.number
             yield request
 
     async def attempts(self, request_id: str) -> list[Attempt]:
-        table = schema.attempt.c
-        found = await self._all(
-            select(schema.attempt).where(table.request_id == request_id).order_by(table.n)
-        )
+        found = await self._all(_attempts, request_id=request_id)
         return [rows.attempt_from(row) for row in found]
 
     async def watch(self, org: str) -> WatchState:
-        found = await self._all(select(schema.watch).where(schema.watch.c.org == org))
+        found = await self._all(_watch, org=org)
         return rows.watch_from(found[0]) if found else WatchState(org)
 
     async def open_incident(self, org: str, kind: Kind) -> Incident | None:
-        found = await self.open_incidents(org, kind)
-        return found[0] if found else None
+        found = await self._all(_open_incident, org=org, kind=kind.value)
+        return rows.incident_from(found[0]) if found else None
 
     async def open_incidents(self, org: str, kind: Kind) -> list[Incident]:
-        table = schema.incident.c
-        found = await self._all(
-            select(schema.incident)
-            .where(table.org == org, table.kind == kind.value, table.resolved_at.is_(None))
-            .order_by(table.opened_at, table.id)
-        )
-        return [rows.incident_from(row) for row in found]
+        found = await self._all(_open_incident, org=org, kind=kind.value)
+        return sorted(map(rows.incident_from, found), key=lambda row: (row.opened_at, row.id))
 
-    async def due_cards(self, now: datetime) -> list[tuple[Card, ChangeRequest | Incident]]:
-        found = await self._all(_due_cards, now=rows.stamp(now))
-        due = [(rows.card_from(row), await self._readable(row["subject"])) for row in found]
-        return [(card, subject) for card, subject in due if subject is not None]
+    async def due_cards(self, now: datetime) -> list[Card]:
+        return [rows.card_from(row) for row in await self._all(_due_cards, now=rows.stamp(now))]
 
-    async def _readable(self, subject: str) -> ChangeRequest | Incident | None:
-        """None also for a damaged row: its card must not keep the others from being shown."""
-        try:
-            return await self.subject(subject)
-        except Tampered:
-            return None
-
-    async def due_messages(self, now: datetime) -> list[tuple[Message, int]]:
+    async def due_messages(self, now: datetime) -> list[Waiting]:
         found = await self._all(_due_messages, now=rows.stamp(now))
-        return [(rows.message_from(row), row["tries"]) for row in found]
+        return [rows.waiting_from(row) for row in found]
 
     async def told(self, subject: str, kind: str) -> tuple[str, ...]:
-        table = schema.outbox.c
-        about = select(table.key).where(table.subject == subject, table.kind == kind)
-        return tuple(row["key"] for row in await self._all(about.order_by(table.n)))
+        found = await self._all(_told, subject=subject, kind=kind)
+        return tuple(row["key"] for row in found)
 
     async def last_mention(self, org: str, now: datetime) -> datetime | None:
         found = await self._all(_last_mention, org=org, now=rows.stamp(now))
-        return rows.time(found[0]["at"])
+        return rows.time(found[0]["at"]) if found else None
 
     async def card(self, subject: str) -> Card | None:
-        found = await self._all(select(schema.card).where(schema.card.c.subject == subject))
+        found = await self._all(_card, subject=subject)
         return rows.card_from(found[0]) if found else None
 
     async def subject(self, subject: str) -> ChangeRequest | Incident | None:
-        found = await self._all(select(schema.incident).where(schema.incident.c.id == subject))
-        return rows.incident_from(found[0]) if found else await self.request(subject)
+        request = await self.request(subject)
+        if request is not None:
+            return request
+        found = await self._all(_incident, id=subject)
+        return rows.incident_from(found[0]) if found else None
 
     async def time(self) -> datetime:
         """The database's own clock. On SQLite it is this machine's."""
@@ -296,22 +311,25 @@ class SqlStore:
             return False
         return True
 
-    async def _one_request(self, query: Select[Any]) -> ChangeRequest | None:
-        try:
-            async with self._engine.begin() as connection:
-                row = (await connection.execute(query.limit(1))).mappings().first()
-                if row is None:
-                    return None
-                votes = await connection.execute(_votes, {"request_id": row["id"]})
-                return rows.request_from(row, votes.mappings().all())
-        except SQLAlchemyError as error:
-            raise _translated(error) from error
+    async def _one_request(self, query: Select[Any], **values: Any) -> ChangeRequest | None:
+        async with self._reading() as connection:
+            row = (await connection.execute(query, values)).mappings().first()
+            if row is None:
+                return None
+            votes = await connection.execute(_votes, {"request_id": row["id"]})
+            return rows.request_from(row, votes.mappings().all())
 
     async def _all(self, query: Executable, **values: Any) -> Sequence[Any]:
+        async with self._reading() as connection:
+            found: Sequence[Any] = (await connection.execute(query, values)).mappings().all()
+            return found
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+        """Raises DatabaseError."""
         try:
-            async with self._engine.begin() as connection:
-                found: Sequence[Any] = (await connection.execute(query, values)).mappings().all()
-                return found
+            async with self._reader.connect() as connection:
+                yield connection
         except SQLAlchemyError as error:
             raise _translated(error) from error
 
@@ -322,11 +340,11 @@ class SqlTransaction:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
         self.moves: list[tuple[ChangeRequest, ChangeRequest]] = []
+        self.is_due = False
 
     async def add_request(self, new: ChangeRequest) -> ChangeRequest:
-        table = schema.request.c
-        highest = select(func.max(table.no)).where(table.org == new.org)
-        number = ((await self._connection.execute(highest)).scalar() or 0) + 1
+        highest = await self._connection.execute(_highest_number, {"org": new.org})
+        number = (highest.scalar() or 0) + 1
         numbered = replace(new, number=number)
         try:
             async with self._connection.begin_nested():
@@ -336,28 +354,21 @@ class SqlTransaction:
         return numbered
 
     async def _open_number(self, org: str) -> int:
-        table = schema.request.c
-        found = select(table.no).where(table.org == org, schema.IS_OPEN)
-        number: int = (await self._connection.execute(found)).scalar_one()
+        found = await self._connection.execute(_the_open_one(self._dialect), {"org": org})
+        number: int = found.mappings().one()["no"]
         return number
 
     async def replace(self, old: ChangeRequest, new: ChangeRequest) -> None:
-        table = schema.request.c
-        move = (
-            update(schema.request)
-            .where(table.id == old.id, table.rev == old.rev, table.state == old.state.value)
-            .values(rows.moving_row(new))
-        )
-        if (await self._connection.execute(move)).rowcount != 1:
+        was = {"of": old.id, "old_rev": old.rev, "old_state": old.state.value}
+        if (await self._connection.execute(_move, was | rows.moving_row(new))).rowcount != 1:
             raise LostRace
         for decision in new.decisions[len(old.decisions) :]:
-            await self._connection.execute(
-                insert(schema.decision), rows.decision_row(new.id, decision)
-            )
+            await self._connection.execute(_new_vote, rows.decision_row(new.id, decision))
         await self._make_card_due(new.id, new.rev)
         self.moves.append((old, new))
 
     async def _make_card_due(self, subject: str, rev: int) -> None:
+        self.is_due = True
         await self._connection.execute(_card_is_due, {"of": subject, "due_rev": rev})
 
     async def hold(self, request: ChangeRequest) -> None:
@@ -383,16 +394,13 @@ class SqlTransaction:
         head = (await self._connection.execute(_audit_head, {"org": entry.org})).first()
         seq, previous = (head.seq + 1, head.hash) if head else (1, GENESIS)
         sealed = chain_hash(previous, entry.org, seq, canonical_body(entry))
-        await self._connection.execute(
-            insert(schema.audit), rows.audit_row(entry, seq, previous, sealed)
-        )
+        await self._connection.execute(_new_entry, rows.audit_row(entry, seq, previous, sealed))
         return AuditHead(seq, sealed)
 
     async def tell(self, message: Message, *, after: datetime | None = None) -> None:
-        n = ((await self._connection.execute(_last_message)).scalar() or 0) + 1
+        self.is_due = True
         await self._connection.execute(
-            self._insert(schema.outbox).on_conflict_do_nothing(),
-            rows.message_row(message, n, after),
+            _unless_there(self._dialect, schema.outbox), rows.message_row(message, after)
         )
 
     async def save_incident(self, incident: Incident) -> None:
@@ -402,7 +410,7 @@ class SqlTransaction:
     async def replace_watch(self, old: WatchState, new: WatchState) -> None:
         table, row = schema.watch, rows.watch_row(replace(new, rev=old.rev + 1))
         if old.rev == 0:
-            first = self._insert(table).on_conflict_do_nothing().returning(table.c.org)
+            first = _unless_there(self._dialect, table, table.c.org)
             is_written = (await self._connection.execute(first, row)).first() is not None
         else:
             same = update(table).where(table.c.org == old.org, table.c.rev == old.rev)
@@ -412,78 +420,57 @@ class SqlTransaction:
 
     async def save_reading(self, org: str, live: MailConfig | None, at: datetime) -> None:
         await self._connection.execute(
-            self._insert(schema.watch).on_conflict_do_nothing(),
-            rows.watch_row(WatchState(org, rev=1)),
+            _unless_there(self._dialect, schema.watch), rows.watch_row(WatchState(org, rev=1))
         )
         table = schema.watch.c
         written = rows.reading_row(org, live, at) | {"rev": table.rev + 1}
         await self._connection.execute(update(schema.watch).where(table.org == org).values(written))
 
     async def save_card(self, card: Card, *, after: datetime | None = None) -> None:
+        self.is_due |= not card.shown_rev
         await self._upsert(schema.card, rows.card_row(card, after), "subject")
 
     async def show_again(self, subject: str) -> None:
-        same = update(schema.card).where(schema.card.c.subject == subject)
-        await self._connection.execute(same.values(shown_rev=0))
+        self.is_due = True
+        await self._connection.execute(_card_is_due, {"of": subject, "shown_rev": 0})
 
     async def claim_card(self, card: Card, now: datetime, until: datetime) -> bool:
-        table = schema.card.c
-        mine = update(schema.card).where(
-            table.subject == card.subject,
-            table.shown_rev == card.shown_rev,
-            table.ts == card.ts,
-            table.after <= rows.stamp(now),
-        )
-        claimed = await self._connection.execute(mine.values(after=rows.stamp(until)))
+        mine = {"of": card.subject, "shown": card.shown_rev, "at": card.ts, "now": rows.stamp(now)}
+        claimed = await self._connection.execute(_claim_card, mine | {"after": rows.stamp(until)})
         return claimed.rowcount == 1
 
     async def claim_message(self, key: str, now: datetime, until: datetime) -> bool:
-        table = schema.outbox.c
-        mine = update(schema.outbox).where(
-            table.key == key, table.done_at.is_(None), table.after <= rows.stamp(now)
-        )
-        claimed = await self._connection.execute(mine.values(after=rows.stamp(until)))
-        return claimed.rowcount == 1
+        mine = {"of": key, "now": rows.stamp(now), "after": rows.stamp(until)}
+        return (await self._connection.execute(_claim_message, mine)).rowcount == 1
 
     async def take_slot(self, job: str, slot: datetime) -> bool:
-        new = self._insert(schema.slot).on_conflict_do_nothing().returning(schema.slot.c.job)
+        new = _unless_there(self._dialect, schema.slot, schema.slot.c.job)
         row = {"job": job, "slot_utc": rows.stamp(slot)}
         return (await self._connection.execute(new, row)).first() is not None
 
     async def remember_signature(self, digest: str, now: datetime) -> bool:
-        table = schema.replay
-        await self._connection.execute(
-            delete(table).where(table.c.at < rows.stamp(now - REMEMBERED_FOR))
-        )
-        new = self._insert(table).on_conflict_do_nothing().returning(table.c.digest)
-        row = {"digest": digest, "at": rows.stamp(now)}
+        new = _unless_remembered(self._dialect)
+        row = {"digest": digest, "at": rows.stamp(now), "too_old": rows.stamp(now - REMEMBERED_FOR)}
         return (await self._connection.execute(new, row)).first() is not None
 
+    async def forget_signatures(self, now: datetime) -> None:
+        too_old = {"too_old": rows.stamp(now - REMEMBERED_FOR)}
+        await self._connection.execute(_old_signatures, too_old)
+
     async def finish_message(self, key: str, now: datetime) -> None:
-        await self._change_message(key, done_at=rows.stamp(now), last_error="")
+        done = {"of": key, "done_at": rows.stamp(now), "last_error": ""}
+        await self._connection.execute(_change_message, done)
 
     async def put_off_message(self, key: str, after: datetime, error: str) -> None:
-        table = schema.outbox.c
-        await self._change_message(
-            key, after=rows.stamp(after), tries=table.tries + 1, last_error=error
-        )
+        later = {"of": key, "after": rows.stamp(after), "last_error": error}
+        await self._connection.execute(_put_off_message, later)
 
-    async def _change_message(self, key: str, **values: Any) -> None:
-        await self._connection.execute(
-            update(schema.outbox).where(schema.outbox.c.key == key).values(values)
-        )
+    @property
+    def _dialect(self) -> str:
+        return self._connection.dialect.name
 
-    def _insert(self, table: Table) -> Any:
-        """INSERT with ON CONFLICT, which both databases spell alike and SQLAlchemy does not."""
-        dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
-        return dialect.insert(table)
-
-    async def _upsert(self, table: Any, row: dict[str, Any], key: str) -> None:
-        statement = self._insert(table).values(row)
-        rest = {name: value for name, value in row.items() if name != key}
-        await self._connection.execute(
-            statement.on_conflict_do_update(index_elements=[key], set_=rest)
-        )
+    async def _upsert(self, table: Table, row: dict[str, Any], key: str) -> None:
+        await self._connection.execute(_put(self._dialect, table, key, tuple(row)), row)
 
 
 def _counted(what: str, word: ColumnElement[Any]) -> Select[Any]:
@@ -495,7 +482,82 @@ def _translated(error: SQLAlchemyError) -> DatabaseError:
     return DatabaseError(f"The database does not work: {reason}.")
 
 
-_requests = select(schema.request)
+def _insert(dialect: str, table: Table) -> Any:
+    """INSERT with ON CONFLICT, which both databases spell alike and SQLAlchemy does not."""
+    return (postgresql if dialect == "postgresql" else sqlite).insert(table)
+
+
+@cache
+def _unless_there(dialect: str, table: Table, *returning: Column[Any]) -> Any:
+    new = _insert(dialect, table)
+    if table is schema.outbox:
+        new = new.values(n=_next_message.scalar_subquery())
+    new = new.on_conflict_do_nothing()
+    return new.returning(*returning) if returning else new
+
+
+@cache
+def _unless_remembered(dialect: str) -> Any:
+    """Gives the digest if it is new, or was remembered so long ago that it may be forgotten."""
+    table = schema.replay
+    new = _insert(dialect, table)
+    is_forgotten = table.c.at < bindparam("too_old")
+    same = new.on_conflict_do_update(
+        index_elements=["digest"], set_={"at": new.excluded.at}, where=is_forgotten
+    )
+    return same.returning(table.c.digest)
+
+
+@cache
+def _put(dialect: str, table: Table, key: str, columns: tuple[str, ...]) -> Any:
+    new = _insert(dialect, table)
+    rest = {name: new.excluded[name] for name in columns if name != key}
+    return new.on_conflict_do_update(index_elements=[key], set_=rest)
+
+
+@cache
+def _the_open_one(dialect: str) -> Select[Any]:
+    """On SQLite tied to its index: after an ANALYZE it takes a table whose rows are nearly all of
+    one organisation for one where no index helps, and reads the whole history."""
+    if dialect != "sqlite":
+        return _one.where(_request.org == bindparam("org"), schema.IS_OPEN)
+    tied = f"SELECT id FROM request INDEXED BY one_open WHERE org = :org AND {schema.IS_OPEN}"  # noqa: S608  # our own words
+    return _one.where(_request.id.in_(text(tied).columns(_request.id)))
+
+
+# Statements are built once, for most of what one costs is its building. Values that an UPDATE looks
+# for are named otherwise than its columns, since what is named like a column is what it sets.
+
+_request = schema.request.c
+_one = select(schema.request).limit(1)
+_by_id = _one.where(_request.id == bindparam("id"))
+_by_number = _one.where(_request.org == bindparam("org"), _request.no == bindparam("no"))
+_last_applied = _one.where(
+    _request.org == bindparam("org"), _request.state == State.APPLIED.value
+).order_by(_request.ended_at.desc(), _request.no.desc())
+_next_older = _one.where(
+    _request.org == bindparam("org"), _request.no < bindparam("before")
+).order_by(_request.no.desc())
+_highest_number = select(func.max(_request.no)).where(_request.org == bindparam("org"))
+_move = update(schema.request).where(
+    _request.id == bindparam("of"),
+    _request.rev == bindparam("old_rev"),
+    _request.state == bindparam("old_state"),
+)
+_new_vote = insert(schema.decision)
+_attempts = (
+    select(schema.attempt)
+    .where(schema.attempt.c.request_id == bindparam("request_id"))
+    .order_by(schema.attempt.c.n)
+)
+_watch = select(schema.watch).where(schema.watch.c.org == bindparam("org"))
+_incident = select(schema.incident).where(schema.incident.c.id == bindparam("id"))
+_open_incident = select(schema.incident).where(
+    schema.incident.c.org == bindparam("org"),
+    schema.incident.c.kind == bindparam("kind"),
+    schema.incident.c.resolved_at.is_(None),
+)
+_new_entry = insert(schema.audit)
 _vote_order = (schema.decision.c.at, schema.decision.c.principal)
 _votes = (
     select(schema.decision)
@@ -509,16 +571,31 @@ _audit_head = (
     .limit(1)
 )
 _lock_chain = text("SELECT pg_advisory_xact_lock(hashtextextended(:org, 0))")
-_last_message = select(func.max(schema.outbox.c.n))
+_outbox = schema.outbox.c
+_next_message = select(func.coalesce(func.max(_outbox.n), 0) + 1)
 _due_messages = (
-    select(schema.outbox)
-    .where(schema.outbox.c.done_at.is_(None), schema.outbox.c.after <= bindparam("now"))
-    .order_by(schema.outbox.c.n)
+    select(schema.outbox, schema.card.c.channel, schema.card.c.ts)
+    .join_from(schema.outbox, schema.card, _outbox.subject == schema.card.c.subject, isouter=True)
+    .where(schema.IS_WAITING, _outbox.after <= bindparam("now"))
+    .order_by(_outbox.n)
 )
+_told = (
+    select(_outbox.key)
+    .where(_outbox.subject == bindparam("subject"), _outbox.kind == bindparam("kind"))
+    .order_by(_outbox.n)
+)
+_change_message = update(schema.outbox).where(_outbox.key == bindparam("of"))
+_put_off_message = _change_message.values(tries=_outbox.tries + 1)
+_claim_message = _change_message.where(_outbox.done_at.is_(None), _outbox.after <= bindparam("now"))
+_old_signatures = delete(schema.replay).where(schema.replay.c.at < bindparam("too_old"))
+_card = select(schema.card).where(schema.card.c.subject == bindparam("subject"))
+# No request is mentioned before an older one, so the first that is found is the last mention.
 _last_mention = (
-    select(func.max(schema.card.c.mention_at).label("at"))
-    .join(schema.request, schema.request.c.id == schema.card.c.subject)
-    .where(schema.request.c.org == bindparam("org"), schema.card.c.mention_at <= bindparam("now"))
+    select(schema.card.c.mention_at.label("at"))
+    .join_from(schema.request, schema.card, _request.id == schema.card.c.subject)
+    .where(_request.org == bindparam("org"), schema.card.c.mention_at <= bindparam("now"))
+    .order_by(_request.no.desc())
+    .limit(1)
 )
 _due_cards = (
     select(schema.card)
@@ -526,14 +603,18 @@ _due_cards = (
     .order_by(schema.card.c.ts, schema.card.c.subject)
 )
 _card_is_due = update(schema.card).where(schema.card.c.subject == bindparam("of"))
-_waiting = schema.outbox.c.done_at.is_(None)
-_oldest_waiting = select(schema.outbox.c.key).where(_waiting).order_by(schema.outbox.c.n).limit(1)
+_claim_card = _card_is_due.where(
+    schema.card.c.shown_rev == bindparam("shown"),
+    schema.card.c.ts == bindparam("at"),
+    schema.card.c.after <= bindparam("now"),
+)
+_oldest_waiting = select(_outbox.key).where(schema.IS_WAITING).order_by(_outbox.n).limit(1)
 _backlog = union_all(
     _counted("request", schema.request.c.state)
     .where(schema.request.c.org == bindparam("org"), schema.IS_OPEN)
     .group_by(schema.request.c.state),
     _counted("message", _oldest_waiting.scalar_subquery())
     .select_from(schema.outbox)
-    .where(_waiting),
+    .where(schema.IS_WAITING),
     _counted("card", literal("")).select_from(schema.card).where(schema.IS_DUE),
 )

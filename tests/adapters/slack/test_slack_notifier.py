@@ -7,9 +7,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from bot.adapters.slack.notifier import Notifier
 from bot.adapters.slack.workspace import Workspace
+from bot.adapters.store import schema
 from bot.ports import Card, Message
 from bot.sandbox import world
 from bot.sandbox.slack import SlackWorkspace
@@ -81,6 +83,19 @@ async def test_a_new_request_is_posted_once(
 
     assert ["0 of 2 approvals" in card for card in seen(slack)] == [True]
     assert calls(slack, "chat.postMessage") == 1
+
+
+async def test_an_undamaged_card_is_shown_beside_a_damaged_one(
+    notifier: Notifier, office: Office, slack: SlackWorkspace
+):
+    await office.applied(RENAME)
+    await office.changes.propose(ALICE, NEW_ADDRESS)
+    damaged = update(schema.request).where(schema.request.c.no == 2).values(policy_json="{}")
+    await office.tamper(damaged)
+
+    await notifier.send_due()
+
+    assert ["In force" in card for card in seen(slack)] == [True]
 
 
 async def test_two_callers_at_once_post_one_card(
