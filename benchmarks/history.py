@@ -37,7 +37,10 @@ MULTIPLY = {
     "request": {"id": "'r' || copy.n", "no": "copy.n", "ended_at": "kept.ended_at - copy.n"},
     "decision": {"request_id": "'r' || copy.n"},
     "attempt": {"request_id": "'r' || copy.n"},
-    "card": {"subject": "'r' || copy.n"},
+    "card": {
+        "subject": "CASE WHEN kept.subject LIKE 'checklist-%' THEN 'checklist-' ELSE '' END "
+        "|| 'r' || copy.n"
+    },
     "outbox": {
         "key": "kept.key || copy.n",
         "n": "10 * copy.n + kept.n",

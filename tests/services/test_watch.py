@@ -711,7 +711,7 @@ async def test_two_replicas_that_find_the_same_tell_it_once(healthy: Office):
 async def followed(office: Office) -> dict[str, Any]:
     """The newest checklist's values, open or not."""
     rows = [r for r in await office.rows(schema.incident) if r.kind == "checklist"]
-    row = await office.store.subject(rows[-1].id)
+    row = await office.store.subject(max(r.id for r in rows))
     assert isinstance(row, Incident)
     values: dict[str, Any] = row.facts["checklist"]
     return values
