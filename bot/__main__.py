@@ -135,6 +135,12 @@ def doctor(
     asyncio.run(show())
 
 
+async def _ask_api(env_file: Path) -> Any:
+    from bot.zoho import read_sender
+
+    return await read_sender(env_file)
+
+
 class CheckCommand(TyperCommand):
     """A command whose exit code 2 has a meaning of its own, so that wrong usage is 3."""
 
@@ -186,7 +192,7 @@ def check(
         logs.configure("WARNING", "console")
     options = Options(live, approved, resolver or (), authoritative or (), not_verified_hours, form)
     try:
-        shown, code = asyncio.run(run_check(options, env_file))
+        shown, code = asyncio.run(run_check(options, env_file, _ask_api))
     except MailcfgError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(CHECK_FAILED) from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,10 +22,11 @@ from bot.domain.findings import Diagnosis, Severity, diagnose
 from bot.domain.mail_config import MailConfig
 from bot.domain.report import as_dict, as_text
 from bot.errors import InputError
-from bot.ports import Clock, Purpose
+from bot.ports import Purpose
 from bot.services.check import ask_dns
 from bot.settings import CheckSettings, read_server
 
+AskApi = Callable[[Path], Awaitable[MailConfig | None]]
 IN_ORDER, FOUND, UNKNOWN, WRONG = 0, 1, 2, 3
 """Exit codes: nothing above info; critical or warning; could not be checked; usage or API error."""
 FORMATS = ("text", "json")
@@ -45,8 +46,9 @@ class Options:
     form: str
 
 
-async def check(options: Options, env_file: Path) -> tuple[str, int]:
-    """What to print, and the exit code. Raises MailcfgError."""
+async def check(options: Options, env_file: Path, ask_api: AskApi) -> tuple[str, int]:
+    """What to print, and the exit code; `ask_api` reads the sender if it is not given. Raises
+    MailcfgError."""
     if options.form not in FORMATS:
         raise InputError(f"`{options.form}` is no format: it is text or json.")
     history = History(waiting=_hours(options.not_verified_hours))
@@ -58,7 +60,7 @@ async def check(options: Options, env_file: Path) -> tuple[str, int]:
         clock,
     )
     snapshot = None if options.approved is None else Snapshot(read_config(options.approved))
-    live = await _live(options.live, env_file, clock)
+    live = await ask_api(env_file) if options.live is None else read_config(options.live)
     answers = await ask_dns(resolver, live)
     found = diagnose(Case(live=live, answers=answers, snapshot=snapshot, history=history))
     shown = as_text(found) if options.form == "text" else json.dumps(as_dict(found), indent=2)
@@ -84,10 +86,6 @@ def _servers(typed: Sequence[str]) -> tuple[tuple[str, int], ...]:
         return tuple(read_server(word) for word in typed)
     except ValueError as error:
         raise InputError(f"{str(error)[0].upper()}{str(error)[1:]}.") from error
-
-
-async def _live(file: str | None, env_file: Path, clock: Clock) -> MailConfig | None:
-    return await _ask_api(env_file) if file is None else read_config(file)
 
 
 def read_config(file: str) -> MailConfig | None:
@@ -126,8 +124,11 @@ def _is_sound(value: Any) -> bool:
     return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
 
 
-async def _ask_api(env_file: Path) -> MailConfig | None:
-    """One token refresh and one GET, never repeated. Raises CliqError, OAuthError, SettingsError."""
+async def ask_alone(env_file: Path) -> MailConfig | None:
+    """One token refresh and one GET, never repeated, for a machine that has no database.
+
+    Raises CliqError, OAuthError or SettingsError.
+    """
     from bot.adapters.cliq.accounts import Credentials
     from bot.adapters.cliq.client import open_client
     from bot.settings import ApiSettings

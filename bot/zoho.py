@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import httpx
 from pydantic import SecretStr
@@ -13,12 +15,15 @@ from bot.adapters.cliq.connect import Connected, connect_anew, connect_as_set
 from bot.adapters.cliq.data_centers import Endpoints, endpoints
 from bot.adapters.cliq.oauth import ZohoAuth
 from bot.adapters.cliq.throttle import Budget, MemoryBudget
-from bot.adapters.store.shared import shared_token
-from bot.adapters.store.sql import SqlStore
+from bot.adapters.store.migrate import check_is_current
+from bot.adapters.store.shared import shared_budget, shared_token
+from bot.adapters.store.sql import SqlStore, open_engine
 from bot.adapters.store.vault import Vault
+from bot.check import ask_alone
+from bot.domain.mail_config import MailConfig
 from bot.domain.token import TokenState
-from bot.ports import Clock, Shared
-from bot.settings import Settings, ZohoSettings
+from bot.ports import Clock, Purpose, Shared
+from bot.settings import Settings, ZohoSettings, load_storage, load_zoho
 from bot.storage import open_store, own_clock
 
 
@@ -47,6 +52,43 @@ async def connect(settings: ZohoSettings, code: SecretStr | None) -> Connected:
         return await connect_anew(code, credentials, accounts, shared, only_look=only_look)
 
 
+async def read_sender(env_file: Path) -> MailConfig | None:
+    """The live configuration for `mailcfg check`: one GET, and a token request if one is due.
+
+    Where there is a database both are counted in it, with the bot's, also beside a running one; it
+    must be of this version. Raises CliqError, OAuthError, SettingsError or DatabaseError.
+    """
+    storage = load_storage(env_file)
+    if not _is_there(storage.database_url) or not storage.secret_key:
+        return await ask_alone(env_file)
+    settings = load_zoho(env_file)
+    await asyncio.to_thread(check_is_current, settings.database_url)
+    async with AsyncExitStack() as opening:
+        http = await opening.enter_async_context(new_http_client(settings.cliq_api_url))
+        store = SqlStore(open_engine(settings.database_url))
+        opening.push_async_callback(store.close)
+        clock, total_seconds = await own_clock(store), settings.call_timeout.total_seconds()
+        tokens = shared_token_of(settings, store)
+        client = CliqClient(
+            endpoints_of(settings).api_url,
+            zoho_auth(settings, clock, http, tokens=tokens, total_seconds=total_seconds),
+            http=http,
+            clock=clock,
+            budget=Budget(
+                clock, shared_budget(store, settings.org), call_timeout=settings.call_timeout
+            ),
+            organisation=settings.org,
+            repeats=False,
+            total_seconds=total_seconds,
+        )
+        return await client.read(Purpose.LOOK)
+
+
+def _is_there(url: str) -> bool:
+    """Whether there is a database to share; a SQLite file is made by the bot alone."""
+    return not url.startswith("sqlite") or Path(url.partition(":///")[2]).is_file()
+
+
 def cliq_client(
     settings: Settings,
     clock: Clock,
@@ -72,7 +114,7 @@ def cliq_client(
 
 
 def zoho_auth(
-    settings: Settings,
+    settings: Settings | ZohoSettings,
     clock: Clock,
     http: httpx.AsyncClient,
     *,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from benchmarks import ack, history, load, processes, table
+from benchmarks import ack, check, history, load, processes, table
 from benchmarks.load import Promises
 from benchmarks.people import People
 from benchmarks.rows import SqliteFile
@@ -47,6 +47,12 @@ async def test_the_history_has_its_length_and_its_acts_are_timed():
     taken = await history.run(short=3, long=12, rounds=1)
     assert set(history.TARGETED) <= set(taken)
     assert all(len(short) == len(long) == 1 for short, long in taken.values())
+
+
+def test_each_program_of_the_check_is_started_and_timed():
+    taken = check.run(rounds=1)
+    assert list(taken) == [check.PYTHON, check.CHECK, check.BOT]
+    assert min(taken.values()) > 0
 
 
 def test_a_promise_that_the_database_does_not_hold_is_lost(database: Path):

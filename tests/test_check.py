@@ -15,6 +15,11 @@ from typing import Any
 
 import pytest
 
+from bot.adapters.cliq.throttle import Budget
+from bot.adapters.store.migrate import migrate
+from bot.adapters.store.shared import shared_budget
+from bot.adapters.store.sql import SqlStore, open_engine
+from bot.clock import SystemClock
 from bot.sandbox import cliq
 from tests.adapters.dkim_scene import OWN, RESOLVERS, Scene
 from tests.fakes import dkim_value
@@ -214,6 +219,26 @@ async def test_without_live_the_api_is_asked_once(tmp_path: Path, api: cliq.Serv
     done = await mailcfg("check", "--format", "json", cwd=tmp_path, environment=settings)
     assert (done.code, done.json["state"]) == (0, "not_applicable")
     assert [request.method for request in api.emulator.log.all()] == ["POST", "GET"]
+
+
+async def test_beside_a_bot_its_call_and_its_token_are_counted_with_the_bots(
+    tmp_path: Path, api: cliq.ServedCliq
+):
+    url = f"sqlite+aiosqlite:///{tmp_path / 'mailcfg.db'}"
+    migrate(url)
+    settings = dict(line.partition("=")[::2] for line in api.dotenv()) | {
+        "MAILCFG_DATABASE_URL": url,
+        "MAILCFG_SECRET_KEY": "a key for tests with more than thirty-two characters",
+    }
+
+    for _ in range(2):
+        assert (await mailcfg("check", cwd=tmp_path, environment=settings)).code == 0
+
+    assert [request.method for request in api.emulator.log.all()] == ["POST", "GET", "GET"]
+    store = SqlStore(open_engine(url))
+    standing = await Budget(SystemClock(), shared_budget(store, "default")).standing()
+    await store.close()
+    assert standing.used == 2
 
 
 async def test_an_api_that_cannot_be_reached_is_3(tmp_path: Path, api: cliq.ServedCliq):
