@@ -131,6 +131,7 @@ def assemble(
         **shared,
         look=look,
         resolver=resolver,
+        watch=watch,
         clock=clock,
         every=settings.check_every,
         graces=Graces(settings.pending_grace, settings.propagation_grace),

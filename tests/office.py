@@ -86,13 +86,6 @@ class Office:
         )
         self.applier = Applier(**far, **people, **sealed)
         self.look = Look(**far, **people, resolver=self.dns, clock=self.clock)
-        self.check = Check(
-            **far,
-            look=self.look,
-            resolver=self.dns,
-            clock=self.clock,
-            every=timedelta(minutes=15),
-        )
         self.watch = Watch(
             **far,
             resolver=self.dns,
@@ -100,6 +93,14 @@ class Office:
             every=timedelta(minutes=15),
             alert_channel="C0ALERTS",
             new_id=self._ids,
+        )
+        self.check = Check(
+            **far,
+            look=self.look,
+            resolver=self.dns,
+            watch=self.watch,
+            clock=self.clock,
+            every=timedelta(minutes=15),
         )
         self.alerts = Alerts(
             org=self.org, store=self.store, clock=self.clock, watch=self.watch, **people

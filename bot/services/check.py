@@ -1,7 +1,7 @@
-"""`check`: one pass for whoever asks, with everything that is found. It changes nothing.
+"""`check`: one pass for whoever asks, with everything that is found.
 
-A check by hand is never a tick: no alert opens, ends or moves by it. The reading and the diagnosis
-are those of `mailcfg check` on the command line.
+It is the watch's own check, so what it finds is shown anew everywhere; but a check by hand is never a
+tick: no alert opens or ends by it. The diagnosis is that of `mailcfg check` on the command line.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from bot.domain.mail_config import MailConfig
 from bot.domain.policy import Actor
 from bot.ports import Clock, MailConfigApi, Purpose, Resolver, Store
 from bot.services.look import Look
+from bot.services.watch import Watch
 
 IN_FLIGHT = frozenset({State.APPLYING, State.UNCERTAIN})
 
@@ -45,6 +46,7 @@ class Check:
         store: Store,
         api: MailConfigApi,
         resolver: Resolver,
+        watch: Watch,
         clock: Clock,
         every: timedelta,
         graces: Graces | None = None,
@@ -54,6 +56,7 @@ class Check:
         self._store = store
         self._api = api
         self._resolver = resolver
+        self._watch = watch
         self._clock = clock
         self._every = every
         self._graces = graces or Graces()
@@ -64,12 +67,14 @@ class Check:
         Raises NotAllowed, CouldNotCheck, CliqError and OAuthError.
         """
         await self._look.check_member(actor, "check")
-        case = await self._gather()
+        seen = await self._watch.check_now()
+        if seen is not None:
+            return _checked(seen.found, seen.at, seen.next_at)
         now = self._clock.now()
-        is_approved = case.snapshot is not None and case.is_approved
-        return Checked(diagnose(case), is_approved, now, self._next(now))
+        return _checked(diagnose(await self._gather()), now, self._next(now))
 
     async def _gather(self) -> Case:
+        """For a look while a change is being written, when the watch looks away."""
         live = await self._api.read(Purpose.LOOK)
         current = await self._store.open_request(self.org)
         return Case(
@@ -88,6 +93,11 @@ class Check:
         """The end of the interval that holds `now`; intervals count from 1970, in UTC."""
         length = self._every // timedelta(milliseconds=1)
         return from_milliseconds((milliseconds(now) // length + 1) * length)
+
+
+def _checked(found: Diagnosis, at: datetime, next_at: datetime) -> Checked:
+    is_approved = found.case.snapshot is not None and found.case.is_approved
+    return Checked(found, is_approved, at, next_at)
 
 
 async def ask_dns(resolver: Resolver, live: MailConfig | None) -> Answers | None:

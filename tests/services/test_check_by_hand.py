@@ -10,7 +10,9 @@ import pytest
 from bot.adapters.store import schema
 from bot.domain.command import Accept
 from bot.domain.findings import FindingId, State
+from bot.domain.incident import Kind
 from bot.domain.policy import Actor
+from bot.domain.report import explanation
 from bot.errors import CouldNotCheck, NotAllowed, NotSent
 from bot.ports import Purpose
 from tests.fakes import config
@@ -93,13 +95,26 @@ async def test_it_says_when_it_was_made_and_when_the_next_one_is(office: Office)
     assert found.next_at == found.at + timedelta(minutes=8)
 
 
-async def test_a_check_by_hand_stores_nothing_and_opens_nothing(office: Office):
-    tables = (schema.incident, schema.watch, schema.slot, schema.outbox, schema.audit)
+async def test_a_check_by_hand_is_no_tick_and_opens_nothing(office: Office):
+    tables = (schema.slot, schema.outbox, schema.audit)
     before = [await office.rows(table) for table in tables]
+
+    for _ in range(4):
+        await office.check.check(ERIN)
+
+    assert [await office.rows(table) for table in tables] == before
+    assert await office.incident(Kind.ALERT) is None
+
+
+async def test_what_a_check_by_hand_finds_is_shown_anew_at_once(office: Office):
+    await office.check.check(ERIN)
+    office.dns.publish_key_of(office.cliq.live)
 
     await office.check.check(ERIN)
 
-    assert [await office.rows(table) for table in tables] == before
+    line = await office.incident(Kind.WATCH)
+    assert line is not None
+    assert "in order at 2 of 2 servers" in line.facts["dns"]
 
 
 @pytest.mark.parametrize("actor", [MALLORY, ROBOT, GONE, OUTSIDER])
@@ -128,8 +143,10 @@ async def test_who_cannot_be_looked_up_may_not_check_and_that_is_audited(office:
 async def test_an_api_out_of_reach_is_said(office: Office):
     office.cliq.fail_next_reads(NotSent("GET"))
 
-    with pytest.raises(NotSent, match="Zoho Cliq cannot be reached"):
-        await office.check.check(ERIN)
+    found = (await office.check.check(ERIN)).diagnosis
+
+    assert found.state is State.UNKNOWN
+    assert "Zoho Cliq cannot be reached" in explanation(found)
 
 
 async def test_unusable_data_of_zohos_own_is_said_without_asking_dns(office: Office):
