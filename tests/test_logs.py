@@ -26,6 +26,7 @@ def _as_before() -> Iterator[None]:
 
 
 def test_each_event_is_one_ascii_line_of_json_whoever_logs_it(capsys: pytest.CaptureFixture[str]):
+    logging.captureWarnings(False)  # pytest undoes what an earlier test had `configure` do
     logs.configure("DEBUG", "json")
     structlog.get_logger("bot").info("asked", reason="für\nimmer \u2028 ✓")
     logging.getLogger("a library").warning("two\nlines of ünïcode")

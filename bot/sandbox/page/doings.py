@@ -170,12 +170,15 @@ class WorldDoings:
             await self._stage.pass_time(span, CHECK_SECONDS)
 
     async def publish(self, given: Json) -> Json:
+        """The resolver starts anew: a visitor who checks at once is not to wait for its cache."""
         dns_mistakes.publish(self._stage.dns, self._wanted())
+        self._stage.dns.forget_cache()
         return {"ok": True}
 
     async def remove_dkim(self, given: Json) -> Json:
         if not self._stage.dns.remove(self._wanted().host):
             raise Refused("The DKIM record is not in the zone, so there is nothing to remove.")
+        self._stage.dns.forget_cache()
         return {"ok": True}
 
     async def mistake(self, given: Json) -> Json:
@@ -184,6 +187,7 @@ class WorldDoings:
         if kind not in dns_mistakes.MISTAKES:
             raise Refused(f"`{kind}` is no mistake that can be made here.")
         dns_mistakes.make(self._stage.dns, self._wanted(), kind)
+        self._stage.dns.forget_cache()
         return {"ok": True}
 
     async def break_dns(self, given: Json) -> Json:
