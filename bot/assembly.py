@@ -92,7 +92,7 @@ def assemble(
         resolver=resolver,
         policy=policy,
         approval_channel=settings.approval_channel,
-        directory=directory,
+        admission=admission,
         clock=clock,
         seal=seal,
         new_id=new_id,
@@ -109,7 +109,9 @@ def assemble(
         fallbacks=settings.fallbacks,
         pace=settings.slack_pace,
     )
-    look = Look(**shared, policy=policy, resolver=resolver, directory=directory, clock=clock)
+    look = Look(
+        **shared, policy=policy, resolver=resolver, directory=directory, admission=admission
+    )
     watch = Watch(
         **shared,
         every=settings.check_every,
@@ -122,8 +124,8 @@ def assemble(
     alerts = Alerts(
         org=settings.org,
         policy=policy,
+        admission=admission,
         store=store,
-        directory=directory,
         clock=clock,
         watch=watch,
     )

@@ -16,6 +16,7 @@ from bot.domain.command import Set
 from bot.domain.incident import Incident, Kind
 from bot.domain.mail_config import Patch
 from bot.domain.policy import Actor, Facts, Policy
+from bot.services.admission import Admission
 from bot.services.alerts import Alerts
 from bot.services.apply import Applier
 from bot.services.changes import Changes
@@ -76,16 +77,20 @@ class Office:
         far: dict[str, Any] = {"org": self.org, "store": self.store, "api": self.cliq}
         people: dict[str, Any] = {"policy": self.policy, "directory": self.directory}
         sealed: dict[str, Any] = {"clock": self.clock, "seal": self.seal}
+        door: dict[str, Any] = {
+            "policy": self.policy,
+            "admission": Admission(org=self.org, store=self.store, clock=self.clock, **people),
+        }
         self.changes = Changes(
             **far,
-            **people,
+            **door,
             **sealed,
             resolver=self.dns,
             approval_channel="C0ADMIN",
             new_id=self._ids,
         )
         self.applier = Applier(**far, **people, **sealed)
-        self.look = Look(**far, **people, resolver=self.dns, clock=self.clock)
+        self.look = Look(**far, **door, directory=self.directory, resolver=self.dns)
         self.watch = Watch(
             **far,
             resolver=self.dns,
@@ -103,7 +108,7 @@ class Office:
             every=timedelta(minutes=15),
         )
         self.alerts = Alerts(
-            org=self.org, store=self.store, clock=self.clock, watch=self.watch, **people
+            org=self.org, store=self.store, clock=self.clock, watch=self.watch, **door
         )
 
     def restart(self, **policy: Any) -> None:

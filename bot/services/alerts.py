@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,11 +11,11 @@ from bot.domain.incident import Incident, Kind, standing_facts
 from bot.domain.moment import from_stamp, whole
 from bot.domain.policy import Actor, Facts, Policy, Verdict
 from bot.domain.watched import Check
-from bot.errors import AlreadySettled, CouldNotCheck, NotAllowed, Refusal
-from bot.ports import AuditEntry, Clock, Directory, LostRace, Store
+from bot.errors import AlreadySettled, Refusal
+from bot.ports import AuditEntry, Clock, LostRace, Store
+from bot.services.admission import Admission
+from bot.services.approvers import NOBODY
 from bot.services.watch import Watch
-
-NOBODY = Actor(team="", user="")
 
 
 class Alerts:
@@ -27,15 +26,15 @@ class Alerts:
         *,
         org: str,
         policy: Policy,
+        admission: Admission,
         store: Store,
-        directory: Directory,
         clock: Clock,
         watch: Watch,
     ) -> None:
         self.org = org
         self._policy = policy
+        self._admission = admission
         self._store = store
-        self._directory = directory
         self._clock = clock
         self._watch = watch
 
@@ -44,7 +43,7 @@ class Alerts:
 
         Raises Refusal while a change is being written.
         """
-        await self._allow(actor, "check", rules.may_show)
+        await self._admission.admit(actor, "check", _may_look)
         check = await self._watch.check_now()
         if check is None:
             raise Refusal(
@@ -56,7 +55,7 @@ class Alerts:
 
     async def snooze(self, actor: Actor, incident_id: str, span: timedelta) -> datetime:
         """Silence the reminders of an open alert, and nothing else; until when. Raises AlreadySettled."""
-        await self._allow(actor, "snooze", self._may_snooze)
+        await self._admission.admit(actor, "snooze", self._may_snooze)
         until = whole(self._clock.now() + span)
         while True:
             row = await self._open(incident_id)
@@ -79,23 +78,14 @@ class Alerts:
             raise AlreadySettled("This alert has ended, so there is nothing to snooze.")
         return row
 
-    def _may_snooze(self, facts: Facts) -> Verdict:
+    async def _may_snooze(self, facts: Facts) -> Verdict:
         """Approvers, also where nobody may ask; and whoever may ask."""
         decides = rules.may_decide(facts, self._policy, NOBODY)
         return decides if decides.is_allowed else rules.may_propose(facts, self._policy)
 
-    async def _allow(self, actor: Actor, action: str, may: Callable[[Facts], Verdict]) -> None:
-        """Refusals are audited."""
-        try:
-            verdict = may(await self._directory.look_up(actor))
-            if not verdict.is_allowed:
-                raise NotAllowed(verdict.code, verdict.sentence)
-        except (Refusal, CouldNotCheck) as refusal:
-            code = refusal.code if isinstance(refusal, NotAllowed) else type(refusal).__name__
-            body = {"action": action, "code": code, "sentence": str(refusal)}
-            async with self._store.begin() as tx:
-                await tx.record(self._entry(actor, "refused", body))
-            raise
-
     def _entry(self, actor: Actor, kind: str, body: dict[str, Any]) -> AuditEntry:
         return AuditEntry(self.org, self._clock.now(), actor.principal, kind, None, body)
+
+
+async def _may_look(facts: Facts) -> Verdict:
+    return rules.may_show(facts)

@@ -55,7 +55,6 @@ from bot.ports import (
     AuditEntry,
     Card,
     Clock,
-    Directory,
     LostRace,
     MailConfigApi,
     Message,
@@ -90,7 +89,7 @@ class Changes:
         store: Store,
         api: MailConfigApi,
         resolver: Resolver,
-        directory: Directory,
+        admission: Admission,
         clock: Clock,
         seal: Seal,
         new_id: Callable[[], str],
@@ -102,9 +101,7 @@ class Changes:
         self._channel = approval_channel
         self._store = store
         self._api = api
-        self._admission = Admission(
-            org=org, policy=policy, store=store, directory=directory, clock=clock
-        )
+        self._admission = admission
         self._resolver = resolver
         self._clock = clock
         self._seal = seal

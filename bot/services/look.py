@@ -14,7 +14,6 @@ from bot.errors import Refusal, UnknownRequest
 from bot.ports import (
     AuditHead,
     AuditRow,
-    Clock,
     Directory,
     MailConfigApi,
     Purpose,
@@ -90,7 +89,7 @@ class Look:
         api: MailConfigApi,
         resolver: Resolver,
         directory: Directory,
-        clock: Clock,
+        admission: Admission,
     ) -> None:
         self.org = org
         self.policy = policy
@@ -98,9 +97,7 @@ class Look:
         self._api = api
         self._resolver = resolver
         self._directory = directory
-        self._admission = Admission(
-            org=org, policy=policy, store=store, directory=directory, clock=clock
-        )
+        self._admission = admission
 
     async def show(self, actor: Actor) -> Overview:
         """The live configuration, read now. Raises CliqError and OAuthError as well."""

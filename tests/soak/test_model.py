@@ -38,6 +38,7 @@ from bot.domain.command import Accept, Reset, Set
 from bot.domain.mail_config import Patch
 from bot.domain.policy import Actor, Facts, Policy
 from bot.errors import Ambiguous, CliqError, NotSent
+from bot.services.admission import Admission
 from bot.services.apply import Applier
 from bot.services.audit import verify
 from bot.services.changes import Changes
@@ -157,14 +158,18 @@ class TwoReplicas(RuleBasedStateMachine):
             "policy": self.policy,
             "store": replica.store,
             "clock": self.clock,
-            "api": DoorApi(self.far, self.clock),
-            "directory": DoorDirectory(self.people),
-            "seal": SEAL,
         }
+        people = DoorDirectory(self.people)
+        far: dict[str, Any] = {"api": DoorApi(self.far, self.clock), "seal": SEAL}
         replica.changes = Changes(
-            **parts, resolver=FakeDns(), approval_channel="C0ADMIN", new_id=self.new_id
+            **parts,
+            **far,
+            admission=Admission(**parts, directory=people),
+            resolver=FakeDns(),
+            approval_channel="C0ADMIN",
+            new_id=self.new_id,
         )
-        replica.applier = Applier(**parts)
+        replica.applier = Applier(**parts, **far, directory=people)
 
     def new_id(self) -> str:
         return f"id-{next(self.ids):04d}"
