@@ -20,7 +20,6 @@ from bot.adapters.slack.workspace import Workspace
 from bot.adapters.store.shared import shared_budget
 from bot.adapters.store.sql import SqlStore
 from bot.domain.alert import Parameters
-from bot.domain.case import Graces
 from bot.domain.change import Seal
 from bot.domain.policy import Policy
 from bot.domain.reminders import Reminders
@@ -129,15 +128,6 @@ def assemble(
         clock=clock,
         watch=watch,
     )
-    checks = Check(
-        **shared,
-        look=look,
-        resolver=resolver,
-        watch=watch,
-        clock=clock,
-        every=settings.check_every,
-        graces=Graces(settings.pending_grace, settings.propagation_grace),
-    )
     return Parts(
         store=store,
         api=api,
@@ -162,7 +152,7 @@ def assemble(
             admission=admission,
             changes=changes,
             look=look,
-            checks=checks,
+            checks=Check(look, watch),
             alerts=alerts,
             notifier=notifier,
             deployment=deployment,

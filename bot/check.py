@@ -23,7 +23,7 @@ from bot.domain.mail_config import MailConfig
 from bot.domain.report import as_dict, as_text
 from bot.errors import InputError
 from bot.ports import Purpose
-from bot.services.check import ask_dns
+from bot.services.dns_pass import ask_dns
 from bot.settings import CheckSettings, read_server
 
 AskApi = Callable[[Path], Awaitable[MailConfig | None]]

@@ -99,14 +99,7 @@ class Office:
             alert_channel="C0ALERTS",
             new_id=self._ids,
         )
-        self.check = Check(
-            **far,
-            look=self.look,
-            resolver=self.dns,
-            watch=self.watch,
-            clock=self.clock,
-            every=timedelta(minutes=15),
-        )
+        self.check = Check(self.look, self.watch)
         self.alerts = Alerts(
             org=self.org, store=self.store, clock=self.clock, watch=self.watch, **door
         )

@@ -52,6 +52,8 @@ class State(StrEnum):
 
 OPEN = frozenset({State.PENDING, State.APPROVED, State.APPLYING, State.UNCERTAIN})
 UNDECIDED = frozenset({State.PENDING, State.APPROVED})
+IN_FLIGHT = OPEN - UNDECIDED
+"""While a request is one of these, what is live may be our own doing."""
 REMOVED = "the old configuration is removed, and the new one is not set"
 
 
@@ -310,7 +312,7 @@ class ChangeRequest:
         return hashlib.sha256(canonical(wish).encode()).hexdigest()
 
     def _check_undecided(self, now: datetime) -> None:
-        if self.state in {State.APPLYING, State.UNCERTAIN}:
+        if self.state in IN_FLIGHT:
             raise AlreadySettled(f"#{self.number} is already being applied.")
         if self.state not in UNDECIDED:
             raise AlreadySettled(f"#{self.number} has ended: {ENDED_AS[self.state]}.")

@@ -15,15 +15,14 @@ from datetime import datetime, timedelta
 
 from bot.domain import alert, notices
 from bot.domain.alert import USUAL, AlertState, Event, Parameters
-from bot.domain.case import Case, Graces, History, Snapshot, api_problem, key_host
-from bot.domain.change import ChangeRequest, State, from_milliseconds, milliseconds
-from bot.domain.dns_answers import Answers
+from bot.domain.case import Case, Graces, History, Snapshot
+from bot.domain.change import IN_FLIGHT, ChangeRequest, from_milliseconds, milliseconds
 from bot.domain.findings import Severity, diagnose
 from bot.domain.incident import Kind
-from bot.domain.mail_config import MailConfig
 from bot.domain.watched import Check
 from bot.errors import CliqError, OAuthError, Tampered
 from bot.ports import Clock, LostRace, MailConfigApi, Purpose, Resolver, Store, WatchState
+from bot.services.dns_pass import ask_dns
 from bot.services.tell_watch import Told, WatchTeller
 
 JOB = "drift"
@@ -101,6 +100,12 @@ class Watch:
         """
         return await self._check(None)
 
+    async def look(self) -> Check:
+        """What is so now, for whoever asks while a change is being written; nothing follows from it."""
+        known = await self._store.watch(self.org)
+        approved = await self._store.last_applied(self.org)
+        return await self._gather(known, approved, None, is_in_flight=True)
+
     async def _was_applied(self) -> bool:
         """Whether a change came into force since the last check."""
         line = await self._store.open_incident(self.org, Kind.WATCH)
@@ -133,22 +138,26 @@ class Watch:
             # Nobody applies what cannot be read, so it is no reason not to look.
             approved = await self._store.last_applied(self.org)
             return Standing(f"unreadable #{damage.number}", approved)
-        if current is not None and current.state in {State.APPLYING, State.UNCERTAIN}:
+        if current is not None and current.state in IN_FLIGHT:
             return None
         approved = await self._store.last_applied(self.org)
         return Standing(None if current is None else current.id, approved)
 
     async def _gather(
-        self, known: WatchState, approved: ChangeRequest | None, slot: datetime | None
+        self,
+        known: WatchState,
+        approved: ChangeRequest | None,
+        slot: datetime | None,
+        *,
+        is_in_flight: bool = False,
     ) -> Check:
-        unread, live, answers = "", None, None
+        unread, live = "", None
         try:
             live = await self._api.read(Purpose.LOOK)
         except (CliqError, OAuthError) as error:
             unread = str(error)
         at = self._clock.now()
-        if live is not None:
-            answers = await self._ask_dns(live, known.last_pass.apex)
+        answers = await ask_dns(self._resolver, live, known.last_pass.apex)
         case = Case(
             live=live,
             answers=answers,
@@ -156,6 +165,7 @@ class Watch:
             history=_history(known, slot or at, at),
             graces=Graces(self.parameters.pending_grace, self.parameters.propagation_grace),
             unread=unread,
+            is_in_flight=is_in_flight,
         )
         following = self._slot(at) + self.every
         next_at = min(at + RETRY, following) if unread and slot else following
@@ -165,13 +175,6 @@ class Watch:
     async def _is_followed(self, approved: ChangeRequest | None) -> bool:
         rows = await self._store.open_incidents(self.org, Kind.CHECKLIST)
         return approved is not None and approved.id in {row.key for row in rows}
-
-    async def _ask_dns(self, live: MailConfig, apex: str | None) -> Answers | None:
-        """One pass, if there is a key to look for."""
-        host = key_host(live)
-        if host is None or api_problem(live):
-            return None
-        return await self._resolver.examine(host, live.dkim_value, live.domain, apex_hint=apex)
 
     async def _record(self, check: Check, before: Standing) -> bool:
         """Store and tell what follows; whoever loses a race looks at what the winner left.
