@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bot.domain.findings import Diagnosis, Finding, FindingId, Severity, State
+from bot.domain.report import OUTSIDE
 from bot.domain.verdict import Kind
 
 ID = FindingId
-OUTSIDE = "Changed outside approval"
 NOT_PUBLISHED = "DKIM record not published yet"
 HEADINGS = {
     ID.API_INVALID: "Zoho's DKIM data is unusable",

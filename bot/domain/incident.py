@@ -15,9 +15,9 @@ from bot.domain.alert import AlertState
 from bot.domain.case import Case
 from bot.domain.change import ChangeRequest
 from bot.domain.findings import Diagnosis, FindingId, Severity, State
-from bot.domain.headlines import OUTSIDE, dns_line, heading, topmost_bad
+from bot.domain.headlines import dns_line, heading, topmost_bad
 from bot.domain.moment import stamp
-from bot.domain.report import DRIFT, RECORD_HELPS, groups
+from bot.domain.report import DRIFT, OUTSIDE, RECORD_HELPS, groups
 from bot.domain.sentences import seen
 
 Facts = dict[str, Any]

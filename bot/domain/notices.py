@@ -14,9 +14,8 @@ from datetime import datetime
 from bot.domain import dkim
 from bot.domain.change import canonical
 from bot.domain.mail_config import VERIFIED, MailConfig, domain_of
+from bot.domain.report import DRIFT
 
-OUTSIDE = frozenset({"CONFIG_DRIFT", "KEY_REISSUED"})
-"""The findings that say that what is live was not approved."""
 REMEMBERED_MAX = 20
 """Live configurations of one drift that are remembered as told."""
 
@@ -74,7 +73,7 @@ def outside_approval(
     was undone is told anew. `findings` are all ids of a reading that was judged; while a change of
     ours is being written there is none, so do not ask.
     """
-    if OUTSIDE.isdisjoint(findings):
+    if frozenset(DRIFT).isdisjoint(findings):
         return (), False
     mark = fingerprint(live)
     if mark in told:

@@ -36,6 +36,7 @@ CONSEQUENCES = (ID.STATUS_STALE, ID.DMARC_AT_RISK)
 OUTSIDE = "Changed outside approval"
 NOT_YET = "Do not publish until accepted"
 DRIFT = (ID.KEY_REISSUED, ID.CONFIG_DRIFT)
+"""The findings that say that what is live was not approved."""
 
 
 def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:

@@ -206,7 +206,7 @@ class WatchTeller:
         match event.kind:
             case EventKind.CANNOT_CHECK | EventKind.CHECKS_RESUMED:
                 await tx.tell(Message(key, str(event.kind), facts))
-            case EventKind.OPENED if is_new or event.finding in notices.OUTSIDE:
+            case EventKind.OPENED if is_new or event.finding in DRIFT:
                 return
             case EventKind.FLAPPING if is_new:
                 return

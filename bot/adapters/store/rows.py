@@ -20,23 +20,15 @@ from bot.domain.change import (
     VoteKind,
     canonical,
     from_milliseconds,
-    milliseconds,
 )
 from bot.domain.incident import Incident, Kind
 from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import MailConfig
+from bot.domain.moment import from_stamp, stamp
 from bot.domain.plan import restore
 from bot.domain.policy import Actor, Policy
 from bot.errors import Tampered
 from bot.ports import AuditEntry, AuditRow, Backlog, Card, Message, Waiting, WatchState
-
-
-def stamp(at: datetime | None) -> int | None:
-    return None if at is None else milliseconds(at)
-
-
-def time(value: int | None) -> datetime | None:
-    return None if value is None else from_milliseconds(value)
 
 
 def _config_json(config: MailConfig | None) -> str:
@@ -128,11 +120,11 @@ def _request_from(row: RowMapping, decisions: Sequence[RowMapping]) -> ChangeReq
         state=State(row["state"]),
         rev=row["rev"],
         decisions=tuple(decision_from(vote) for vote in decisions),
-        lease_until=time(row["lease_until"]),
-        not_before=time(row["not_before"]),
-        approved_at=time(row["approved_at"]),
-        apply_by=time(row["apply_by"]),
-        uncertain_since=time(row["uncertain_since"]),
+        lease_until=from_stamp(row["lease_until"]),
+        not_before=from_stamp(row["not_before"]),
+        approved_at=from_stamp(row["approved_at"]),
+        apply_by=from_stamp(row["apply_by"]),
+        uncertain_since=from_stamp(row["uncertain_since"]),
         step=row["step"],
         sent=row["sent"],
         waits_for=row["waits_for"],
@@ -140,7 +132,7 @@ def _request_from(row: RowMapping, decisions: Sequence[RowMapping]) -> ChangeReq
         end_reason=row["end_reason"],
         observed=MailConfig.from_dict(json.loads(row["observed_json"])),
         was_read=row["was_read"],
-        ended_at=time(row["ended_at"]),
+        ended_at=from_stamp(row["ended_at"]),
     )
 
 
@@ -193,7 +185,7 @@ def attempt_from(row: RowMapping) -> Attempt:
         outcome=row["outcome"],
         status=row["http_status"],
         code=row["api_code"],
-        finished_at=time(row["finished_at"]),
+        finished_at=from_stamp(row["finished_at"]),
         step=row["step"],
     )
 
@@ -219,7 +211,7 @@ def incident_from(row: RowMapping) -> Incident:
         key=row["key"],
         opened_at=from_milliseconds(row["opened_at"]),
         facts=json.loads(row["facts_json"]),
-        resolved_at=time(row["resolved_at"]),
+        resolved_at=from_stamp(row["resolved_at"]),
         rev=row["rev"],
     )
 
@@ -244,7 +236,7 @@ def card_from(row: RowMapping) -> Card:
         row["ts"],
         row["shown_rev"],
         row["tries"],
-        time(row["mention_at"]),
+        from_stamp(row["mention_at"]),
         row["instead_of"],
     )
 
@@ -292,7 +284,7 @@ def watch_from(row: RowMapping) -> WatchState:
         org=row["org"],
         has_reading=row["has_reading"],
         reading=MailConfig.from_dict(json.loads(row["reading_json"])),
-        read_at=time(row["read_at"]),
+        read_at=from_stamp(row["read_at"]),
         last_error=row["last_error"],
         alert=AlertState.from_dict(json.loads(row["alert_json"])),
         told=tuple(json.loads(row["told_json"])),

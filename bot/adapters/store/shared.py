@@ -16,11 +16,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.adapters.store import schema
-from bot.adapters.store.rows import stamp, time
 from bot.adapters.store.sql import SqlStore
 from bot.adapters.store.vault import Vault
 from bot.domain.api_budget import CallCount
 from bot.domain.change import canonical, from_milliseconds, milliseconds
+from bot.domain.moment import from_stamp, stamp
 from bot.domain.token import AccessToken, TokenState
 from bot.ports import Shared
 
@@ -84,7 +84,7 @@ class CallCountSpelling:
         if row is None:
             return CallCount()
         calls = tuple(map(from_milliseconds, json.loads(row["calls_json"])))
-        return CallCount(calls, time(row["locked_until"]), row["lock_reason"])
+        return CallCount(calls, from_stamp(row["locked_until"]), row["lock_reason"])
 
     def row(self, value: CallCount) -> dict[str, Any]:
         return {
@@ -114,10 +114,10 @@ class TokenSpelling:
             grant=row["grant_print"],
             pinned=row["fingerprint"],
             requests=tuple(map(from_milliseconds, json.loads(row["refreshes_json"]))),
-            paused_until=time(row["paused_until"]),
+            paused_until=from_stamp(row["paused_until"]),
             paused_for=row["paused_for"],
             owner=row["owner"],
-            until=time(row["until"]),
+            until=from_stamp(row["until"]),
         )
 
     def row(self, value: TokenState) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class TokenSpelling:
         return values
 
     def _token(self, row: RowMapping) -> AccessToken | None:
-        secret, refresh_at = self._opened(row, "access_token_enc"), time(row["refresh_at"])
+        secret, refresh_at = self._opened(row, "access_token_enc"), from_stamp(row["refresh_at"])
         if secret is None or refresh_at is None:
             return None
         scopes = json.loads(row["scopes_json"])

@@ -46,6 +46,7 @@ from bot.adapters.store.embedded import connect
 from bot.domain.change import Attempt, ChangeRequest, State
 from bot.domain.incident import Incident, Kind
 from bot.domain.mail_config import MailConfig
+from bot.domain.moment import from_stamp, stamp
 from bot.errors import AlreadyOpen, DatabaseError
 from bot.ports import (
     AuditEntry,
@@ -253,10 +254,10 @@ class SqlStore:
         return sorted(map(rows.incident_from, found), key=lambda row: (row.opened_at, row.id))
 
     async def due_cards(self, now: datetime) -> list[Card]:
-        return [rows.card_from(row) for row in await self._all(_due_cards, now=rows.stamp(now))]
+        return [rows.card_from(row) for row in await self._all(_due_cards, now=stamp(now))]
 
     async def due_messages(self, now: datetime) -> list[Waiting]:
-        found = await self._all(_due_messages, now=rows.stamp(now))
+        found = await self._all(_due_messages, now=stamp(now))
         return [rows.waiting_from(row) for row in found]
 
     async def told(self, subject: str, kind: str) -> tuple[str, ...]:
@@ -264,8 +265,8 @@ class SqlStore:
         return tuple(row["key"] for row in found)
 
     async def last_mention(self, org: str, now: datetime) -> datetime | None:
-        found = await self._all(_last_mention, org=org, now=rows.stamp(now))
-        return rows.time(found[0]["at"]) if found else None
+        found = await self._all(_last_mention, org=org, now=stamp(now))
+        return from_stamp(found[0]["at"]) if found else None
 
     async def card(self, subject: str) -> Card | None:
         found = await self._all(_card, subject=subject)
@@ -435,34 +436,34 @@ class SqlTransaction:
         await self._connection.execute(_card_is_due, {"of": subject, "shown_rev": 0})
 
     async def claim_card(self, card: Card, now: datetime, until: datetime) -> bool:
-        mine = {"of": card.subject, "shown": card.shown_rev, "at": card.ts, "now": rows.stamp(now)}
-        claimed = await self._connection.execute(_claim_card, mine | {"after": rows.stamp(until)})
+        mine = {"of": card.subject, "shown": card.shown_rev, "at": card.ts, "now": stamp(now)}
+        claimed = await self._connection.execute(_claim_card, mine | {"after": stamp(until)})
         return claimed.rowcount == 1
 
     async def claim_message(self, key: str, now: datetime, until: datetime) -> bool:
-        mine = {"of": key, "now": rows.stamp(now), "after": rows.stamp(until)}
+        mine = {"of": key, "now": stamp(now), "after": stamp(until)}
         return (await self._connection.execute(_claim_message, mine)).rowcount == 1
 
     async def take_slot(self, job: str, slot: datetime) -> bool:
         new = _unless_there(self._dialect, schema.slot, schema.slot.c.job)
-        row = {"job": job, "slot_utc": rows.stamp(slot)}
+        row = {"job": job, "slot_utc": stamp(slot)}
         return (await self._connection.execute(new, row)).first() is not None
 
     async def remember_signature(self, digest: str, now: datetime) -> bool:
         new = _unless_remembered(self._dialect)
-        row = {"digest": digest, "at": rows.stamp(now), "too_old": rows.stamp(now - REMEMBERED_FOR)}
+        row = {"digest": digest, "at": stamp(now), "too_old": stamp(now - REMEMBERED_FOR)}
         return (await self._connection.execute(new, row)).first() is not None
 
     async def forget_signatures(self, now: datetime) -> None:
-        too_old = {"too_old": rows.stamp(now - REMEMBERED_FOR)}
+        too_old = {"too_old": stamp(now - REMEMBERED_FOR)}
         await self._connection.execute(_old_signatures, too_old)
 
     async def finish_message(self, key: str, now: datetime) -> None:
-        done = {"of": key, "done_at": rows.stamp(now), "last_error": ""}
+        done = {"of": key, "done_at": stamp(now), "last_error": ""}
         await self._connection.execute(_change_message, done)
 
     async def put_off_message(self, key: str, after: datetime, error: str) -> None:
-        later = {"of": key, "after": rows.stamp(after), "last_error": error}
+        later = {"of": key, "after": stamp(after), "last_error": error}
         await self._connection.execute(_put_off_message, later)
 
     @property

@@ -12,10 +12,11 @@ from slack_sdk.models.blocks import Block
 from slack_sdk.models.blocks.block_elements import InteractiveElement
 
 from bot.adapters.slack.cards import parts
-from bot.adapters.slack.cards.parts import Rendered, clock, escape, stamp, when
+from bot.adapters.slack.cards.parts import Rendered, clock, escape, when
 from bot.domain.dkim import Record
 from bot.domain.incident import Incident
 from bot.domain.mail_config import FieldChange, MailConfig, drift
+from bot.domain.moment import from_stamp
 from bot.domain.sentences import span
 
 Facts = dict[str, Any]
@@ -65,7 +66,7 @@ def _spoken(facts: Facts) -> str:
 def _outside(facts: Facts) -> list[Block]:
     if not facts["is_outside"]:
         return []
-    since = f"#{facts['number']}, {when(stamp(facts['approved_at']))}"
+    since = f"#{facts['number']}, {when(from_stamp(facts['approved_at']))}"
     return [
         parts.section(
             "Somebody changed the sender in Cliq without a request here.\n"
@@ -94,7 +95,7 @@ def _recovery(facts: Facts) -> list[Block]:
     """All is good, but not for long enough yet."""
     if facts["is_bad"]:
         return []
-    until = stamp(facts["ends_at"])
+    until = from_stamp(facts["ends_at"])
     said = "All is in order again"
     if facts.get("was_outside"):
         said = "What is live is approved again"
@@ -165,12 +166,12 @@ def _mending(facts: Facts) -> list[tuple[str, str]]:
 
 def _foot(incident: Incident) -> list[str]:
     facts = incident.facts
-    age = span(stamp(facts["checked_at"]) - incident.opened_at)  # type: ignore[operator]
+    age = span(from_stamp(facts["checked_at"]) - incident.opened_at)  # type: ignore[operator]
     foot = [f"First seen {when(incident.opened_at)} · for {age} · {parts.checked(facts)}"]
     if facts["is_flapping"]:
         foot.append("It comes and goes, so only a daily reminder is sent until it stays away.")
     if facts["snoozed_until"] is not None:
-        foot.append(f"Reminders are snoozed until {when(stamp(facts['snoozed_until']))}.")
+        foot.append(f"Reminders are snoozed until {when(from_stamp(facts['snoozed_until']))}.")
     return foot
 
 

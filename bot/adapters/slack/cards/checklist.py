@@ -5,10 +5,11 @@ from __future__ import annotations
 from slack_sdk.models.blocks import Block
 
 from bot.adapters.slack.cards import parts
-from bot.adapters.slack.cards.parts import Rendered, code, escape, stamp, when
+from bot.adapters.slack.cards.parts import Rendered, code, escape, when
 from bot.domain.change import ChangeRequest
 from bot.domain.checklist import Checklist, Server
 from bot.domain.incident import Incident
+from bot.domain.moment import from_stamp
 from bot.ports import Message
 
 DONE, OPEN = "✓", "○"
@@ -86,7 +87,7 @@ def direct(request: ChangeRequest, message: Message, link: str | None) -> Render
 
 
 def _verified_at(message: Message) -> str:
-    return when(stamp(message.facts["verified_at"]))
+    return when(from_stamp(message.facts["verified_at"]))
 
 
 def _said(text: str) -> Rendered:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bot.adapters.slack.cards import alert, parts
-from bot.adapters.slack.cards.parts import Rendered, escape, stamp, when
+from bot.adapters.slack.cards.parts import Rendered, escape, when
 from bot.domain.mail_config import VERIFIED
+from bot.domain.moment import from_stamp
 from bot.ports import Message
 
 
@@ -26,7 +27,7 @@ def thread_line(message: Message) -> Rendered:
         case "alert_changed":
             words = "Another cause by now"
         case _:
-            words = f"Reminder: still so, since {when(stamp(facts['first_seen_at']))}"
+            words = f"Reminder: still so, since {when(from_stamp(facts['first_seen_at']))}"
     return _said(f"*{words}:* {escape(facts['heading'])}\n{escape(facts['said'])}")
 
 
@@ -55,7 +56,7 @@ def _status(message: Message) -> Rendered:
     label = {"dkim_status": "DKIM status", "cname_status": "CNAME status"}[facts["field"]]
     before, after = parts.status(facts["before"]), parts.status(facts["after"])
     words = f"*{label}:* {before} → {after}"
-    at = when(stamp(facts["at"]))
+    at = when(from_stamp(facts["at"]))
     if facts["field"] == "dkim_status":
         said = f"Zoho changed the {words}, {at}. {_dns_part(message)}"
         plain = f"Zoho changed the {label} from {before} to {after}."

@@ -36,9 +36,10 @@ from slack_sdk.models.blocks import (
 )
 from slack_sdk.models.blocks.block_elements import InteractiveElement
 
-from bot.domain.change import ChangeRequest, from_milliseconds
+from bot.domain.change import ChangeRequest
 from bot.domain.dkim import Record
 from bot.domain.mail_config import FieldChange, MailConfig
+from bot.domain.moment import from_stamp
 from bot.domain.policy import Policy, is_group
 from bot.domain.report import Form, record_forms
 
@@ -154,10 +155,6 @@ def _date(at: datetime | None, form: str) -> str:
     if at is None:
         return "never"
     return f"<!date^{int(at.timestamp())}^{form}|{at:%Y-%m-%d %H:%M} UTC>"
-
-
-def stamp(milliseconds: int | None) -> datetime | None:
-    return None if milliseconds is None else from_milliseconds(milliseconds)
 
 
 def header(text: str) -> HeaderBlock:
@@ -309,7 +306,7 @@ def confirmation(title: str, text: str, confirm: str, *, style: str = "primary")
 
 def checked(facts: Mapping[str, Any]) -> str:
     """When a living message of the watch was last brought up to date, and will be next."""
-    return f"Last checked {ago(stamp(facts['checked_at']))}, next {clock(stamp(facts['next_at']))}"
+    return f"Last checked {ago(from_stamp(facts['checked_at']))}, next {clock(from_stamp(facts['next_at']))}"
 
 
 def status(word: str) -> str:
