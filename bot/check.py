@@ -24,7 +24,7 @@ from bot.domain.report import as_dict, as_text
 from bot.errors import InputError
 from bot.ports import Purpose
 from bot.services.dns_pass import ask_dns
-from bot.settings import CheckSettings, read_server
+from bot.settings import load_check, read_server
 
 AskApi = Callable[[Path], Awaitable[MailConfig | None]]
 IN_ORDER, FOUND, UNKNOWN, WRONG = 0, 1, 2, 3
@@ -52,7 +52,7 @@ async def check(options: Options, env_file: Path, ask_api: AskApi) -> tuple[str,
     if options.form not in FORMATS:
         raise InputError(f"`{options.form}` is no format: it is text or json.")
     history = History(waiting=_hours(options.not_verified_hours))
-    settings = CheckSettings.load(env_file)
+    settings = load_check(env_file)
     clock = SystemClock()
     resolver = DnsResolver(
         _servers(options.resolvers) or settings.dns_servers,
@@ -131,9 +131,9 @@ async def ask_alone(env_file: Path) -> MailConfig | None:
     """
     from bot.adapters.cliq.accounts import Credentials
     from bot.adapters.cliq.client import open_client
-    from bot.settings import ApiSettings
+    from bot.settings import load_api
 
-    settings = ApiSettings.load(env_file)
+    settings = load_api(env_file)
     credentials = Credentials(
         settings.zoho_client_id, settings.zoho_client_secret, settings.zoho_refresh_token
     )

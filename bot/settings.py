@@ -13,7 +13,7 @@ from copy import copy
 from dataclasses import dataclass
 from datetime import time, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -569,19 +569,19 @@ def _is_safe(address: str) -> bool:
     return url.scheme == "https" or (url.scheme == "http" and here)
 
 
+def _as_above(field: str) -> Any:
+    """The same variable with the same default and meaning as in `Settings`."""
+    return copy(Settings.model_fields[field])
+
+
 class StorageSettings(BaseSettings):
     """What a command needs that only looks into the database; the same variables, fewer of them."""
 
     model_config = SOURCES
 
-    database_url: str = knob("MAILCFG_DATABASE_URL", "Where requests are kept.", DATABASE)
-    org: str = knob("MAILCFG_ORG", "Name of the organisation in the database.", "default")
+    database_url: str = _as_above("database_url")
+    org: str = _as_above("org")
     secret_key: Keys = knob("MAILCFG_SECRET_KEY", "Seals approvals.", ())
-
-
-def _as_above(field: str) -> Any:
-    """The same variable with the same default and meaning as in `Settings`."""
-    return copy(Settings.model_fields[field])
 
 
 class ZohoSettings(BaseSettings):
@@ -614,30 +614,23 @@ class CheckSettings(BaseSettings):
 
     model_config = SOURCES
 
-    dns_servers: Servers = knob("MAILCFG_DNS_SERVERS", "Resolvers, ip:port, comma-separated.", ())
-    dns_authoritative: Servers = knob(
-        "MAILCFG_DNS_AUTHORITATIVE", "The zone's own servers, ip:port, comma-separated.", ()
+    dns_servers: Servers = _as_above("dns_servers")
+    dns_authoritative: Servers = _as_above("dns_authoritative")
+
+
+class ApiSettings(BaseSettings):
+    """What it needs to ask the API by itself, without a database."""
+
+    model_config = SOURCES
+
+    zoho_data_center: DataCenter = _as_above("zoho_data_center")
+    zoho_client_id: str = _as_above("zoho_client_id")
+    zoho_client_secret: SecretStr = _as_above("zoho_client_secret")
+    zoho_refresh_token: SecretStr = knob(
+        "ZOHO_REFRESH_TOKEN", "Refresh token of a full Admin of the organisation (1000.…)."
     )
-
-    @classmethod
-    def load(cls, env_file: Path | None = Path(".env"), secrets_dir: Path = SECRETS_DIR) -> Self:
-        """Raises SettingsError with every fault at once."""
-        folder = secrets_dir if secrets_dir.is_dir() else None
-        try:
-            return cls(_env_file=env_file, _secrets_dir=folder)
-        except ValidationError as error:
-            raise SettingsError([_sentence(fault) for fault in error.errors()]) from error
-
-
-class ApiSettings(CheckSettings):
-    """The same where it asks the API for the sender."""
-
-    zoho_data_center: str = knob("ZOHO_DATA_CENTER", "Where your Zoho account lives.", "us")
-    zoho_client_id: str = knob("ZOHO_CLIENT_ID", "Client ID of the Zoho self client.")
-    zoho_client_secret: SecretStr = knob("ZOHO_CLIENT_SECRET", "Its secret.")
-    zoho_refresh_token: SecretStr = knob("ZOHO_REFRESH_TOKEN", "A full Admin's refresh token.")
-    zoho_accounts_url: str | None = knob("ZOHO_ACCOUNTS_URL", "Another accounts address.", None)
-    cliq_api_url: str | None = knob("CLIQ_API_URL", "Another Cliq address.", None)
+    zoho_accounts_url: str | None = _as_above("zoho_accounts_url")
+    cliq_api_url: str | None = _as_above("cliq_api_url")
 
 
 class GivenSettings(Settings):
@@ -655,12 +648,12 @@ class GivenSettings(Settings):
 
 
 Checkable = TypeVar("Checkable", Settings, ZohoSettings)
+Outside = TypeVar("Outside", bound=BaseSettings)
 
 
 def load(env_file: Path | None = Path(".env"), secrets_dir: Path = SECRETS_DIR) -> Settings:
     """The settings of this process. Raises SettingsError with every fault at once."""
-    folder = secrets_dir if secrets_dir.is_dir() else None
-    return _checked(lambda: Settings(_env_file=env_file, _secrets_dir=folder))
+    return _checked(lambda: _from_outside(Settings, env_file, secrets_dir))
 
 
 @dataclass(frozen=True, slots=True)
@@ -715,29 +708,46 @@ def _named_in(fault: str) -> str:
 
 def load_storage(env_file: Path | None = Path(".env")) -> StorageSettings:
     """The same for a command that needs the database only. Raises SettingsError."""
-    folder = SECRETS_DIR if SECRETS_DIR.is_dir() else None
-    try:
-        return StorageSettings(_env_file=env_file, _secrets_dir=folder)
-    except ValidationError as error:
-        raise SettingsError([_sentence(fault) for fault in error.errors()]) from error
+    return _from_outside(StorageSettings, env_file)
+
+
+def load_check(env_file: Path | None = Path(".env")) -> CheckSettings:
+    """The same for `mailcfg check`. Raises SettingsError."""
+    return _from_outside(CheckSettings, env_file)
+
+
+def load_api(env_file: Path | None = Path(".env")) -> ApiSettings:
+    """The same where it asks the API by itself. Raises SettingsError."""
+    return _from_outside(ApiSettings, env_file)
 
 
 def load_zoho(env_file: Path | None = Path(".env")) -> ZohoSettings:
     """The same for a command that reaches Zoho only. Raises SettingsError."""
-    folder = SECRETS_DIR if SECRETS_DIR.is_dir() else None
-    return _checked(lambda: ZohoSettings(_env_file=env_file, _secrets_dir=folder))
+    return _checked(lambda: _from_outside(ZohoSettings, env_file))
 
 
 def from_values(values: Mapping[str, str]) -> Settings:
     """The settings that these variables give, and nothing else. Raises SettingsError."""
-    return _checked(lambda: GivenSettings.model_validate(dict(values)))
+    return _checked(lambda: _understood(lambda: GivenSettings.model_validate(dict(values))))
+
+
+def _from_outside(
+    kind: type[Outside], env_file: Path | None, secrets_dir: Path = SECRETS_DIR
+) -> Outside:
+    """From the environment, the file and the directory of secrets. Raises SettingsError."""
+    folder = secrets_dir if secrets_dir.is_dir() else None
+    return _understood(lambda: kind(_env_file=env_file, _secrets_dir=folder))
+
+
+def _understood(make: Callable[[], Outside]) -> Outside:
+    try:
+        return make()
+    except ValidationError as error:
+        raise SettingsError([_sentence(fault) for fault in error.errors()]) from error
 
 
 def _checked(make: Callable[[], Checkable]) -> Checkable:
-    try:
-        settings = make()
-    except ValidationError as error:
-        raise SettingsError([_sentence(fault) for fault in error.errors()]) from error
+    settings = make()
     faults = settings.faults()
     if faults:
         raise SettingsError(faults)

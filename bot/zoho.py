@@ -67,19 +67,15 @@ async def read_sender(env_file: Path) -> MailConfig | None:
         http = await opening.enter_async_context(new_http_client(settings.cliq_api_url))
         store = SqlStore(open_engine(settings.database_url))
         opening.push_async_callback(store.close)
-        clock, total_seconds = await own_clock(store), settings.call_timeout.total_seconds()
-        tokens = shared_token_of(settings, store)
-        client = CliqClient(
-            endpoints_of(settings).api_url,
-            zoho_auth(settings, clock, http, tokens=tokens, total_seconds=total_seconds),
-            http=http,
-            clock=clock,
-            budget=Budget(
-                clock, shared_budget(store, settings.org), call_timeout=settings.call_timeout
-            ),
-            organisation=settings.org,
+        clock = await own_clock(store)
+        shared = shared_budget(store, settings.org)
+        client = cliq_client(
+            settings,
+            clock,
+            http,
+            budget=Budget(clock, shared, call_timeout=settings.call_timeout),
+            tokens=shared_token_of(settings, store),
             repeats=False,
-            total_seconds=total_seconds,
         )
         return await client.read(Purpose.LOOK)
 
@@ -90,12 +86,13 @@ def _is_there(url: str) -> bool:
 
 
 def cliq_client(
-    settings: Settings,
+    settings: Settings | ZohoSettings,
     clock: Clock,
     http: httpx.AsyncClient,
     *,
     budget: Budget | None = None,
     tokens: Shared[TokenState] | None = None,
+    repeats: bool = True,
 ) -> CliqClient:
     """The API's client for these settings. Raises SettingsError for an address that is none.
 
@@ -109,6 +106,7 @@ def cliq_client(
         clock=clock,
         budget=budget or MemoryBudget(clock, call_timeout=settings.call_timeout),
         organisation=settings.org,
+        repeats=repeats,
         total_seconds=total_seconds,
     )
 
