@@ -84,9 +84,6 @@ class MailConfigApi(Protocol):
 class Resolver(Protocol):
     """DNS."""
 
-    async def zone_of(self, host: str) -> str | None:
-        """The apex of the zone that holds `host`, or None if it could not be found out."""
-
     async def examine(
         self, host: KeyHost, dkim_value: str, from_domain: str, *, apex_hint: str | None = None
     ) -> Answers:
