@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import errno
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -60,7 +61,7 @@ class Query:
     rcode: str | None
 
 
-class DnsServer:
+class DnsServer(ABC):
     """A server without knowledge of its own; `FAULTS` can be wrong with it."""
 
     FAULTS: tuple[str, ...] = (SILENT, SERVFAIL, REFUSED)
@@ -92,9 +93,9 @@ class DnsServer:
             )
         self._fault = fault
 
+    @abstractmethod
     def reply(self, name: Name, rdtype: RdataType, *, checking: bool = True) -> Reply:
         """What this server says when it works; `checking` is whether DNSSEC is validated."""
-        raise NotImplementedError
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen; port 0 picks one that is free for UDP and TCP. Raises PortInUse."""
