@@ -57,18 +57,23 @@ def keys() -> KeyPool:
     return KeyPool([generate_private_key(65537, 2048)])
 
 
-def every_zoho() -> Iterator[object]:
-    """Both profiles as they are, and each with one switch turned the other way."""
+def every_zoho(*, with_limits: bool = False) -> Iterator[object]:
+    """Both profiles as they are, and each with one switch turned the other way.
+
+    `with_limits` leaves out the one that is turned by taking every limit away.
+    """
     for profile, usual in PROFILES.items():
         yield pytest.param((profile, {}), id=profile)
         for switch in (each.name for each in fields(Switches)):
             turned = not getattr(usual, switch)
+            if with_limits and switch == "throttle":
+                continue
             mark = pytest.mark.soak if profile == "observed" else ()
             name = f"{profile}-{'' if turned else 'no_'}{switch}"
             yield pytest.param((profile, {switch: turned}), id=name, marks=mark)
 
 
-@pytest.fixture(params=every_zoho())
+@pytest.fixture(params=tuple(every_zoho()))
 async def zoho(
     request: pytest.FixtureRequest, clock: AdjustableClock, keys: KeyPool
 ) -> AsyncIterator[ServedCliq]:
@@ -183,11 +188,10 @@ async def test_a_user_who_is_no_admin_is_denied(cliq: CliqClient, zoho: ServedCl
         await cliq.read(Purpose.LOOK)
 
 
+@pytest.mark.parametrize("zoho", tuple(every_zoho(with_limits=True)), indirect=True)
 async def test_a_throttle_at_zoho_is_recognised_and_waited_out(
     connect: Connect, zoho: ServedCliq, clock: AdjustableClock
 ) -> None:
-    if not zoho.emulator.state.switches.throttle:
-        pytest.skip("this Zoho has no limit")
     other_program, throttled = connect(), connect()
     for _ in range(19):
         await other_program.read(Purpose.CONFIRM)

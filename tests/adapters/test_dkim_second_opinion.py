@@ -65,7 +65,7 @@ def verifies(found: Diagnosis, key: RSAPrivateKey) -> bool:
 
     try:
         return bool(dkim.verify(signature + MESSAGE, dnsfunc=look_up, minkey=1024, logger=QUIET))
-    except Exception:
+    except (dkim.DKIMException, ValueError, IndexError):  # it raises what base64 and DER raise
         return False
 
 
