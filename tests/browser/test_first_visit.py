@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from desk import Desk, Sandbox
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 SHIFTS = """
 () => new Promise((resolve) => {
@@ -82,3 +82,13 @@ def test_a_phone_shows_one_person_at_a_time(open_desk: Any) -> None:
     desk.left.go("mail-alerts")
     desk.left.expect_text("Watching")
     assert desk.page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_nothing_can_be_pressed_before_there_is_a_pane_to_type_into(
+    browser: Browser, sandbox: Sandbox
+) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(sandbox.url)
+    expect(page.locator(".checklist button:visible")).to_have_count(0)
+    context.close()

@@ -20,6 +20,7 @@ const people = new Map();
 const panes = ["left", "right"].map((id) => new Pane(document.getElementById(id), moved));
 let places = FIRST.map((place) => ({ ...place }));
 let cast = null;
+let steps = null;
 let isLinked = null;
 let botRuns = true;
 
@@ -47,7 +48,12 @@ function onNews(news) {
     const arrived = personOf(id).take(screen);
     for (const at of shownPanes()) if (places[at].person === id) draw(at, arrived);
   }
-  if (news.checklist) checklist.update(news.checklist);
+  if (news.checklist) steps = news.checklist;
+  // Not before the panes are there: what a button types into one that is then drawn would be lost.
+  if (steps && shownPanes().every((at) => panes[at].person)) {
+    checklist.update(steps);
+    steps = null;
+  }
   if (news.bot_runs !== undefined) botRuns = news.bot_runs;
   world.update(news);
   showClock();
