@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from benchmarks import ack, check, history, job, load, processes, table
+from benchmarks import ack, check, history, job, load, processes, start, table
 from benchmarks.load import Promises
 from benchmarks.people import People
 from benchmarks.rows import SqliteFile
@@ -57,6 +57,15 @@ async def test_every_door_does_the_whole_job_as_often_as_it_is_asked():
     assert [row[0] for row in rows] == [job.OURS, job.RAW, job.TUTORIAL]
     assert {len(row) for row in rows} == {len(job.COLUMNS)}
     assert min(min(each.cpu + each.rate) for each in found.values()) > 0
+
+
+async def test_every_start_is_timed_and_the_memory_after_requests_is_weighed(tmp_path: Path):
+    started = await start.starts(tmp_path, rounds=1, settled_seconds=0)
+    grown = await start.growth(tmp_path, requests=8, clients=2, warm_up=8)
+    rows = start.rows(started, grown)
+    assert {len(row) for row in rows} == {len(start.COLUMNS)}
+    assert all(min(each.seconds + each.memory) > 0 for each in started.values())
+    assert grown.before > 0
 
 
 def test_each_program_of_the_check_is_started_and_timed():
