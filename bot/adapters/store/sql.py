@@ -175,6 +175,15 @@ class SqlStore:
         except SQLAlchemyError as error:
             raise _translated(error) from error
 
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[AsyncConnection]:
+        """A connection on which each statement is a whole of its own. Raises DatabaseError."""
+        try:
+            async with self._single.connect() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise _translated(error) from error
+
     async def request(self, request_id: str) -> ChangeRequest | None:
         return await self._one_request(_by_id, id=request_id)
 
@@ -307,7 +316,7 @@ class SqlStore:
         return bool(await self._all(new, digest=digest, at=stamp(now), too_old=too_old))
 
     async def forget_signatures(self, now: datetime) -> None:
-        async with self._statement() as connection:
+        async with self.statement() as connection:
             await connection.execute(_old_signatures, {"too_old": stamp(now - REMEMBERED_FOR)})
 
     async def backlog(self, org: str) -> Backlog:
@@ -323,7 +332,7 @@ class SqlStore:
         return True
 
     async def _one_request(self, query: Select[Any], **values: Any) -> ChangeRequest | None:
-        async with self._statement() as connection:
+        async with self.statement() as connection:
             row = (await connection.execute(query, values)).mappings().first()
             if row is None:
                 return None
@@ -331,18 +340,9 @@ class SqlStore:
             return rows.request_from(row, votes.mappings().all())
 
     async def _all(self, query: Executable, **values: Any) -> Sequence[Any]:
-        async with self._statement() as connection:
+        async with self.statement() as connection:
             found: Sequence[Any] = (await connection.execute(query, values)).mappings().all()
             return found
-
-    @asynccontextmanager
-    async def _statement(self) -> AsyncIterator[AsyncConnection]:
-        """Raises DatabaseError."""
-        try:
-            async with self._single.connect() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise _translated(error) from error
 
 
 class SqlTransaction:
