@@ -12,6 +12,8 @@ from cliq_bench import PATH
 from cliq_fuzz import authorization, fuzzed, schema_of, served_in_a_thread
 
 from bot.sandbox.cliq import ServedCliq
+from bot.sandbox.cliq_profile import ALLOWED_METHODS, PROFILES
+from tests.soak.options import SOAK, Soak
 
 SEED = 20261122
 EXAMPLES = 120
@@ -60,6 +62,36 @@ def test_with_strict_put_no_call_contradicts_the_document(served: ServedCliq) ->
     assert found.violations == []
     assert found.answers["PUT", 200] >= 50
     assert found.answers["PUT", 400] >= 10
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("profile", PROFILES)
+def test_nothing_contradicts_the_document_for_a_long_time(
+    request: pytest.FixtureRequest, profile: str
+) -> None:
+    soak: Soak = request.config.stash[SOAK]
+    long = {
+        "seed": soak.seed,
+        "max-time": soak.count("fuzz"),
+        "generation": {"database": "none"},
+        "phases": {"stateful": {"max-steps": 12}},
+    }
+    with served_in_a_thread(profile) as served:
+        found = fuzzed(schema_of(served, profile, **long))
+
+    successes = {method: found.successes(method) for method in ALLOWED_METHODS}
+    whole = found.sequences("PUT GET DELETE GET")
+    soak.report(
+        f"fuzz of the emulated Cliq, {profile}",
+        f"{sum(found.answers.values())} calls, 2xx of {successes['GET']} GET, "
+        f"{successes['PUT']} PUT, {successes['DELETE']} DELETE, "
+        f"{len(found.scenarios)} stateful scenarios ({whole} with PUT GET DELETE GET), "
+        f"{len(found.violations)} violations",
+    )
+    assert found.violations == []
+    assert min(successes.values()) >= 50
+    assert max(status for _, status in found.answers) < 500
+    assert all(found.sequences(pair) for pair in PAIRS)
 
 
 @pytest.mark.parametrize(("method", "status"), [("GET", 200), ("DELETE", 204)])
