@@ -485,11 +485,7 @@ class Settings(BaseSettings):
 
     def _storage_faults(self) -> Iterator[str]:
         yield from _key_faults(self.secret_key)
-        if not self.database_url.startswith(("sqlite+aiosqlite:///", "postgresql+psycopg://")):
-            yield (
-                "MAILCFG_DATABASE_URL must start with sqlite+aiosqlite:///, followed by a file "
-                "name, or with postgresql+psycopg://."
-            )
+        yield from _database_faults(self.database_url)
 
     def _timing_faults(self) -> Iterator[str]:
         """The relations that make a write safe; see `services/apply.Timing`."""
@@ -554,6 +550,15 @@ def _key_faults(keys: tuple[SecretStr, ...]) -> Iterator[str]:
         )
 
 
+def _database_faults(url: str) -> Iterator[str]:
+    in_a_file = re.match(r"sqlite\+aiosqlite:///(?!:memory:)[^?]", url)
+    if not in_a_file and not url.startswith("postgresql+psycopg://"):
+        yield (
+            "MAILCFG_DATABASE_URL must start with sqlite+aiosqlite:///, followed by a file "
+            "name, or with postgresql+psycopg://."
+        )
+
+
 def _address_faults(**addresses: str | None) -> Iterator[str]:
     for name, address in addresses.items():
         if address and not _is_safe(address):
@@ -583,6 +588,10 @@ class StorageSettings(BaseSettings):
     org: str = _as_above("org")
     secret_key: Keys = knob("MAILCFG_SECRET_KEY", "Seals approvals.", ())
 
+    def faults(self) -> list[str]:
+        """What is impossible though each value is well formed; one line each."""
+        return [*_database_faults(self.database_url)]
+
 
 class ZohoSettings(BaseSettings):
     """What is needed to reach Zoho and to store a token; Slack need not be set up yet."""
@@ -606,7 +615,11 @@ class ZohoSettings(BaseSettings):
         addresses = _address_faults(
             ZOHO_ACCOUNTS_URL=self.zoho_accounts_url, CLIQ_API_URL=self.cliq_api_url
         )
-        return [*addresses, *_key_faults(self.secret_key)]
+        return [
+            *addresses,
+            *_key_faults(self.secret_key),
+            *_database_faults(self.database_url),
+        ]
 
 
 class CheckSettings(BaseSettings):
@@ -647,7 +660,7 @@ class GivenSettings(Settings):
         return (init_settings,)
 
 
-Checkable = TypeVar("Checkable", Settings, ZohoSettings)
+Checkable = TypeVar("Checkable", Settings, StorageSettings, ZohoSettings)
 Outside = TypeVar("Outside", bound=BaseSettings)
 
 
@@ -708,7 +721,7 @@ def _named_in(fault: str) -> str:
 
 def load_storage(env_file: Path | None = Path(".env")) -> StorageSettings:
     """The same for a command that needs the database only. Raises SettingsError."""
-    return _from_outside(StorageSettings, env_file)
+    return _checked(lambda: _from_outside(StorageSettings, env_file))
 
 
 def load_check(env_file: Path | None = Path(".env")) -> CheckSettings:

@@ -17,10 +17,12 @@ from tests.fakes import MORNING
 from tests.test_settings import GOOD
 
 
-def mailcfg(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def mailcfg(
+    *words: str, cwd: Path, under: tuple[str, ...] = (), **environment: str
+) -> subprocess.CompletedProcess[str]:
     clean = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.run(
-        [sys.executable, "-m", "bot", *words],
+        [*under, sys.executable, "-m", "bot", *words],
         cwd=cwd,
         env=clean | {"PYTHONPATH": str(Path(__file__).parents[1])} | environment,
         capture_output=True,
@@ -125,6 +127,51 @@ def test_a_database_that_cannot_be_opened_is_one_sentence(tmp_path: Path):
     assert done.returncode == 2
     assert "cannot be opened or upgraded" in done.stderr
     assert "Check MAILCFG_DATABASE_URL" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+BY_PERMISSIONS = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+AS_ANYBODY = BY_PERMISSIONS if os.geteuid() == 0 else ()
+"""Root may read and write everything; like this it goes by the permissions, as everybody does."""
+
+
+@pytest.mark.parametrize(
+    ("words", "mode", "sentence"),
+    [
+        (("connect", "--code", "1000.a.b"), 0o444, "attempt to write a readonly database. Check"),
+        (("connect", "--code", "1000.a.b"), 0o000, "unable to open database file. Check MAILCFG"),
+        (("run",), 0o444, "attempt to write a readonly database. Check MAILCFG_DATABASE_URL, and"),
+        (("audit", "verify"), 0o000, "may not be read. Run this as the user that mailcfg runs as."),
+    ],
+)
+def test_a_database_of_somebody_else_is_one_sentence_with_the_cure(
+    words: tuple[str, ...], mode: int, sentence: str, tmp_path: Path
+):
+    file = tmp_path / "mailcfg.db"
+    migrate(f"sqlite+aiosqlite:///{file}")
+    file.chmod(mode)
+    done = mailcfg(*words, cwd=tmp_path, under=AS_ANYBODY, **GOOD)
+
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "url"),
+    [
+        (("connect",), "sqlite+aiosqlite:///:memory:"),
+        (("audit", "verify"), "nonsense"),
+        (("migrate",), "mysql://a/b"),
+    ],
+)
+def test_an_address_of_no_database_is_one_sentence_with_the_cure(
+    words: tuple[str, ...], url: str, tmp_path: Path
+):
+    done = mailcfg(*words, cwd=tmp_path, **(GOOD | {"MAILCFG_DATABASE_URL": url}))
+
+    assert done.returncode == 2
+    assert "MAILCFG_DATABASE_URL must start with sqlite+aiosqlite:///, followed by" in done.stderr
     assert "Traceback" not in done.stderr
 
 

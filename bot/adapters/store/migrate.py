@@ -10,29 +10,26 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Engine, create_engine, make_url
+from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot.adapters.store.sql import begin_immediately
 from bot.errors import DatabaseError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+PROBE = "UPDATE alembic_version SET version_num = version_num WHERE 1 = 0"
+"""Needs the right to write, which a database that is current already would not have needed."""
 
 
 def migrate(url: str, revision: str = "head") -> None:
     """Upgrade the database at `url` to `revision`, wholly or not at all. Raises DatabaseError."""
-    try:
-        engine = _open(url)
-    except (SQLAlchemyError, ImportError) as error:
-        raise DatabaseError(
-            f"MAILCFG_DATABASE_URL is no database that mailcfg can use: {error}. Write it as "
-            "`sqlite+aiosqlite:///mailcfg.db` or `postgresql+psycopg://user@host/name`."
-        ) from error
+    engine = _open(url)
     config = _config()
     try:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
+            connection.execute(text(PROBE))
     except CommandError as error:
         raise DatabaseError(
             f"The database at {_shown(engine)} was made by another version of mailcfg: {error}. "
@@ -42,7 +39,8 @@ def migrate(url: str, revision: str = "head") -> None:
         reason = getattr(error, "orig", None) or error
         raise DatabaseError(
             f"The database at {_shown(engine)} cannot be opened or upgraded: {reason}. "
-            "Check MAILCFG_DATABASE_URL and the folder's permissions."
+            "Check MAILCFG_DATABASE_URL, and that mailcfg's user may write there: to the file and to "
+            "its folder."
         ) from error
     finally:
         engine.dispose()
@@ -96,9 +94,20 @@ def _config() -> Config:
 
 
 def _open(url: str) -> Engine:
-    """A plain engine: Alembic is not asynchronous."""
-    parsed = make_url(url)
-    engine = create_engine(parsed.set(drivername=parsed.drivername.removesuffix("+aiosqlite")))
+    """A plain engine: Alembic is not asynchronous. Raises DatabaseError for what is no address."""
+    try:
+        parsed = make_url(url)
+        engine = create_engine(parsed.set(drivername=parsed.drivername.removesuffix("+aiosqlite")))
+    except ImportError as error:
+        raise DatabaseError(
+            f"MAILCFG_DATABASE_URL needs what is not installed: {error}. For PostgreSQL install "
+            "mailcfg with `pip install '.[postgres]'`."
+        ) from error
+    except SQLAlchemyError as error:
+        raise DatabaseError(
+            f"MAILCFG_DATABASE_URL is no database that mailcfg can use: {error}. Write it as "
+            "`sqlite+aiosqlite:///mailcfg.db` or `postgresql+psycopg://user@host/name`."
+        ) from error
     if engine.dialect.name == "sqlite":
         begin_immediately(engine)
     return engine
