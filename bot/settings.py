@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from datetime import time, timedelta
@@ -683,9 +684,13 @@ class Partial:
 
 
 def load_partly(env_file: Path | None = Path(".env"), secrets_dir: Path = SECRETS_DIR) -> Partial:
-    """The settings of this process with stand-ins for what is missing or wrong. Raises nothing."""
+    """The settings of this process with stand-ins for what is missing or wrong.
+
+    Raises SettingsError only for a file that is no text.
+    """
     folder = secrets_dir if secrets_dir.is_dir() else None
-    return _partly(lambda **more: Settings(_env_file=env_file, _secrets_dir=folder, **more))
+    with _as_text(env_file):
+        return _partly(lambda **more: Settings(_env_file=env_file, _secrets_dir=folder, **more))
 
 
 def partly_from_values(values: Mapping[str, str]) -> Partial:
@@ -749,7 +754,25 @@ def _from_outside(
 ) -> Outside:
     """From the environment, the file and the directory of secrets. Raises SettingsError."""
     folder = secrets_dir if secrets_dir.is_dir() else None
-    return _understood(lambda: kind(_env_file=env_file, _secrets_dir=folder))
+    try:
+        with _as_text(env_file):
+            return _understood(lambda: kind(_env_file=env_file, _secrets_dir=folder))
+    except SettingsError as error:
+        if env_file is None or env_file.exists():
+            raise
+        raise SettingsError([*error.faults, there_is_no(env_file)]) from error
+
+
+@contextmanager
+def _as_text(env_file: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise SettingsError([f"{env_file} is not written in UTF-8: save it as that."]) from error
+
+
+def there_is_no(env_file: Path) -> str:
+    return f"There is no {env_file} here; `mailcfg init` writes one."
 
 
 def _understood(make: Callable[[], Outside]) -> Outside:

@@ -52,6 +52,7 @@ def test_run_without_settings_says_what_is_missing_and_stops(tmp_path: Path):
     done = mailcfg("run", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("mailcfg cannot start:\n  SLACK_BOT_TOKEN is missing.")
+    assert done.stderr.endswith("\n  There is no .env here; `mailcfg init` writes one.\n")
     assert "Traceback" not in done.stderr
 
 
@@ -65,6 +66,34 @@ def test_init_writes_a_private_file_and_leaves_an_existing_one_alone(tmp_path: P
     assert second.returncode == 2
     assert "exists already and is left as it is" in second.stderr
     assert (tmp_path / ".env").read_text() == written
+
+
+def test_init_where_nothing_can_be_written_says_so(tmp_path: Path):
+    done = mailcfg("init", "nowhere/env", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "nowhere/env cannot be written (No such file or directory). Name a file in a folder of "
+        "yours.\n",
+    )
+
+
+@pytest.mark.parametrize("command", ["run", "doctor", "connect"])
+def test_settings_that_are_not_in_utf_8_are_one_sentence(command: str, tmp_path: Path):
+    (tmp_path / ".env").write_bytes("MAILCFG_LABEL=Köln\n".encode("latin-1"))
+    done = mailcfg(command, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "mailcfg cannot start:\n  .env is not written in UTF-8: save it as that.\n",
+    )
+
+
+def test_an_empty_code_is_not_taken_for_none(tmp_path: Path):
+    """An unset variable of the shell, say; without a code the credentials are tried as they are."""
+    done = mailcfg("connect", "--code", " ", cwd=tmp_path, **GOOD)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "The code is empty. Copy the one that Zoho's API console shows: --code 1000.…\n",
+    )
 
 
 NOWHERE = {"MAILCFG_DNS_SERVERS": "127.0.0.1:1", "MAILCFG_DNS_AUTHORITATIVE": "127.0.0.1:1"}
