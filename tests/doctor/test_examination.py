@@ -147,6 +147,9 @@ async def test_the_call_and_the_token_are_the_bots_own(patient: Patient):
     findings = await patient.examined()
 
     assert findings["zoho.budget"].found == "1 of 19 calls are used in this minute."
+    assert findings["zoho.token"].found == (
+        "The access token that the bot shares is still good; none was asked for."
+    )
     assert [r.method for r in patient.cliq.requests] == ["POST", "GET", "GET"]
 
 
@@ -471,8 +474,10 @@ async def test_a_file_that_is_no_database_is_a_fault(patient: Patient):
     patient.database.write_text("not a database " * 100)
     findings = await patient.examined()
 
-    assert "cannot be opened: file is not a database." in findings["database.tables"].found
+    assert findings["database.tables"].found.endswith("cannot be opened: file is not a database.")
+    assert findings["database.tables"].cure.startswith("Check MAILCFG_DATABASE_URL, and that the")
     assert findings["database.tables"].mark is FAILURE
+    assert findings["database.writable"].found == "Not checked: database.tables comes first."
 
 
 async def test_with_partly_wrong_settings_the_rest_is_examined(patient: Patient):
