@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
@@ -144,8 +144,8 @@ DataCenter = Literal["us", "eu", "in", "au", "jp", "cn", "ca", "sa", "uk"]
 Keys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(read_list)]
 
 
-def knob(variable: str, description: str, default: Any = ...) -> Any:
-    return Field(default, validation_alias=variable, description=description)
+def knob(variable: str, description: str, default: Any = ..., *, in_repr: bool = True) -> Any:
+    return Field(default, validation_alias=variable, description=description, repr=in_repr)
 
 
 SOURCES = SettingsConfigDict(
@@ -200,7 +200,9 @@ class Settings(BaseSettings):
         "host:port for health checks and for Slack over HTTP.",
         ("127.0.0.1", 3000),
     )
-    database_url: str = knob("MAILCFG_DATABASE_URL", "Where requests are kept.", DATABASE)
+    database_url: str = knob(
+        "MAILCFG_DATABASE_URL", "Where requests are kept.", DATABASE, in_repr=False
+    )
     secret_key: Keys = knob(
         "MAILCFG_SECRET_KEY",
         "Seals approvals and encrypts stored tokens; 32 characters or more. A comma-separated list "
@@ -822,10 +824,17 @@ def _written(default: Any) -> str:
 
 
 def secrets_of(settings: Settings | ZohoSettings) -> list[str]:
-    """Every secret value, so that the log can blot them out."""
+    """Every secret value, the database's password too, so that the log can blot them out."""
     values = (getattr(settings, name) for name in type(settings).model_fields)
     listed = (value if isinstance(value, tuple) else (value,) for value in values)
-    return [s.get_secret_value() for group in listed for s in group if isinstance(s, SecretStr)]
+    secret = [s.get_secret_value() for group in listed for s in group if isinstance(s, SecretStr)]
+    return [*secret, *_password_in(settings.database_url)]
+
+
+def _password_in(url: str) -> set[str]:
+    """As it is written in the address, and as it is; nothing where there is none."""
+    found = re.search(r"://[^:/@]*:([^@]+)@", url)
+    return {found[1], unquote(found[1])} if found else set()
 
 
 def template() -> str:
