@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from datetime import time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
@@ -143,8 +144,8 @@ DataCenter = Literal["us", "eu", "in", "au", "jp", "cn", "ca", "sa", "uk"]
 Keys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(read_list)]
 
 
-def knob(variable: str, description: str, default: Any = ...) -> Any:
-    return Field(default, validation_alias=variable, description=description)
+def knob(variable: str, description: str, default: Any = ..., *, in_repr: bool = True) -> Any:
+    return Field(default, validation_alias=variable, description=description, repr=in_repr)
 
 
 SOURCES = SettingsConfigDict(
@@ -199,7 +200,9 @@ class Settings(BaseSettings):
         "host:port for health checks and for Slack over HTTP.",
         ("127.0.0.1", 3000),
     )
-    database_url: str = knob("MAILCFG_DATABASE_URL", "Where requests are kept.", DATABASE)
+    database_url: str = knob(
+        "MAILCFG_DATABASE_URL", "Where requests are kept.", DATABASE, in_repr=False
+    )
     secret_key: Keys = knob(
         "MAILCFG_SECRET_KEY",
         "Seals approvals and encrypts stored tokens; 32 characters or more. A comma-separated list "
@@ -485,11 +488,7 @@ class Settings(BaseSettings):
 
     def _storage_faults(self) -> Iterator[str]:
         yield from _key_faults(self.secret_key)
-        if not self.database_url.startswith(("sqlite+aiosqlite:///", "postgresql+psycopg://")):
-            yield (
-                "MAILCFG_DATABASE_URL must start with sqlite+aiosqlite:///, followed by a file "
-                "name, or with postgresql+psycopg://."
-            )
+        yield from _database_faults(self.database_url)
 
     def _timing_faults(self) -> Iterator[str]:
         """The relations that make a write safe; see `services/apply.Timing`."""
@@ -554,6 +553,15 @@ def _key_faults(keys: tuple[SecretStr, ...]) -> Iterator[str]:
         )
 
 
+def _database_faults(url: str) -> Iterator[str]:
+    in_a_file = re.match(r"sqlite\+aiosqlite:///(?!:memory:)[^?]", url)
+    if not in_a_file and not url.startswith("postgresql+psycopg://"):
+        yield (
+            "MAILCFG_DATABASE_URL must start with sqlite+aiosqlite:///, followed by a file "
+            "name, or with postgresql+psycopg://."
+        )
+
+
 def _address_faults(**addresses: str | None) -> Iterator[str]:
     for name, address in addresses.items():
         if address and not _is_safe(address):
@@ -583,6 +591,10 @@ class StorageSettings(BaseSettings):
     org: str = _as_above("org")
     secret_key: Keys = knob("MAILCFG_SECRET_KEY", "Seals approvals.", ())
 
+    def faults(self) -> list[str]:
+        """What is impossible though each value is well formed; one line each."""
+        return [*_database_faults(self.database_url)]
+
 
 class ZohoSettings(BaseSettings):
     """What is needed to reach Zoho and to store a token; Slack need not be set up yet."""
@@ -606,7 +618,11 @@ class ZohoSettings(BaseSettings):
         addresses = _address_faults(
             ZOHO_ACCOUNTS_URL=self.zoho_accounts_url, CLIQ_API_URL=self.cliq_api_url
         )
-        return [*addresses, *_key_faults(self.secret_key)]
+        return [
+            *addresses,
+            *_key_faults(self.secret_key),
+            *_database_faults(self.database_url),
+        ]
 
 
 class CheckSettings(BaseSettings):
@@ -647,7 +663,7 @@ class GivenSettings(Settings):
         return (init_settings,)
 
 
-Checkable = TypeVar("Checkable", Settings, ZohoSettings)
+Checkable = TypeVar("Checkable", Settings, StorageSettings, ZohoSettings)
 Outside = TypeVar("Outside", bound=BaseSettings)
 
 
@@ -670,9 +686,13 @@ class Partial:
 
 
 def load_partly(env_file: Path | None = Path(".env"), secrets_dir: Path = SECRETS_DIR) -> Partial:
-    """The settings of this process with stand-ins for what is missing or wrong. Raises nothing."""
+    """The settings of this process with stand-ins for what is missing or wrong.
+
+    Raises SettingsError only for a file that is no text.
+    """
     folder = secrets_dir if secrets_dir.is_dir() else None
-    return _partly(lambda **more: Settings(_env_file=env_file, _secrets_dir=folder, **more))
+    with _as_text(env_file):
+        return _partly(lambda **more: Settings(_env_file=env_file, _secrets_dir=folder, **more))
 
 
 def partly_from_values(values: Mapping[str, str]) -> Partial:
@@ -708,7 +728,7 @@ def _named_in(fault: str) -> str:
 
 def load_storage(env_file: Path | None = Path(".env")) -> StorageSettings:
     """The same for a command that needs the database only. Raises SettingsError."""
-    return _from_outside(StorageSettings, env_file)
+    return _checked(lambda: _from_outside(StorageSettings, env_file))
 
 
 def load_check(env_file: Path | None = Path(".env")) -> CheckSettings:
@@ -736,7 +756,25 @@ def _from_outside(
 ) -> Outside:
     """From the environment, the file and the directory of secrets. Raises SettingsError."""
     folder = secrets_dir if secrets_dir.is_dir() else None
-    return _understood(lambda: kind(_env_file=env_file, _secrets_dir=folder))
+    try:
+        with _as_text(env_file):
+            return _understood(lambda: kind(_env_file=env_file, _secrets_dir=folder))
+    except SettingsError as error:
+        if env_file is None or env_file.exists():
+            raise
+        raise SettingsError([*error.faults, there_is_no(env_file)]) from error
+
+
+@contextmanager
+def _as_text(env_file: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise SettingsError([f"{env_file} is not written in UTF-8: save it as that."]) from error
+
+
+def there_is_no(env_file: Path) -> str:
+    return f"There is no {env_file} here; `mailcfg init` writes one."
 
 
 def _understood(make: Callable[[], Outside]) -> Outside:
@@ -786,10 +824,17 @@ def _written(default: Any) -> str:
 
 
 def secrets_of(settings: Settings | ZohoSettings) -> list[str]:
-    """Every secret value, so that the log can blot them out."""
+    """Every secret value, the database's password too, so that the log can blot them out."""
     values = (getattr(settings, name) for name in type(settings).model_fields)
     listed = (value if isinstance(value, tuple) else (value,) for value in values)
-    return [s.get_secret_value() for group in listed for s in group if isinstance(s, SecretStr)]
+    secret = [s.get_secret_value() for group in listed for s in group if isinstance(s, SecretStr)]
+    return [*secret, *_password_in(settings.database_url)]
+
+
+def _password_in(url: str) -> set[str]:
+    """As it is written in the address, and as it is; nothing where there is none."""
+    found = re.search(r"://[^:/@]*:([^@]+)@", url)
+    return {found[1], unquote(found[1])} if found else set()
 
 
 def template() -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from bot.adapters.store.clock import DatabaseClock
 from bot.adapters.store.lock import sole_process
 from bot.adapters.store.sql import SqlStore, open_engine
-from bot.adapters.store.version import check_is_current, is_current
+from bot.adapters.store.version import check_is_current, is_usable
 from bot.clock import SystemClock
 from bot.ports import Clock
 
@@ -28,7 +28,7 @@ async def open_store(url: str, opening: AsyncExitStack) -> SqlStore:
 
 
 def _bring_up_to_date(url: str) -> None:
-    if is_current(url):
+    if is_usable(url):
         return
     from bot.adapters.store.migrate import migrate  # brings Alembic, which most starts do not need
 

@@ -17,10 +17,12 @@ from tests.fakes import MORNING
 from tests.test_settings import GOOD
 
 
-def mailcfg(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def mailcfg(
+    *words: str, cwd: Path, under: tuple[str, ...] = (), **environment: str
+) -> subprocess.CompletedProcess[str]:
     clean = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.run(
-        [sys.executable, "-m", "bot", *words],
+        [*under, sys.executable, "-m", "bot", *words],
         cwd=cwd,
         env=clean | {"PYTHONPATH": str(Path(__file__).parents[1])} | environment,
         capture_output=True,
@@ -50,6 +52,7 @@ def test_run_without_settings_says_what_is_missing_and_stops(tmp_path: Path):
     done = mailcfg("run", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("mailcfg cannot start:\n  SLACK_BOT_TOKEN is missing.")
+    assert done.stderr.endswith("\n  There is no .env here; `mailcfg init` writes one.\n")
     assert "Traceback" not in done.stderr
 
 
@@ -63,6 +66,34 @@ def test_init_writes_a_private_file_and_leaves_an_existing_one_alone(tmp_path: P
     assert second.returncode == 2
     assert "exists already and is left as it is" in second.stderr
     assert (tmp_path / ".env").read_text() == written
+
+
+def test_init_where_nothing_can_be_written_says_so(tmp_path: Path):
+    done = mailcfg("init", "nowhere/env", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "nowhere/env cannot be written (No such file or directory). Name a file in a folder of "
+        "yours.\n",
+    )
+
+
+@pytest.mark.parametrize("command", ["run", "doctor", "connect"])
+def test_settings_that_are_not_in_utf_8_are_one_sentence(command: str, tmp_path: Path):
+    (tmp_path / ".env").write_bytes("MAILCFG_LABEL=Köln\n".encode("latin-1"))
+    done = mailcfg(command, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "mailcfg cannot start:\n  .env is not written in UTF-8: save it as that.\n",
+    )
+
+
+def test_an_empty_code_is_not_taken_for_none(tmp_path: Path):
+    """An unset variable of the shell, say; without a code the credentials are tried as they are."""
+    done = mailcfg("connect", "--code", " ", cwd=tmp_path, **GOOD)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "The code is empty. Copy the one that Zoho's API console shows: --code 1000.…\n",
+    )
 
 
 NOWHERE = {"MAILCFG_DNS_SERVERS": "127.0.0.1:1", "MAILCFG_DNS_AUTHORITATIVE": "127.0.0.1:1"}
@@ -125,6 +156,51 @@ def test_a_database_that_cannot_be_opened_is_one_sentence(tmp_path: Path):
     assert done.returncode == 2
     assert "cannot be opened or upgraded" in done.stderr
     assert "Check MAILCFG_DATABASE_URL" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+BY_PERMISSIONS = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+AS_ANYBODY = BY_PERMISSIONS if os.geteuid() == 0 else ()
+"""Root may read and write everything; like this it goes by the permissions, as everybody does."""
+
+
+@pytest.mark.parametrize(
+    ("words", "mode", "sentence"),
+    [
+        (("connect", "--code", "1000.a.b"), 0o444, "attempt to write a readonly database. Check"),
+        (("connect", "--code", "1000.a.b"), 0o000, "unable to open database file. Check MAILCFG"),
+        (("run",), 0o444, "attempt to write a readonly database. Check MAILCFG_DATABASE_URL, and"),
+        (("audit", "verify"), 0o000, "may not be read. Run this as the user that mailcfg runs as."),
+    ],
+)
+def test_a_database_of_somebody_else_is_one_sentence_with_the_cure(
+    words: tuple[str, ...], mode: int, sentence: str, tmp_path: Path
+):
+    file = tmp_path / "mailcfg.db"
+    migrate(f"sqlite+aiosqlite:///{file}")
+    file.chmod(mode)
+    done = mailcfg(*words, cwd=tmp_path, under=AS_ANYBODY, **GOOD)
+
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "url"),
+    [
+        (("connect",), "sqlite+aiosqlite:///:memory:"),
+        (("audit", "verify"), "nonsense"),
+        (("migrate",), "mysql://a/b"),
+    ],
+)
+def test_an_address_of_no_database_is_one_sentence_with_the_cure(
+    words: tuple[str, ...], url: str, tmp_path: Path
+):
+    done = mailcfg(*words, cwd=tmp_path, **(GOOD | {"MAILCFG_DATABASE_URL": url}))
+
+    assert done.returncode == 2
+    assert "MAILCFG_DATABASE_URL must start with sqlite+aiosqlite:///, followed by" in done.stderr
     assert "Traceback" not in done.stderr
 
 

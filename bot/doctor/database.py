@@ -5,7 +5,22 @@ from __future__ import annotations
 from bot.adapters.store.inspection import DatabaseFacts, Kind, inspect
 from bot.adapters.store.version import Tables
 from bot.doctor.findings import Judgement, NotChecked, Sheet, failure, ok, warning
+from bot.errors import DatabaseError
 from bot.settings import Partial
+
+OPEN_IT = (
+    "Check MAILCFG_DATABASE_URL, and that the user mailcfg runs as may open it; a database server "
+    "must run and be reached from here."
+)
+WRITE_IT = {
+    Kind.SQLITE: (
+        "Make sure that its folder is there, that the user mailcfg runs as may write to it and to the "
+        "file, and that no other program holds the file."
+    ),
+    Kind.POSTGRESQL: (
+        "Let the user of MAILCFG_DATABASE_URL write there; a standby cannot be used."
+    ),
+}
 
 
 def sheet() -> Sheet:
@@ -13,10 +28,14 @@ def sheet() -> Sheet:
 
 
 async def check(found: Partial, sheet: Sheet, call_seconds: float) -> DatabaseFacts:
-    """Raises NotChecked and DatabaseError."""
+    """Raises NotChecked."""
     if "MAILCFG_DATABASE_URL" in found.wrong:
         raise NotChecked("MAILCFG_DATABASE_URL has no right value")
-    facts = await inspect(found.settings.database_url, within_seconds=call_seconds)
+    try:
+        facts = await inspect(found.settings.database_url, within_seconds=call_seconds)
+    except DatabaseError as trouble:
+        sheet.put("database.tables", failure(str(trouble), OPEN_IT))
+        raise NotChecked("database.tables comes first") from trouble
     sheet.put("database.tables", judge_tables(facts))
     sheet.put("database.writable", judge_writable(facts))
     sheet.put("database.durable", judge_durability(facts))
@@ -40,10 +59,7 @@ def judge_tables(facts: DatabaseFacts) -> Judgement:
 def judge_writable(facts: DatabaseFacts) -> Judgement:
     if not facts.refusal:
         return ok("It can be written; nothing was.")
-    return failure(
-        f"It cannot be written: {facts.refusal}.",
-        "Give mailcfg the right to write there, and end what holds it.",
-    )
+    return failure(f"It cannot be written: {facts.refusal}.", WRITE_IT[facts.kind])
 
 
 def judge_durability(facts: DatabaseFacts) -> Judgement:

@@ -114,7 +114,7 @@ def judge_tcp(reached: Sequence[Reach]) -> Judgement:
     if deaf:
         return warning(
             f"No answer over TCP: {', '.join(deaf)}. Long keys do not fit into every UDP answer.",
-            "Open TCP port 53 to the outside.",
+            "Let this machine ask them over TCP, port 53.",
         )
     return ok("TCP works, too.")
 

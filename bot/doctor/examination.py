@@ -22,19 +22,21 @@ from bot.ports import Clock
 from bot.settings import Partial
 
 Value = TypeVar("Value")
+USUAL_SECONDS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds: for one call, for all checks of one far end, and for everything.
+    """Seconds: for one call, for all checks of one far end, and for everything."""
 
-    Zoho may need two calls after the database's, so a call has less than half of the time. With the
-    second that the program needs to start, everything is said after five.
-    """
+    call: float
+    far_end: float
+    whole: float
 
-    call: float = 1.8
-    far_end: float = 3.9
-    whole: float = 4.0
+    @classmethod
+    def within(cls, seconds: float) -> Limits:
+        """Zoho may need two calls after the database's, so a call has less than half of the time."""
+        return cls(call=0.45 * seconds, far_end=seconds - 0.1, whole=seconds)
 
 
 class Examination:
@@ -45,7 +47,7 @@ class Examination:
     ) -> None:
         self._found = found
         self._clock = clock or SystemClock()
-        self._limits = limits or Limits()
+        self._limits = limits or Limits.within(USUAL_SECONDS)
         loop = asyncio.get_running_loop()
         self._database: asyncio.Future[DatabaseFacts] = loop.create_future()
         self._sender: asyncio.Future[Sender] = loop.create_future()

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
-
 from bot import logs, settings
 from bot.doctor.examination import Examination, Limits
 from bot.doctor.findings import EXIT_CODES, as_dict, as_text, worst
@@ -20,13 +17,5 @@ async def examine(
     """What to print as `text` or `json`, and the exit code."""
     findings = await Examination(found, clock, limits).run()
     told = as_text(findings) if form == "text" else json.dumps(as_dict(findings), indent=2)
-    return logs.blotted(told, _secrets(found)), EXIT_CODES[worst(findings)]
-
-
-def _secrets(found: Partial) -> list[str]:
-    """Those of the settings, and the database's password."""
-    try:
-        password = make_url(found.settings.database_url).password
-    except ArgumentError:
-        password = None
-    return [*settings.secrets_of(found.settings), *filter(None, [password])]
+    secrets = settings.secrets_of(found.settings)
+    return logs.blotted(told, secrets), EXIT_CODES[worst(findings)]

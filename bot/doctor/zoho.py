@@ -39,6 +39,9 @@ NEEDED = (
 )
 CONNECT = "Make a code in Zoho's API console and run `mailcfg connect --code 1000.…`."
 
+ACCEPTED = "Zoho accepts the client and the refresh token."
+STILL_GOOD = "The access token that the bot shares is still good; none was asked for."
+
 
 def sheet() -> Sheet:
     return Sheet("zoho.budget", "zoho.token", "zoho.scopes", "zoho.admin", "zoho.clock")
@@ -51,6 +54,10 @@ class Dates:
         self._clock = clock
         self._asked: datetime | None = None
         self.skew: timedelta | None = None
+
+    @property
+    def has_asked(self) -> bool:
+        return self._asked is not None
 
     async def asked(self, _: httpx.Request) -> None:
         self._asked = self._clock.now()
@@ -140,7 +147,7 @@ class ZohoCheckup:
             raise NotChecked("there is no token yet") from pause
         finally:
             sheet.put("zoho.clock", judge_clock(self._dates.skew, "Zoho"))
-        sheet.put("zoho.token", ok("Zoho accepts the client and the refresh token."))
+        sheet.put("zoho.token", ok(ACCEPTED if self._dates.has_asked else STILL_GOOD))
         sheet.put("zoho.scopes", judge_scopes(token, only_look=self._only_look))
         config = await self._read(sheet)
         sheet.put("zoho.admin", ok(_told(config)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from datetime import timedelta
 
@@ -23,6 +24,7 @@ from bot.errors import (
     MalformedAnswer,
     NotSent,
     OAuthConfigError,
+    OAuthThrottled,
     OAuthUnavailable,
     PermissionDenied,
     RateLimited,
@@ -139,6 +141,37 @@ async def test_a_write_takes_effect_and_shows_in_the_next_read(cliq: CliqClient)
     assert (config.name, config.cname_status) == ("Scott F.", "not_verified")
 
 
+async def test_of_another_address_the_next_read_shows_all_or_nothing(
+    cliq: CliqClient, zoho: ServedCliq
+) -> None:
+    """Zoho may keep the old sender and answer as if all were well; only a read tells."""
+    before = await cliq.read(Purpose.LOOK)
+    await cliq.write(ARGUMENTS | {"email_id": "it@acme.example", "name": "IT"})
+
+    after = await cliq.read(Purpose.CONFIRM)
+
+    assert before is not None
+    assert after is not None
+    assert (after.email_id, after.name) in {
+        ("it@acme.example", "IT"),
+        (before.email_id, before.name),
+    }
+    assert (after == before) is zoho.emulator.state.switches.sticky_email
+
+
+async def test_the_size_of_a_key_is_read_from_the_key(cliq: CliqClient) -> None:
+    before = await cliq.read(Purpose.LOOK)
+    for bits in (1024, 2048):
+        await cliq.write(ARGUMENTS | {"dkim_key_size": bits})
+
+    after = await cliq.read(Purpose.CONFIRM)
+
+    assert before is not None
+    assert after is not None
+    assert after.dkim_bits in {1024, 2048}
+    assert after.dkim_host != before.dkim_host
+
+
 async def test_a_removal_leaves_nothing_and_may_be_repeated(
     cliq: CliqClient, zoho: ServedCliq
 ) -> None:
@@ -188,6 +221,16 @@ async def test_a_user_who_is_no_admin_is_denied(cliq: CliqClient, zoho: ServedCl
         await cliq.read(Purpose.LOOK)
 
 
+async def test_a_cliq_admin_is_denied_unless_zoho_lets_them(
+    cliq: CliqClient, zoho: ServedCliq
+) -> None:
+    users, switches = zoho.emulator.state.users, zoho.emulator.state.switches
+    users[ADMIN] = replace(users[ADMIN], role=Role.CLIQ_ADMIN)
+
+    with nullcontext() if switches.cliq_admin_allowed else pytest.raises(PermissionDenied):
+        assert await cliq.read(Purpose.LOOK) is not None
+
+
 @pytest.mark.parametrize("zoho", tuple(every_zoho(with_limits=True)), indirect=True)
 async def test_a_throttle_at_zoho_is_recognised_and_waited_out(
     connect: Connect, zoho: ServedCliq, clock: AdjustableClock
@@ -207,6 +250,21 @@ async def test_a_throttle_at_zoho_is_recognised_and_waited_out(
     assert await throttled.read(Purpose.LOOK) is not None
     assert limit.value.source in {"status", "code", "message"}
     assert sent_while_locked == 0
+
+
+@pytest.mark.parametrize("zoho", tuple(every_zoho(with_limits=True)), indirect=True)
+async def test_a_throttle_at_accounts_is_waited_out_and_no_reason_to_authorise_again(
+    connect: Connect, zoho: ServedCliq, clock: AdjustableClock
+) -> None:
+    for _ in range(10):
+        zoho.emulator.state.access_tokens.clear()
+        await connect().read(Purpose.CONFIRM)
+    with pytest.raises(OAuthThrottled) as pause:
+        await connect().read(Purpose.LOOK)
+    clock.advance(timedelta(seconds=600))
+
+    assert await connect().read(Purpose.LOOK) is not None
+    assert not isinstance(pause.value, ReauthRequired)
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ async def test_a_code_becomes_a_stored_refresh_token(operator: Operator, zoho: S
     assert said == [
         "Connected. The refresh token is stored for the organisation default, encrypted.",
         f"Granted: {DELETE}, {READ}, {UPDATE}.",
-        "Next: start `mailcfg run`; one that runs already goes on by itself.",
+        "Next: ask `mailcfg doctor`, then start `mailcfg run`; one that runs already goes on by itself.",
     ]
 
 

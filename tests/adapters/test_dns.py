@@ -12,6 +12,7 @@ import pytest
 
 from bot.adapters.dns.resolver import DnsResolver
 from bot.domain.dkim import TxtAnswer
+from bot.domain.dns_answers import Status
 from bot.sandbox.clock import AdjustableClock
 from tests.name_server import NameServer
 
@@ -145,6 +146,23 @@ async def test_a_server_that_is_not_there_is_a_time_out(
 
     assert {answer.values for answer in answers} == {None}
     assert {answer.problem for answer in answers} <= {"timed out", "unreachable"}
+
+
+async def test_over_tcp_a_server_may_take_as_long_as_both_tries_over_udp(
+    server: NameServer, clock: AdjustableClock
+) -> None:
+    async def answer_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        question = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
+        await asyncio.sleep(1.5 * TRY_SECONDS)
+        answer = server.respond(question, "tcp")
+        assert answer is not None
+        writer.write(len(answer).to_bytes(2) + answer)
+
+    async with await asyncio.start_server(answer_late, "127.0.0.1", 0) as late:
+        address = late.sockets[0].getsockname()
+        reached = await DnsResolver([address], [], clock, try_seconds=TRY_SECONDS).reach_resolvers()
+
+    assert [each.tcp for each in reached] == [Status.REFUSED]
 
 
 async def test_a_record_too_big_for_udp_comes_over_tcp(

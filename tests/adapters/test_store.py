@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, select, text, update
 
 from bot.adapters.store import schema
-from bot.adapters.store.migrate import migrate
+from bot.adapters.store.migrate import check_is_current, migrate
 from bot.adapters.store.sql import SqlStore, open_engine
 from bot.domain import alert
 from bot.domain.alert import USUAL, AlertState, Observation
@@ -659,8 +659,19 @@ def test_a_database_that_cannot_be_opened_is_named_with_the_cure(tmp_path: Path)
 
     assert str(caught.value) == (
         f"The database at sqlite:///{nowhere} cannot be opened or upgraded: unable to open "
-        "database file. Check MAILCFG_DATABASE_URL and the folder's permissions."
+        "database file. Check MAILCFG_DATABASE_URL, and that mailcfg's user may write there: to the "
+        "file and to its folder."
     )
+
+
+@pytest.mark.parametrize("opens", [migrate, check_is_current])
+def test_without_the_driver_it_is_said_what_to_install(
+    opens: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+
+    with pytest.raises(DatabaseError, match=r"install mailcfg with `pip install '\.\[postgres\]'`"):
+        opens("postgresql+psycopg://mailcfg@127.0.0.1:1/mailcfg")
 
 
 def test_a_file_that_is_no_database_is_said(tmp_path: Path):

@@ -193,6 +193,34 @@ def test_tables_that_run_does_not_make_are_a_fault(
 
 
 @pytest.mark.parametrize(
+    ("kind", "refusal", "mark", "words"),
+    [
+        (Kind.SQLITE, "", OK, "It can be written; nothing was."),
+        (
+            Kind.SQLITE,
+            "there is no folder /nowhere",
+            FAILURE,
+            "It cannot be written: there is no folder /nowhere. Make sure that its folder is there, "
+            "that the user mailcfg runs as may write to it and to the file, and that no other "
+            "program holds the file.",
+        ),
+        (
+            Kind.POSTGRESQL,
+            "cannot execute UPDATE in a read-only transaction",
+            FAILURE,
+            "It cannot be written: cannot execute UPDATE in a read-only transaction. Let the user of "
+            "MAILCFG_DATABASE_URL write there; a standby cannot be used.",
+        ),
+    ],
+)
+def test_a_database_that_cannot_be_written_is_a_fault_with_the_cure_of_its_kind(
+    kind: Kind, refusal: str, mark: Mark, words: str
+):
+    judged = database.judge_writable(DatabaseFacts(kind, "m.db", Tables.CURRENT, refusal))
+    assert (judged.mark, told(judged)) == (mark, words)
+
+
+@pytest.mark.parametrize(
     ("facts", "mark", "words"),
     [
         (SQLITE, OK, "On a local disk, written through at each commit"),
@@ -292,7 +320,7 @@ DEAD = Reach("10.0.0.3:53", Status.TIMED_OUT, Status.UNREACHABLE)
         (
             dns.judge_tcp([BOTH, DEAF]),
             WARNING,
-            "No answer over TCP: 10.0.0.2:53. Long keys do not fit into every UDP answer. Open TCP",
+            "No answer over TCP: 10.0.0.2:53. Long keys do not fit into every UDP answer. Let this",
         ),
         (dns.judge_tcp([DEAD]), WARNING, "Not checked: no server answers."),
         (dns.judge_zone(ZoneReach("a.example"), "x.a.example"), OK, "x.a.example is in the zone a"),

@@ -5,18 +5,25 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import timedelta
 
 import httpx
 import pytest
 import structlog
+from pydantic import SecretStr
 
 from bot import logs, settings
+from bot.adapters.cliq.client import CliqClient
+from bot.adapters.cliq.connect import Connected
+from bot.errors import MailcfgError, SettingsError
 from bot.sandbox.cliq_faults import Fault, FaultKind, Target
 from bot.sandbox.slack_faults import Fault as SlackFault
 from bot.sandbox.slack_faults import FaultKind as SlackFaultKind
+from bot.zoho import connect
 from tests.scenarios.play import ALERTS, ALICE, BOB, CAROL, MALLORY, SECRET_KEY, Play
+from tests.test_settings import GOOD
 
 Log = Callable[[], str]
 
@@ -86,7 +93,6 @@ async def everything_goes_wrong(play: Play) -> None:
     await play.shows("Could not check", ALERTS)
     play.cliq.state.refresh_tokens.clear()
     await play.types(ALICE, "show")
-    await our_own_fault(play)
 
 
 async def our_own_fault(play: Play) -> None:
@@ -105,8 +111,14 @@ async def test_no_secret_appears_in_logs_database_or_slack(
     await play.start(transport=transport, MAILCFG_LOG_LEVEL="DEBUG")
     play.be_impatient()
     await everything_goes_wrong(play)
+    shown = await on_the_open_port(play)
+    await our_own_fault(play)
+    shown_without_a_table = await on_the_open_port(play)
     secrets = canaries(play)
     await play.stop()
+
+    assert "mailcfg_" in shown
+    assert found(secrets, shown + shown_without_a_table) == []
 
     written = log()
     assert "Traceback" in written
@@ -123,6 +135,111 @@ async def test_no_secret_appears_in_logs_database_or_slack(
     messages = json.dumps(play.slack.dump()["messages"])
     assert "fault of its own" in messages
     assert found(secrets, messages) == []
+
+
+async def on_the_open_port(play: Play) -> str:
+    """What anybody reads who reaches the address for monitoring."""
+    assert play.bot is not None
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{play.bot.port}") as client:
+        answers = [await client.get(path) for path in ("/metrics", "/readyz", "/healthz")]
+    return "\n".join(f"{answer.headers}\n{answer.text}" for answer in answers)
+
+
+async def test_no_secret_is_in_the_repr_of_what_holds_one(empty_play: Play):
+    play = empty_play
+    environment = play.environment() | {"MAILCFG_APPROVAL_DEADLINE": "25h"}
+    bot = await play.start()
+    await play.types(ALICE, "show")
+    parts, api = bot.parts, bot.parts.changes._api
+    assert isinstance(api, CliqClient)
+    auth = api._auth
+    state = await auth._shared.read()
+    parsed = settings.from_values(environment)
+    partly = settings.partly_from_values(environment | {"SLACK_BOT_TOKEN": "xoxp-canary"})
+    holders: list[object] = [parsed, partly, bot, parts, api, api._http, auth, auth._credentials]
+    holders += [auth._accounts, state, state.token, parts.store, parts.store._engine]
+    holders += [parts.workspace, parts.workspace.client, bot._connection, bot._connection.bolt]
+    reprs = "\n".join(f"{each!r} {each}" for each in holders)
+    secrets = canaries(play)
+    await play.stop()
+
+    assert "acme" in reprs
+    assert "approval_deadline=datetime.timedelta(days=1, seconds=3600)" in reprs
+    assert state.token is not None
+    assert found({*secrets, "canary"}, reprs) == []
+
+
+def test_the_password_of_the_database_is_a_secret_too():
+    url = "postgresql+psycopg://mailcfg:canary%2F1@127.0.0.1/mailcfg"
+    parsed = settings.from_values(GOOD | {"MAILCFG_DATABASE_URL": url})
+
+    assert {"canary%2F1", "canary/1"} <= set(settings.secrets_of(parsed))
+    assert "canary" not in repr(parsed)
+
+
+def whole(error: BaseException) -> str:
+    """All that a traceback shows of an error, and of those that led to it."""
+    led_to_it = [error]
+    while (before := led_to_it[-1].__cause__ or led_to_it[-1].__context__) is not None:
+        led_to_it.append(before)
+    shown = [f"{each!r} {each} {each.args} {vars(each)}" for each in led_to_it]
+    return "\n".join([*traceback.format_exception(error), *shown])
+
+
+@pytest.mark.parametrize(
+    ("fault", "path"),
+    [
+        (None, None),
+        (FaultKind.STATUS, Target.TOKEN),
+        (FaultKind.HTML, Target.TOKEN),
+        (FaultKind.TRUNCATED, Target.TOKEN),
+        (FaultKind.RESET_AFTER_EFFECT, Target.TOKEN),
+        (FaultKind.TIMEOUT_AFTER_EFFECT, Target.TOKEN),
+    ],
+)
+@pytest.mark.parametrize("is_anew", [True, False])
+async def test_connecting_shows_neither_the_code_nor_what_it_is_exchanged_for(
+    empty_play: Play, log: Log, fault: FaultKind | None, path: Target | None, is_anew: bool
+):
+    play = empty_play
+    code = play.cliq.issue_code() if is_anew else None
+    environment = play.environment() | {"MAILCFG_CALL_TIMEOUT": "100ms"}
+    zoho_settings = settings.ZohoSettings(**environment)
+    if fault is not None:
+        play.cliq.faults.add(Fault(fault, path=path))
+    said = await what_is_said(connect(zoho_settings, SecretStr(code) if code else None))
+    secrets = {*canaries(play), *play.cliq.state.refresh_tokens} | ({code} if code else set())
+    stored = b"".join(file.read_bytes() for file in play.folder.glob("mailcfg.db*"))
+
+    assert "token request" in log()
+    assert "Zoho" in said or "Connected" in said
+    assert found(secrets, said + log() + repr(zoho_settings)) == []
+    assert [secret for secret in secrets if secret.encode() in stored] == []
+
+
+async def what_is_said(connecting: Coroutine[object, object, Connected]) -> str:
+    try:
+        connected = await connecting
+    except MailcfgError as error:
+        return whole(error)
+    return "\n".join([*connected.report("acme"), repr(connected)])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"SLACK_BOT_TOKEN": "canary"},
+        {"SLACK_APP_TOKEN": "canary"},
+        {"MAILCFG_SECRET_KEY": "canary"},
+        {"MAILCFG_DATABASE_URL": "mysql://mailcfg:canary@db.example.com/mailcfg"},
+        {"ZOHO_CLIENT_SECRET": "canary", "ZOHO_DATA_CENTER": "mars"},
+    ],
+)
+def test_a_wrong_setting_does_not_show_a_secret(changes: dict[str, str]):
+    with pytest.raises(SettingsError) as refused:
+        settings.from_values(GOOD | changes)
+
+    assert "canary" not in whole(refused.value)
 
 
 async def test_what_is_not_signed_by_slack_is_not_logged(empty_play: Play, log: Log):

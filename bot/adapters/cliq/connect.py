@@ -43,7 +43,10 @@ class Connected:
                 "restart `mailcfg run`."
             )
         else:
-            yield "Next: start `mailcfg run`; one that runs already goes on by itself."
+            yield (
+                "Next: ask `mailcfg doctor`, then start `mailcfg run`; one that runs already goes on "
+                "by itself."
+            )
 
     def _granted(self) -> str:
         if self.scopes is None:

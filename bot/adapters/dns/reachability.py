@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dns.name import Name
 from dns.rdatatype import RdataType
 
-from bot.adapters.dns.wire import NoAnswer, Patience, Server, ask, ask_over_tcp
+from bot.adapters.dns.wire import TRIES, NoAnswer, Patience, Server, ask, ask_over_tcp
 from bot.domain.dns_answers import Status
 
 
@@ -43,9 +43,11 @@ async def reach_all(
 
 
 async def _reach(server: Server, name: Name, rdtype: RdataType, patience: Patience) -> Reach:
+    """Over TCP there is one try, so it may take as long as all of those over UDP."""
+    longer = replace(patience, try_seconds=TRIES * patience.try_seconds)
     udp, tcp = await asyncio.gather(
         ask(server, name, rdtype, patience),
-        ask_over_tcp(server, name, rdtype, patience),
+        ask_over_tcp(server, name, rdtype, longer),
         return_exceptions=True,
     )
     return Reach(server.name, _status(udp), _status(tcp))

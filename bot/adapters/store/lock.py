@@ -70,4 +70,8 @@ def _opened(file: Path) -> TextIO:
     try:
         return file.open("a")
     except OSError as error:
-        raise DatabaseError(f"The database's folder cannot be written to: {error}.") from error
+        raise DatabaseError(
+            f"The database's folder cannot be written to: {error.strerror}. Make {file.parent.absolute()} "
+            "and give mailcfg's user the right to write there, or name another place in "
+            "MAILCFG_DATABASE_URL."
+        ) from error

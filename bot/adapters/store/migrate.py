@@ -5,26 +5,22 @@ from __future__ import annotations
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot.adapters.store.version import MIGRATIONS, plain_engine, shown
+from bot.adapters.store.version import MIGRATIONS, PROBE, plain_engine, shown
 from bot.errors import DatabaseError
 
 
 def migrate(url: str, revision: str = "head") -> None:
     """Upgrade the database at `url` to `revision`, wholly or not at all. Raises DatabaseError."""
-    try:
-        engine = plain_engine(url)
-    except (SQLAlchemyError, ImportError) as error:
-        raise DatabaseError(
-            f"MAILCFG_DATABASE_URL is no database that mailcfg can use: {error}. Write it as "
-            "`sqlite+aiosqlite:///mailcfg.db` or `postgresql+psycopg://user@host/name`."
-        ) from error
+    engine = plain_engine(url)
     config = _config()
     try:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
+            connection.execute(text(PROBE))
     except CommandError as error:
         raise DatabaseError(
             f"The database at {shown(engine)} was made by another version of mailcfg: {error}. "
@@ -34,7 +30,8 @@ def migrate(url: str, revision: str = "head") -> None:
         reason = getattr(error, "orig", None) or error
         raise DatabaseError(
             f"The database at {shown(engine)} cannot be opened or upgraded: {reason}. "
-            "Check MAILCFG_DATABASE_URL and the folder's permissions."
+            "Check MAILCFG_DATABASE_URL, and that mailcfg's user may write there: to the file and to "
+            "its folder."
         ) from error
     finally:
         engine.dispose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,3 +27,7 @@ def _check_exists(url: str) -> None:
     file = url.partition(":///")[2]
     if url.startswith("sqlite") and not Path(file).is_file():
         raise DatabaseError(f"There is no database at {file}. Check MAILCFG_DATABASE_URL.")
+    if url.startswith("sqlite") and not os.access(file, os.R_OK):
+        raise DatabaseError(
+            f"The database {file} may not be read. Run this as the user that mailcfg runs as."
+        )

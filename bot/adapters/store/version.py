@@ -16,6 +16,8 @@ from bot.adapters.store.sql import begin_immediately
 from bot.errors import DatabaseError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+PROBE = "UPDATE alembic_version SET version_num = version_num WHERE 1 = 0"
+"""Needs the right to write, which a database that is current already would not have needed."""
 
 
 class Tables(Enum):
@@ -50,15 +52,18 @@ def revision_of(connection: Connection) -> str | None:
     return noted.scalar()
 
 
-def is_current(url: str) -> bool:
-    """Whether nothing is to be done; what cannot be opened is for `migrate` to tell."""
-    try:
-        engine = plain_engine(url)
-    except (SQLAlchemyError, ImportError):
-        return False
+def is_usable(url: str) -> bool:
+    """Whether its tables are current and can be written; why not is for `migrate` to tell.
+
+    Raises DatabaseError for what is no address.
+    """
+    engine = plain_engine(url)
     try:
         with engine.connect() as connection:
-            return tables_at(revision_of(connection)) is Tables.CURRENT
+            if tables_at(revision_of(connection)) is not Tables.CURRENT:
+                return False
+            connection.execute(text(PROBE))
+            return True
     except SQLAlchemyError:
         return False
     finally:
@@ -87,9 +92,20 @@ def check_is_current(url: str) -> None:
 
 
 def plain_engine(url: str) -> Engine:
-    """One that is not asynchronous, as Alembic is not."""
-    parsed = make_url(url)
-    engine = create_engine(parsed.set(drivername=parsed.drivername.removesuffix("+aiosqlite")))
+    """One that is not asynchronous, as Alembic is not. Raises DatabaseError for what is no address."""
+    try:
+        parsed = make_url(url)
+        engine = create_engine(parsed.set(drivername=parsed.drivername.removesuffix("+aiosqlite")))
+    except ImportError as error:
+        raise DatabaseError(
+            f"MAILCFG_DATABASE_URL needs what is not installed: {error}. For PostgreSQL install "
+            "mailcfg with `pip install '.[postgres]'`."
+        ) from error
+    except SQLAlchemyError as error:
+        raise DatabaseError(
+            f"MAILCFG_DATABASE_URL is no database that mailcfg can use: {error}. Write it as "
+            "`sqlite+aiosqlite:///mailcfg.db` or `postgresql+psycopg://user@host/name`."
+        ) from error
     if engine.dialect.name == "sqlite":
         begin_immediately(engine)
     return engine
