@@ -16,8 +16,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, select, text, update
 
 from bot.adapters.store import schema
-from bot.adapters.store.migrate import check_is_current, migrate
+from bot.adapters.store.migrate import migrate
 from bot.adapters.store.sql import SqlStore, open_engine
+from bot.adapters.store.version import check_is_current
 from bot.domain import alert
 from bot.domain.alert import USUAL, AlertState, Observation
 from bot.domain.change import Attempt, ChangeRequest, Decision, State, VoteKind, from_milliseconds
@@ -186,7 +187,7 @@ async def test_who_moves_a_request_that_has_ended_loses(store: SqlStore):
         await move(store, seen, seen.expire(LATER))
 
 
-async def test_the_loser_of_a_race_leaves_no_trace(store: SqlStore, office: Office):
+async def test_the_loser_of_a_race_leaves_no_trace(store: SqlStore):
     seen = await add(store, request())
     await move(store, seen, seen.approve(vote(seen, BOB), SOON, 2))
 
@@ -199,7 +200,7 @@ async def test_the_loser_of_a_race_leaves_no_trace(store: SqlStore, office: Offi
     with pytest.raises(LostRace):
         await come_second()
 
-    assert await office.audit() == []
+    assert [row async for row in store.audit(ORG)] == []
     assert await store.due_messages(LATER) == []
 
 
@@ -704,6 +705,7 @@ async def test_a_database_of_a_newer_version_is_left_alone(database: Path):
 VOTER = """
 import asyncio, sys
 from bot.adapters.store.sql import SqlStore, open_engine
+from bot.adapters.store.version import check_is_current
 from bot.domain.policy import Actor
 from tests.office import Office
 
