@@ -70,7 +70,7 @@ def check_is_current(url: str) -> None:
 class Tables(Enum):
     """What a database's tables are to this version of mailcfg."""
 
-    MISSING = "none yet"
+    MISSING = "not there yet"
     OLDER = "of an older version"
     CURRENT = "current"
     UNKNOWN = "of a version that this one does not know"
