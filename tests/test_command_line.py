@@ -104,6 +104,7 @@ def test_doctor_without_settings_says_what_is_missing_and_how_to_begin(tmp_path:
     assert done.returncode == 2
     assert done.stderr == "There is no .env here; `mailcfg init` writes one.\n"
     assert done.stdout.startswith("✗ settings                SLACK_BOT_TOKEN is missing. The Bot")
+    assert f"{tmp_path / 'mailcfg.db'}: the tables are not there yet" in done.stdout
     assert "This will not work: " in done.stdout.splitlines()[-1]
 
 

@@ -52,7 +52,8 @@ def judge_tables(facts: DatabaseFacts) -> Judgement:
             f"{told}.", "Run the version of mailcfg that made them, or name another database."
         )
     if facts.kind is Kind.SQLITE:
-        return ok(f"{told}; `mailcfg run` makes them.")
+        does = "makes" if facts.tables is Tables.MISSING else "upgrades"
+        return ok(f"{told}; `mailcfg run` {does} them.")
     return failure(f"{told}.", "Stop every mailcfg that uses it, then run `mailcfg migrate`.")
 
 

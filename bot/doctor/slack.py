@@ -206,7 +206,9 @@ def judge_approvers(warnings: Sequence[str], settings: Settings) -> Judgement:
     if warnings:
         return warning(" ".join(warnings), "Add approvers, or take out who is gone.")
     needed = settings.highest_quorum
-    return ok(f"More may approve than the {needed} whom a change can need, its requester aside.")
+    return ok(
+        f"Enough people may approve: a change can need {needed}, besides whoever asks for it."
+    )
 
 
 def judge_groups(counted: Sequence[tuple[str, int]]) -> Judgement:

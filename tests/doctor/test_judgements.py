@@ -135,7 +135,9 @@ def test_a_usergroup_should_have_members(counted: list[tuple[str, int]], mark: M
 
 def test_what_run_would_warn_of_about_approvers_is_a_warning():
     found = settings.from_values(GOOD)
-    assert slack.judge_approvers([], found).mark is OK
+    assert slack.judge_approvers([], found).found == (
+        "Enough people may approve: a change can need 2, besides whoever asks for it."
+    )
     judged = slack.judge_approvers(["U0BOB is gone."], found)
     assert (judged.mark, judged.found) == (WARNING, "U0BOB is gone.")
 
@@ -176,11 +178,21 @@ ON = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
             Kind.SQLITE,
             Tables.MISSING,
             OK,
-            "mailcfg.db: the tables are none yet; `mailcfg run` makes them.",
+            "mailcfg.db: the tables are not there yet; `mailcfg run` makes them.",
         ),
-        (Kind.SQLITE, Tables.OLDER, OK, "mailcfg.db: the tables are of an older version; `mailcfg"),
+        (
+            Kind.SQLITE,
+            Tables.OLDER,
+            OK,
+            "mailcfg.db: the tables are of an older version; `mailcfg run` upgrades them.",
+        ),
         (Kind.SQLITE, Tables.UNKNOWN, FAILURE, "mailcfg.db: the tables are of a version that this"),
-        (Kind.POSTGRESQL, Tables.MISSING, FAILURE, "mailcfg.db: the tables are none yet. Stop"),
+        (
+            Kind.POSTGRESQL,
+            Tables.MISSING,
+            FAILURE,
+            "mailcfg.db: the tables are not there yet. Stop",
+        ),
         (Kind.POSTGRESQL, Tables.OLDER, FAILURE, "mailcfg.db: the tables are of an older version."),
     ],
 )

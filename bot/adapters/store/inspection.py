@@ -71,10 +71,11 @@ async def inspect(url: str, *, within_seconds: float) -> DatabaseFacts:
 
 
 def _inspect_sqlite(file: Path, seconds: float) -> DatabaseFacts:
-    network = network_file_system(file.absolute(), mounts())
+    file = file.absolute()  # a name alone would not tell that this is the wrong folder
+    network = network_file_system(file, mounts())
     facts = DatabaseFacts(Kind.SQLITE, str(file), Tables.MISSING, network=network)
     if not file.exists():
-        return replace(facts, refusal=_folder_refusal(file.absolute().parent))
+        return replace(facts, refusal=_folder_refusal(file.parent))
     address = f"file:{quote(str(file))}?mode=rw"
     try:
         with closing(

@@ -23,7 +23,7 @@ PROBE = "UPDATE alembic_version SET version_num = version_num WHERE 1 = 0"
 class Tables(Enum):
     """What a database's tables are to this version of mailcfg."""
 
-    MISSING = "none yet"
+    MISSING = "not there yet"
     OLDER = "of an older version"
     CURRENT = "current"
     UNKNOWN = "of a version that this one does not know"
