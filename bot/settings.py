@@ -344,7 +344,9 @@ class Settings(BaseSettings):
         timedelta(seconds=20),
     )
     margin: Span = knob(
-        "MAILCFG_MARGIN", "What clocks may differ by and commits may take.", timedelta(seconds=5)
+        "MAILCFG_MARGIN",
+        "What clocks may differ by, and how long after it was stored a write may be sent.",
+        timedelta(seconds=5),
     )
     lease: Span = knob(
         "MAILCFG_LEASE",

@@ -100,7 +100,8 @@ class Fault:
 class FakeCliq:
     """`ports.MailConfigApi`: a new domain or key size makes a new key, as at Zoho.
 
-    `writes` are those that took effect; `sent` counts all that came in. `keeps_address` is the
+    `writes` are those that took effect; `sent` counts all that came in, `send_by` until when each
+    might leave. `keeps_address` is the
     observed quirk that a PUT of another address is accepted and ignored, `ignores_writes` the
     imagined one that every write is, `makes_bits` that a new key has another size than was asked for.
     """
@@ -110,6 +111,7 @@ class FakeCliq:
         self.writes: list[Write] = []
         self.sent = 0
         self.reads: list[Purpose] = []
+        self.send_by: list[float] = []
         self.keeps_address = False
         self.ignores_writes = False
         self.makes_bits: int | None = None
@@ -142,9 +144,11 @@ class FakeCliq:
         return shown
 
     async def write(self, arguments: dict[str, str | int], *, send_by: float) -> None:
+        self.send_by.append(send_by)
         await self._take("PUT", arguments, self._after_put(arguments))
 
     async def remove(self, *, send_by: float) -> None:
+        self.send_by.append(send_by)
         await self._take("DELETE", {}, None)
 
     async def _take(

@@ -80,7 +80,7 @@ class Timing:
     quiet: timedelta = timedelta(seconds=20)
     """How long after its time-out a write may still take effect."""
     margin: timedelta = timedelta(seconds=5)
-    """What clocks may differ by, and commits may take."""
+    """What clocks may differ by, and how long after it was stored a write may be sent."""
     lease: timedelta = timedelta(seconds=60)
     """How long a claim lasts; it is never renewed, since one claim makes at most one write."""
     retry: timedelta = timedelta(seconds=30)
@@ -266,13 +266,14 @@ class Applier:
         earlier, step = await self._store.attempts(request.id), request.step
         method = "PUT" if isinstance(request.current, SetPlan) else "DELETE"
         attempt = Attempt(request.id, len(earlier) + 1, method, self._clock.now(), step=step)
+        send_by = self._clock.elapsed() + self._timing.margin.total_seconds()
         body = {"method": method, "n": attempt.n, "step": step}
         async with self._store.begin() as tx:
             await tx.hold(request)
             await tx.add_attempt(attempt)
             await tx.record(self._entry(request, "intent", body))
         try:
-            await self._write(request)
+            await self._write(request, min(send_by, self._send_by))
         except NO_EFFECT as error:
             await self._park(request, error, self._finished(attempt, "not_sent", error))
         except UNKNOWN as error:
@@ -286,12 +287,13 @@ class Applier:
             sent = await self._accepted(request, self._finished(attempt, "accepted"))
             await self._confirm(sent, attempt.intent_at)
 
-    async def _write(self, request: ChangeRequest) -> None:
+    async def _write(self, request: ChangeRequest, send_by: float) -> None:
+        """Soon after it was stored or not at all: the quiet time counts from then."""
         if isinstance(request.current, SetPlan):
             arguments = request.current.wanted.put_arguments()
-            await self._api.write(arguments, send_by=self._send_by)
+            await self._api.write(arguments, send_by=send_by)
         else:
-            await self._api.remove(send_by=self._send_by)
+            await self._api.remove(send_by=send_by)
 
     async def _accepted(self, request: ChangeRequest, attempt: Attempt) -> ChangeRequest:
         moved = request.mark_sent()
@@ -378,7 +380,8 @@ class Applier:
         await self._move(request, request.park(until, str(error)), "parked", attempt)
 
     def _quiet_after(self, intent_at: datetime) -> datetime:
-        return intent_at + self._timing.call_timeout + self._timing.quiet
+        """When a write that was stored at `intent_at` has had its effect, if it has any."""
+        return intent_at + self._timing.margin + self._timing.call_timeout + self._timing.quiet
 
     def _finished(
         self, attempt: Attempt, outcome: str, error: CliqError | OAuthError | None = None

@@ -9,7 +9,7 @@ import pytest
 from bot.sandbox.cliq_faults import FaultKind
 from tests.scenarios.play import ALERTS, ALICE, MOVE, Play
 
-QUIET = timedelta(seconds=31)
+QUIET = timedelta(seconds=36)
 """Longer than a call's time-out and the quiet time together."""
 
 

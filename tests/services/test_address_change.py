@@ -45,7 +45,7 @@ class Way:
         self.office = office
         office.cliq.keeps_address = True
 
-    async def settle(self, seconds: float = 31) -> State:
+    async def settle(self, seconds: float = 36) -> State:
         """One look at the rows, by a new process if the old one dies, and then some time."""
         try:
             await self.office.applier.settle()
@@ -95,7 +95,7 @@ async def test_it_is_removed_and_created_anew(way: Way):
 
 async def test_it_is_not_removed_before_the_quiet_time_is_over(way: Way):
     request = await way.to_step(1)
-    await way.settle(seconds=29)
+    await way.settle(seconds=34)
 
     await way.settle(seconds=1)
     assert (await way.office.now(request)).step == 1

@@ -36,7 +36,7 @@ from bot.ports import Purpose
 from tests.fakes import MORNING, Killed, config
 from tests.office import ALICE, BOB, CAROL, ERIN, NEW_ADDRESS, RENAME, Office
 
-QUIET = timedelta(seconds=30).total_seconds()
+QUIET = timedelta(seconds=35).total_seconds()
 IN_TEN = MORNING + timedelta(minutes=10)
 
 
@@ -306,7 +306,7 @@ async def test_what_cannot_be_found_out_for_a_day_needs_a_person(office: Office)
 
     await settle_after(office, seconds=QUIET)
     first = await office.now(request)
-    assert first.not_before == office.clock.now() + timedelta(seconds=30)
+    assert first.not_before == office.clock.now() + timedelta(seconds=QUIET)
     await settle_after(office, minutes=10)
     second = await office.now(request)
     assert second.not_before == office.clock.now() + timedelta(minutes=5)
@@ -366,6 +366,29 @@ async def test_a_locked_api_is_left_alone_until_it_is_free(
     await settle_after(office, seconds=1)
 
     assert (await office.now(request)).state is State.APPLIED
+
+
+async def test_a_write_leaves_soon_after_it_was_stored_since_the_quiet_time_counts_from_then(
+    office: Office,
+):
+    await office.approved()
+
+    await office.applier.settle()
+
+    assert office.cliq.send_by == [office.clock.elapsed() + 5]
+
+
+async def test_a_write_leaves_early_enough_to_end_within_its_lease(office: Office):
+    await office.approved()
+
+    async def think() -> None:
+        office.clock.advance(seconds=43)
+
+    office.cliq.while_reading = think
+    claimed_at = office.clock.elapsed()
+    await office.applier.settle()
+
+    assert office.cliq.send_by == [claimed_at + 45]
 
 
 async def test_what_was_never_sent_may_be_tried_more_than_three_times(office: Office):

@@ -312,7 +312,7 @@ def unreadable() -> Iterator[dict[str, Any]]:
     yield {"digest_version": 9}
 
 
-@pytest.mark.parametrize("damage", unreadable())
+@pytest.mark.parametrize("damage", list(unreadable()))
 async def test_the_watch_goes_on_beside_a_request_that_cannot_be_read(
     office: Office, damage: dict[str, Any]
 ):

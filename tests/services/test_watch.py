@@ -412,7 +412,7 @@ async def test_a_write_that_zoho_carries_out_after_it_was_given_up_is_told_as_a_
     for _ in range(3):
         healthy.cliq.fail_next_write(Ambiguous("PUT"))
         await healthy.applier.settle()
-        healthy.clock.advance(seconds=31)
+        healthy.clock.advance(seconds=36)
     await healthy.applier.settle()
     assert (await healthy.now(request)).state is State.FAILED
     healthy.cliq.edit(name="Acme Support")

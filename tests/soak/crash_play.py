@@ -365,7 +365,7 @@ class Change:
 
     def _judge_recovery(self, requests: list[Any]) -> None:
         sent = _sent(requests) - self._sent_before
-        allowed = RECOVERY + sent * (CALL_TIMEOUT + QUIET)
+        allowed = RECOVERY + sent * (CALL_TIMEOUT + QUIET + MARGIN)
         if self._life and self._result.recovery > allowed:
             took = f"{self._result.recovery:.1f} s of {allowed:.1f} s"
             raise Violated(f"recovery took {took}")

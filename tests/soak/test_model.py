@@ -73,11 +73,11 @@ CLICKERS = st.sampled_from([BOB, BOB, CAROL, CAROL, BOB_AGAIN, ALICE, ALICE_AGAI
 KINDS = st.sampled_from([VoteKind.APPROVE] * 3 + [VoteKind.REJECT])
 WISHES = st.sampled_from(["name", "name", "address", "address", "reset", "accept"])
 DOORS = st.sampled_from([1, 1, 2, 3, 4, 5, 6, 8, 10, 99])
-SECONDS = st.sampled_from([1, 10, 31, 31, 44, 61, 61, 600, 3600, 86400])
+SECONDS = st.sampled_from([1, 10, 31, 36, 44, 61, 61, 600, 3600, 86400])
 FATES = st.sampled_from(FarEnd.FATES)
 STARTS = st.sampled_from(
     [
-        *("asked", "asked", "approved", "about to write", "about to write", "uncertain"),
+        *("asked", "asked", "approved", "about to write", "about to write late", "uncertain"),
         *("kept", "removed", "about to set anew"),
     ]
 )
@@ -197,11 +197,13 @@ class TwoReplicas(RuleBasedStateMachine):
             self.settle(0, 99)
         if start in KEEPING:
             self.settle(0, 99)
-            self.wait(31)
+            self.wait(36)
             self.settle(0, 99)
         if start in KEEPING[1:]:
             self.settle(0, 99)
-        if start in {"about to write", "about to set anew"}:
+        if start == "about to write late":
+            self.far.fates.append("late")
+        if start in {"about to write", "about to write late", "about to set anew"}:
             self.run(self.replicas[0].settle().go_to("write"))
 
     @rule(act=ACTS)
