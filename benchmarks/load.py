@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -249,19 +248,19 @@ async def form_of(people: People, session: aiohttp.ClientSession, far_end: str) 
 
 @contextmanager
 def _new_database(kind: str) -> Iterator[tuple[str, Callable[[], Database]]]:
-    with tempfile.TemporaryDirectory(prefix="mailcfg-load-") as folder:
-        if kind == "sqlite":
+    if kind == "sqlite":
+        with tempfile.TemporaryDirectory(prefix="mailcfg-load-") as folder:
             file = f"{folder}/mailcfg.db"
             yield f"sqlite+aiosqlite:///{file}", lambda: SqliteFile(file)
-            return
-        from bot.adapters.store.migrate import migrate
-        from tests.postgres import running_server
+        return
+    from bot.adapters.store.migrate import migrate
+    from tests.postgres import running_server
 
-        with running_server(Path(folder)) as server:
-            url = server.fresh()
-            migrate(url)
-            name = url.rpartition("/")[2]
-            yield url, lambda: PostgresServer(server.dsn(name))
+    with running_server() as server:
+        url = server.fresh()
+        migrate(url)
+        name = url.rpartition("/")[2]
+        yield url, lambda: PostgresServer(server.dsn(name))
 
 
 async def run(kinds: list[str], seconds: float, rate: float, warm_up: float) -> list[Result]:

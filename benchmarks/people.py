@@ -48,7 +48,8 @@ class People:
         self._far_end = far_end
         self._serial = count(time.time_ns())
 
-    async def types(self, user: str, text: str) -> Ack:
+    async def types(self, user: str, text: str, answer_to: str = "/respond") -> Ack:
+        """A slash command; whatever is answered later goes to `answer_to` at the far end."""
         form = {
             "command": "/mailcfg",
             "text": text,
@@ -56,7 +57,7 @@ class People:
             "user_id": user,
             "channel_id": "C0MAILADMIN",
             "api_app_id": "A0MAILCFG",
-            "response_url": f"{self._far_end}/respond",
+            "response_url": self._far_end + answer_to,
             "trigger_id": self._trigger(),
         }
         return await self._send(text.partition(" ")[0], form)

@@ -37,30 +37,39 @@ class Running:
 
 
 @asynccontextmanager
-async def started(
-    *words: str, core: int | None = None, **environment: str
-) -> AsyncIterator[Running]:
-    """`python WORDS` that prints its URL as its first line; it is killed on leaving."""
+async def launched(
+    *words: str, program: str = sys.executable, core: int | None = None, **environment: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`PROGRAM WORDS` with little in its environment; it is killed on leaving."""
     process = await asyncio.create_subprocess_exec(
         *_on_core(core),
-        sys.executable,
+        program,
         *words,
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
-    assert process.stdout is not None
     try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
+async def started(
+    *words: str, program: str = sys.executable, core: int | None = None, **environment: str
+) -> AsyncIterator[Running]:
+    """A program that prints its URL as its first line."""
+    async with launched(*words, program=program, core=core, **environment) as process:
+        assert process.stdout is not None
         async with asyncio.timeout(START_SECONDS):
             url = (await process.stdout.readline()).decode().strip()
         if not url:
             raise RuntimeError(f"{' '.join(words)} ended at its start")
         yield Running(process.pid, url)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 def _on_core(core: int | None) -> Sequence[str]:
@@ -75,10 +84,16 @@ async def far_end(slow_seconds: float = 0) -> AsyncIterator[Running]:
 
 @asynccontextmanager
 async def bot(
-    far: Running, database_url: str, *, core: int | None = None
+    far: Running, database_url: str, *, module: str = "benchmarks.run_bot", core: int | None = None
 ) -> AsyncIterator[Running]:
     """The real bot as `mailcfg run` builds it, in HTTP mode, ready for Slack."""
-    settings = {
+    settings = bot_settings(far, database_url)
+    async with started("-m", module, core=core, **settings) as running:
+        yield running
+
+
+def bot_settings(far: Running, database_url: str, port: int = 0) -> dict[str, str]:
+    return {
         "SLACK_BOT_TOKEN": "xoxb-benchmark",
         "SLACK_SIGNING_SECRET": SIGNING_SECRET,
         "SLACK_API_URL": f"{far.url}/api/",
@@ -97,10 +112,8 @@ async def bot(
         "MAILCFG_DNS_AUTHORITATIVE": "127.0.0.1:9",
         "MAILCFG_CHECK_EVERY": "24h",
         "MAILCFG_LOG_LEVEL": "WARNING",
-        "MAILCFG_LISTEN": "127.0.0.1:0",
+        "MAILCFG_LISTEN": f"127.0.0.1:{port}",
     }
-    async with started("-m", "benchmarks.run_bot", core=core, **settings) as running:
-        yield running
 
 
 @asynccontextmanager

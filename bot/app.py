@@ -327,7 +327,7 @@ async def build(settings: Settings, clock: Clock | None = None) -> App:
         )
         parts = assemble(settings, clock, store, workspace, http, metrics)
         await _check_credentials(parts.api)
-        connection = Connection(settings, workspace, session, memory(store, clock))
+        connection = Connection(settings, workspace, session, memory(store, clock), metrics.others)
         parts.listeners.register(connection.bolt)
         app = App(settings, clock, parts, connection, opening.pop_all())
         Events(

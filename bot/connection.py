@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 import aiohttp
+import structlog
 from aiohttp import web
 
 from bot.adapters.slack.replays import IsFirst, refuse_replays
 from bot.adapters.slack.transport import SocketMode, bolt_app, http_endpoint
 from bot.adapters.slack.workspace import SlackFault, Workspace
 from bot.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 
 class Connection:
@@ -22,10 +25,12 @@ class Connection:
         workspace: Workspace,
         session: aiohttp.ClientSession,
         is_first: IsFirst,
+        others_seen: Callable[[int], None],
     ) -> None:
         self._settings = settings
         self._workspace = workspace
         self._session = session
+        self._others_seen = others_seen
         self._socket: SocketMode | None = None
         self._is_open = False
         self._is_paused = False
@@ -53,11 +58,21 @@ class Connection:
         if token is not None:
             if self._socket is None:
                 self._socket = SocketMode(
-                    self.bolt, token, self._settings.slack_api_url, self._session
+                    self.bolt, token, self._settings.slack_api_url, self._session, self._greeted
                 )
             if not await self._socket.is_connected():
                 await self._socket.connect()
         self._is_open, self._is_paused = True, False
+
+    def _greeted(self, others: int) -> None:
+        """Beside a bot that works on SQLite there is no other process of ours."""
+        self._others_seen(others)
+        if others and self._settings.database_url.startswith("sqlite"):
+            log.warning(
+                "Slack gives part of the clicks to other connections of this app; stop whatever else "
+                "uses its app-level token, or make a new token and revoke the old one",
+                others=others,
+            )
 
     def pause(self) -> None:
         self._is_paused = True

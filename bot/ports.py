@@ -290,12 +290,6 @@ class Transaction(Protocol):
     async def take_slot(self, job: str, slot: datetime) -> bool:
         """Whether this caller is the one that may run `job` for `slot`; true once for each pair."""
 
-    async def remember_signature(self, digest: str, now: datetime) -> bool:
-        """Whether this is new; it is remembered for ten minutes, twice as long as Slack's are valid."""
-
-    async def forget_signatures(self, now: datetime) -> None:
-        """Delete those that need not be remembered any more."""
-
     async def save_card(self, card: Card, *, after: datetime | None = None) -> None:
         """Store where a card stands; `after` puts off the next try."""
 
@@ -375,6 +369,13 @@ class Store(Protocol):
 
     async def subject(self, subject: str) -> ChangeRequest | Incident | None:
         """The request or incident with this id."""
+
+    async def remember_signature(self, digest: str, now: datetime) -> bool:
+        """Whether this is new. Committed on return, and remembered for ten minutes, twice as long as
+        Slack's are valid."""
+
+    async def forget_signatures(self, now: datetime) -> None:
+        """Delete those that need not be remembered any more."""
 
     async def backlog(self, org: str) -> Backlog:
         """One reading for whoever counts; put-off cards and messages included."""

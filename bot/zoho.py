@@ -15,10 +15,10 @@ from bot.adapters.cliq.connect import Connected, connect_anew, connect_as_set
 from bot.adapters.cliq.data_centers import Endpoints, endpoints
 from bot.adapters.cliq.oauth import ZohoAuth
 from bot.adapters.cliq.throttle import Budget, MemoryBudget
-from bot.adapters.store.migrate import check_is_current
 from bot.adapters.store.shared import shared_budget, shared_token
 from bot.adapters.store.sql import SqlStore, open_engine
 from bot.adapters.store.vault import Vault
+from bot.adapters.store.version import check_is_current
 from bot.check import ask_alone
 from bot.domain.mail_config import MailConfig
 from bot.domain.token import TokenState

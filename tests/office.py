@@ -67,6 +67,8 @@ class Office:
     directory: FakeDirectory = field(default_factory=lambda: FakeDirectory(*PEOPLE))
     dns: FakeDns = field(default_factory=FakeDns)
 
+    was_tampered_with: bool = False
+
     def __post_init__(self) -> None:
         serial = count(1)
         self._ids = lambda: f"{self.org}-{next(serial):04d}"
@@ -165,5 +167,6 @@ class Office:
 
     async def tamper(self, statement: Any) -> None:
         """Change the database behind the bot's back."""
+        self.was_tampered_with = True
         async with self.store._engine.begin() as connection:
             await connection.execute(statement)

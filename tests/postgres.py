@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,8 +67,11 @@ def programs() -> Path | None:
 
 
 @contextmanager
-def running_server(folder: Path) -> Iterator[Postgres]:
-    """A server on a free port; skips without its programs, but under CI=true fails."""
+def running_server() -> Iterator[Postgres]:
+    """A server on a free port; skips without its programs, but under CI=true fails.
+
+    Its folder is outside of pytest's, which each run that begins closes to everybody but root.
+    """
     where = programs()
     if where is None:
         if os.environ.get("CI") == "true":
@@ -76,27 +80,24 @@ def running_server(folder: Path) -> Iterator[Postgres]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    data = folder / "data"
-    data.mkdir(mode=0o700)
-    as_owner = _as_owner(folder)
-    _run([*as_owner, str(where / "initdb"), "-D", str(data), "-A", "trust", "-U", "postgres"])
-    options = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off -c max_connections=50"
-    control = [*as_owner, str(where / "pg_ctl"), "-D", str(data), "-w"]
-    _run([*control, "-o", options, "-l", str(folder / "log"), "start"])
-    try:
-        yield Postgres(port)
-    finally:
-        _run([*control, "-m", "immediate", "stop"])
+    with tempfile.TemporaryDirectory(prefix="mailcfg-postgres-") as folder:
+        as_owner = _as_owner(folder)
+        data = f"{folder}/data"
+        _run([*as_owner, str(where / "initdb"), "-D", data, "-A", "trust", "-U", "postgres"])
+        options = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off -c max_connections=50"
+        control = [*as_owner, str(where / "pg_ctl"), "-D", data, "-w"]
+        _run([*control, "-o", options, "-l", f"{folder}/log", "start"])
+        try:
+            yield Postgres(port)
+        finally:
+            _run([*control, "-m", "immediate", "stop"])
 
 
-def _as_owner(folder: Path) -> list[str]:
+def _as_owner(folder: str) -> list[str]:
     """initdb refuses to run as root, so root hands the folder to the user postgres."""
     if os.geteuid() != 0:
         return []
-    subprocess.run(["chown", "-R", "postgres", str(folder)], check=True)
-    for parent in folder.parents:
-        if parent.owner() == "root" and parent != Path("/") and parent != Path("/tmp"):
-            parent.chmod(parent.stat().st_mode | 0o011)
+    shutil.chown(folder, "postgres")
     return ["runuser", "-u", "postgres", "--"]
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from benchmarks import ack, check, history, load, processes, table
+from benchmarks import ack, check, history, job, load, processes, start, table
 from benchmarks.load import Promises
 from benchmarks.people import People
 from benchmarks.rows import SqliteFile
+from bot.ports import Purpose
 from tests.conftest import database_url
 
 
@@ -47,6 +48,24 @@ async def test_the_history_has_its_length_and_its_acts_are_timed():
     taken = await history.run(short=3, long=12, rounds=1)
     assert set(history.TARGETED) <= set(taken)
     assert all(len(short) == len(long) == 1 for short, long in taken.values())
+
+
+async def test_every_door_does_the_whole_job_as_often_as_it_is_asked():
+    """More often than Zoho would let the bot ask: `jobs` raises for any message but the sender."""
+    found = await job.run(rounds=1, seconds=0.2, clients=2 * Purpose.LOOK.value)
+    rows = job.rows(found)
+    assert [row[0] for row in rows] == [job.OURS, job.RAW, job.TUTORIAL]
+    assert {len(row) for row in rows} == {len(job.COLUMNS)}
+    assert min(min(each.cpu + each.rate) for each in found.values()) > 0
+
+
+async def test_every_start_is_timed_and_the_memory_after_requests_is_weighed(tmp_path: Path):
+    started = await start.starts(tmp_path, rounds=1, settled_seconds=0)
+    grown = await start.growth(tmp_path, requests=8, clients=2, warm_up=8)
+    rows = start.rows(started, grown)
+    assert {len(row) for row in rows} == {len(start.COLUMNS)}
+    assert all(min(each.seconds + each.memory) > 0 for each in started.values())
+    assert grown.before > 0
 
 
 def test_each_program_of_the_check_is_started_and_timed():

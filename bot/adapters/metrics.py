@@ -17,6 +17,7 @@ from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     generate_latest,
 )
@@ -77,6 +78,11 @@ class Metrics:
             "token_answers", "Answers to requests for an access token.", "status"
         )
         self._slack = self._counter("slack_errors", "Failed Slack calls.", "method", "error")
+        self._others = Gauge(
+            "mailcfg_slack_other_connections",
+            "Socket Mode connections of the app beside this process, when it last connected.",
+            registry=self._registry,
+        )
         self._loops = self._counter("loop_failures", "Rounds of a loop that failed.", "loop")
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
@@ -101,6 +107,9 @@ class Metrics:
 
     def slack_fault(self, method: str, error: str) -> None:
         self._slack.labels(method, self._bounded(error)).inc()
+
+    def others(self, count: int) -> None:
+        self._others.set(count)
 
     def loop_failed(self, loop: str) -> None:
         self._loops.labels(loop).inc()

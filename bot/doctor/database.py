@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.adapters.store.inspection import DatabaseFacts, Kind, inspect
-from bot.adapters.store.migrate import Tables
+from bot.adapters.store.version import Tables
 from bot.doctor.findings import Judgement, NotChecked, Sheet, failure, ok, warning
 from bot.errors import DatabaseError
 from bot.settings import Partial

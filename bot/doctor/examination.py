@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bot.adapters.store.inspection import DatabaseFacts
-from bot.adapters.store.migrate import Tables
+from bot.adapters.store.version import Tables
 from bot.clock import SystemClock
 from bot.doctor import database, dns, record, zoho
 from bot.doctor.findings import Finding, Mark, NotChecked, Sheet

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bot.adapters.store.migrate import Tables
 from bot.adapters.store.reading import open_to_read
+from bot.adapters.store.version import Tables
 from bot.doctor.findings import Judgement, NotChecked, Sheet, failure, ok
 from bot.domain.change import Seal
 from bot.services.audit import Verification, verify, verify_end

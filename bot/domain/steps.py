@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
 
-from bot.domain.change import Attempt, ChangeRequest
+from bot.domain.change import Attempt, ChangeRequest, State
 from bot.domain.mail_config import MailConfig, drift, is_in_place
 
 SENDS_MAX = 3
@@ -102,6 +102,15 @@ def _why_not_again(request: ChangeRequest, sends: int, sends_max: int, now: date
     if is_late and not request.has_removed:
         return f"{without_effect(request)}, and the time for applying it has run out"
     return None
+
+
+def is_late_effect(
+    request: ChangeRequest, attempts: Sequence[Attempt], live: MailConfig | None
+) -> bool:
+    """Whether what is live may be a write of an ended request, carried out after it was given up."""
+    ended_badly = request.state in {State.FAILED, State.CONFLICT}
+    was_sent = any(attempt.may_have_effect for attempt in attempts)
+    return ended_badly and was_sent and request.goal.is_reached_by(live)
 
 
 def without_effect(request: ChangeRequest) -> str:

@@ -20,7 +20,8 @@ class Check:
 
     `slot` is the time for which a tick was due; None is a check that somebody asked for. `unread` is
     why the API could not be read; then nothing is known about the rest. `is_followed` is whether the
-    checklist of the last applied request is still open.
+    checklist of the last applied request is still open. `late` is the request that ended badly and
+    whose write may have made what is live after all.
     """
 
     at: datetime
@@ -29,6 +30,7 @@ class Check:
     found: Diagnosis
     next_at: datetime
     is_followed: bool = False
+    late: ChangeRequest | None = None
 
     @property
     def live(self) -> MailConfig | None:

@@ -203,7 +203,7 @@ class CliqEmulator:
         if is_control(request):
             return await handler(request)
         if (request.method, request.path) == ("GET", DOCUMENT_PATH):
-            return web.json_response(openapi_document(is_strict=self.state.switches.strict_put))
+            return web.json_response(openapi_document(self.state.switches))
         if request.method == "POST" and request.path in accounts.PATHS:
             return await self._logged(request, Target.TOKEN, self._accounts)
         return await self._logged(request, Target.API, self._api.answer)

@@ -23,6 +23,7 @@ from bot.sandbox.cliq_profile import (
     NOT_ACCEPTABLE,
     NOT_ADMIN,
     OUTSIDER,
+    PLACEHOLDER,
     THROTTLED,
     UNKNOWN_PATH,
     WRONG_METHOD,
@@ -35,7 +36,6 @@ from bot.sandbox.clock import AdjustableClock
 
 SCHEMES = ("bearer", "zoho-oauthtoken")
 SCOPE_OF_METHOD = dict(zip(("GET", "PUT", "DELETE"), SCOPES, strict=True))
-PLACEHOLDER = {"Response Code": "204 No response"}
 
 
 def bearer(request: web.Request) -> str | None:

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the emulated API, in the documented profile.
+"""The OpenAPI 3.1 document of the emulated API, as its switches stand.
 
 It describes what the emulator does, so that a generic client or fuzzer can be pointed at it; its
 patterns and lists are those that the emulator checks with.
@@ -16,7 +16,14 @@ from bot.sandbox.cliq_config import (
     REQUIRED,
     STATUSES,
 )
-from bot.sandbox.cliq_profile import ALLOWED_METHODS, SENTENCES
+from bot.sandbox.cliq_profile import (
+    ALLOWED_METHODS,
+    NO_TOKEN,
+    PLACEHOLDER,
+    SENTENCES,
+    THROTTLED,
+    Switches,
+)
 
 DOCUMENT_PATH = "/openapi.json"
 
@@ -29,20 +36,37 @@ EXAMPLE = {
     "dkim_key_size": 2048,
 }
 
+LINKS = {
+    "retrieve": {
+        "operationId": "retrieveMailConfiguration",
+        "description": "Shows what this call left.",
+    },
+    "update": {
+        "operationId": "updateMailConfiguration",
+        "description": "Changes what this call left.",
+    },
+    "reset": {
+        "operationId": "resetMailConfiguration",
+        "description": "Removes what this call left.",
+    },
+}
 
-def openapi_document(*, is_strict: bool) -> Json:
-    """The document; `is_strict` says that PUT always needs everything (the switch `strict_put`)."""
+
+def openapi_document(switches: Switches) -> Json:
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Emulated Zoho Cliq: custom email",
             "version": "2",
             "description": "The organisation's custom sender of notification mail, as an emulator "
-            "plays it. 20 calls a minute for each user and method, then 600 seconds of 429.",
+            "plays it. 20 calls a minute for each user and method, then 600 seconds of "
+            f"{THROTTLED.answer(switches).status}.",
         },
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}],
-        "paths": {PATH: {"get": _get(), "put": _put(), "delete": _delete()}},
+        "paths": {
+            PATH: {"get": _get(switches), "put": _put(switches), "delete": _delete(switches)}
+        },
         "components": {
             "securitySchemes": {
                 "bearer": {
@@ -52,25 +76,25 @@ def openapi_document(*, is_strict: bool) -> Json:
                 }
             },
             "schemas": {
-                "Arguments": _arguments(is_strict=is_strict),
+                "Arguments": _arguments(is_strict=switches.strict_put),
                 "Answer": _answer(),
                 "Configuration": _configuration(),
-                "Error": _object({"message": {"type": "string"}}, required=["message"]),
+                "Error": _error(switches),
             },
         },
     }
 
 
-def _get() -> Json:
+def _get(switches: Switches) -> Json:
     return {
         "operationId": "retrieveMailConfiguration",
         "summary": "Retrieve the mail configuration",
         "description": "Needs the scope ZohoCliq.Organisation.READ.",
-        "responses": {"200": _success(), **_errors()},
+        "responses": {"200": _success("update", "reset"), **_errors(switches)},
     }
 
 
-def _put() -> Json:
+def _put(switches: Switches) -> Json:
     return {
         "operationId": "updateMailConfiguration",
         "summary": "Update the mail configuration",
@@ -81,16 +105,16 @@ def _put() -> Json:
             "required": True,
             "content": {"application/json": {"schema": _ref("Arguments"), "example": EXAMPLE}},
         },
-        "responses": {"200": _success(), **_errors()},
+        "responses": {"200": _success("retrieve", "reset"), **_errors(switches)},
     }
 
 
-def _delete() -> Json:
+def _delete(switches: Switches) -> Json:
     return {
         "operationId": "resetMailConfiguration",
         "summary": "Reset the mail configuration",
         "description": "Needs the scope ZohoCliq.Organisation.DELETE. May be repeated.",
-        "responses": {"204": {"description": "No custom sender is configured."}, **_errors()},
+        "responses": {**_nothing_left(switches), **_errors(switches)},
     }
 
 
@@ -147,15 +171,40 @@ def _object(properties: Json, required: list[str] | None = None) -> Json:
     return {**schema, "required": required} if required else schema
 
 
-def _success() -> Json:
+def _success(*links: str) -> Json:
     return {
         "description": "The configuration.",
         "content": {"application/json": {"schema": _ref("Answer")}},
+        "links": _links(*links),
     }
 
 
-def _errors() -> Json:
-    """All eight of the vendor's page for every call: the order of checks makes each reachable."""
+def _nothing_left(switches: Switches) -> Json:
+    links = _links("retrieve", "update")
+    answer = {"description": "No custom sender is configured.", "links": links}
+    if not switches.delete_placeholder:
+        return {"204": answer}
+    content = {"application/json": {"schema": {"const": PLACEHOLDER}}}
+    return {"200": {**answer, "content": content}}
+
+
+def _links(*names: str) -> Json:
+    """What may follow. There is one configuration and no id, so nothing is handed on."""
+    return {name: LINKS[name] for name in names}
+
+
+def _error(switches: Switches) -> Json:
+    texts = {"message": {"type": "string"}}
+    if switches.error_codes:
+        texts = {"code": {"type": "string"}, **texts}
+    return _object(texts, required=list(texts))
+
+
+def _errors(switches: Switches) -> Json:
+    """Those of the vendor's page for every call: the order of checks makes each reachable.
+
+    A status that a switch turns into 400 is left out.
+    """
     content = {"application/json": {"schema": _ref("Error")}}
     errors: Json = {
         str(status): {"description": sentence, "content": content}
@@ -163,6 +212,13 @@ def _errors() -> Json:
     }
     allow = {"required": True, "schema": {"const": ", ".join(ALLOWED_METHODS)}}
     errors["405"] = {**errors["405"], "headers": {"Allow": allow}}
+    if switches.blank_401:
+        blank = {"schema": {"type": "string", "const": NO_TOKEN.answer(switches).body.decode()}}
+        errors["401"] = {**errors["401"], "content": {**content, "text/html": blank}}
+    if switches.method_400:
+        del errors["405"]
+    if switches.throttle_400:
+        del errors["429"]
     return errors
 
 

@@ -15,6 +15,8 @@ from typing import Any
 from aiohttp import web
 
 ALLOWED_METHODS = ("GET", "PUT", "DELETE")
+PLACEHOLDER = {"Response Code": "204 No response"}
+"""The body that the page shows for DELETE, which has none."""
 
 
 @dataclass(frozen=True, slots=True)

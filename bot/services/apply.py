@@ -100,6 +100,14 @@ NO_EFFECT = (NotSent, RateLimited, BudgetSpent, AuthError, OAuthError)
 UNKNOWN = (Ambiguous, ServerError, MalformedAnswer)
 UNREADABLE = (*NO_EFFECT, *UNKNOWN)
 """Why a read may fail and be tried again; what else a read raises is a definite refusal."""
+ENDED = {
+    State.APPLIED: "applied",
+    State.CANCELLED: "ineligible",
+    State.STALE: "stale",
+    State.FAILED: "failed",
+    State.CONFLICT: "conflict",
+}
+"""The audit's word for how applying ended."""
 
 
 class Applier:
@@ -181,9 +189,9 @@ class Applier:
         now, why = self._clock.now(), "the stored request is not the one that was approved"
         if request.uncertain_since is not None:
             moved = request.conflict(now, why, None, was_read=False)
-            await self._end(request, moved, "tampered")
+            await self._end(request, moved, kind="tampered")
         else:
-            await self._end(request, request.fail(now, why), "tampered")
+            await self._end(request, request.fail(now, why), kind="tampered")
 
     async def _why_no_longer_approved(self, request: ChangeRequest) -> str | None:
         """None while enough people still stand behind it; asked before every write.
@@ -224,13 +232,13 @@ class Applier:
             why = await self._why_no_longer_approved(request)
             if why is not None:
                 cancelled = request.cancel_ineligible(self._clock.now(), why)
-                return await self._end(request, cancelled, "ineligible")
+                return await self._end(request, cancelled)
             live = await self._api.read(Purpose.APPLY)
         except (*UNREADABLE, CouldNotCheck) as error:
             return await self._park(request, error)
         except CliqError as error:
             failed = request.fail(self._clock.now(), str(error))
-            return await self._end(request, failed, "failed")
+            return await self._end(request, failed)
         return await self._go(request, first_move(request, live), live)
 
     async def _go(self, request: ChangeRequest, move: Move, live: MailConfig | None) -> None:
@@ -243,13 +251,13 @@ class Applier:
                 await self._move(request, request.go_on(now), "next_step")
             case Kind.APPLIED:
                 effect = "written" if request.sent or request.uncertain_since else "none"
-                await self._end(request, request.apply(now, live, effect), "applied")
+                await self._end(request, request.apply(now, live, effect))
             case Kind.STALE:
-                await self._end(request, request.go_stale(now, live), "stale")
+                await self._end(request, request.go_stale(now, live))
             case Kind.FAILED:
-                await self._end(request, request.fail(now, move.why, live), "failed")
+                await self._end(request, request.fail(now, move.why, live))
             case Kind.CONFLICT:
-                await self._end(request, request.conflict(now, move.why, live), "conflict")
+                await self._end(request, request.conflict(now, move.why, live))
             case _:
                 assert_never(move.kind)
 
@@ -273,7 +281,7 @@ class Applier:
         except CliqError as error:
             finished = self._finished(attempt, "refused", error)
             failed = request.fail(self._clock.now(), str(error), live)
-            await self._end(request, failed, "failed", finished)
+            await self._end(request, failed, finished)
         else:
             sent = await self._accepted(request, self._finished(attempt, "accepted"))
             await self._confirm(sent, attempt.intent_at)
@@ -328,7 +336,7 @@ class Applier:
         if why is None:
             return await self._send(request, live)
         failed = request.fail(self._clock.now(), f"{without_effect(request)}, and {why}", live)
-        return await self._end(request, failed, "failed")
+        return await self._end(request, failed)
 
     async def _still_unknown(
         self, request: ChangeRequest, age: timedelta, error: Exception
@@ -336,7 +344,7 @@ class Applier:
         now = self._clock.now()
         if age >= self._timing.give_up:
             ended = request.conflict(now, why_given_up(request), None, was_read=False)
-            await self._end(request, ended, "conflict")
+            await self._end(request, ended)
             return
         pause = min(max(age, self._timing.retry), self._timing.retry_max)
         until = max(now + pause, getattr(error, "retry_at", now))
@@ -364,7 +372,7 @@ class Applier:
         now, since = self._clock.now(), request.uncertain_since
         if request.has_removed and since is not None and now - since >= self._timing.give_up:
             ended = request.fail(now, f"it could not be sent for a day. {error}")
-            await self._end(request, ended, "conflict", attempt)
+            await self._end(request, ended, attempt)
             return
         until = max(now + self._timing.retry, getattr(error, "retry_at", now))
         await self._move(request, request.park(until, str(error)), "parked", attempt)
@@ -401,8 +409,9 @@ class Applier:
         self,
         old: ChangeRequest,
         new: ChangeRequest,
-        kind: str,
         attempt: Attempt | None = None,
+        *,
+        kind: str = "",
     ) -> None:
         """The last move: with it the result for all and for one, what is to follow, what it left."""
         now = self._clock.now()
@@ -414,7 +423,7 @@ class Applier:
             await _finish(tx, attempt)
             if new.effect == "written":
                 await tx.save_reading(self.org, left, now)
-            head = await tx.record(self._entry(new, kind, _ending(new)))
+            head = await tx.record(self._entry(new, kind or ENDED[new.state], _ending(new)))
             facts["head"] = head.short
             await tx.tell(Message(f"result:{new.id}", "result", facts, subject=new.id))
             await tx.tell(telling.outcome(new))

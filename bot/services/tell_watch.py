@@ -148,6 +148,7 @@ class WatchTeller:
         if check.is_unknown and row is not None:
             outside = outside_facts(check.found.case, check.approved)
             facts = kept | outside | {"unknown": check.found.findings[0].sentence}
+        facts["late"] = check.late and check.late.number
         facts["cause"] = facts["heading"] or kept.get("cause", "")
         facts["was_outside"] = facts["is_outside"] or kept.get("was_outside", False)
         return standing | facts | told.times
@@ -181,7 +182,7 @@ class WatchTeller:
         In the channel where the message was about something else, or it would go unseen.
         """
         assert alert is not None
-        await self._audit(tx, told, "outside", {"live": notices.fingerprint(told.check.live)})
+        await self._audit(tx, told, "outside", _marks(told.check))
         if before is None:
             return
         subject = alert.id if before.facts.get("is_outside") else None
@@ -261,6 +262,12 @@ class WatchTeller:
     async def _audit(self, tx: Transaction, told: Told, event: str, more: dict[str, Any]) -> None:
         body = {"event": event} | more
         await tx.record(AuditEntry(self._org, told.check.at, "mailcfg", "incident", None, body))
+
+
+def _marks(check: Check) -> Facts:
+    """What the audit says of a change outside approval."""
+    late = {"late": check.late.number} if check.late else {}
+    return {"live": notices.fingerprint(check.live)} | late
 
 
 def _explained(found: Diagnosis) -> str:

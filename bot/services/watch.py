@@ -18,7 +18,9 @@ from bot.domain.alert import USUAL, AlertState, Event, Parameters
 from bot.domain.case import Case, Graces, History, Snapshot
 from bot.domain.change import IN_FLIGHT, ChangeRequest, from_milliseconds, milliseconds
 from bot.domain.findings import Severity, diagnose
-from bot.domain.incident import Kind
+from bot.domain.incident import Kind, is_outside
+from bot.domain.mail_config import MailConfig
+from bot.domain.steps import is_late_effect
 from bot.domain.watched import Check
 from bot.errors import CliqError, OAuthError, Tampered
 from bot.ports import Clock, LostRace, MailConfigApi, Purpose, Resolver, Store, WatchState
@@ -28,6 +30,9 @@ from bot.services.tell_watch import Told, WatchTeller
 JOB = "drift"
 RETRY = timedelta(minutes=1)
 """When the API is read again after it could not be, without waiting for the next interval."""
+
+LATE_AMONG = 5
+"""Of so many newest requests one may have had an effect after it was given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +174,21 @@ class Watch:
         )
         following = self._slot(at) + self.every
         next_at = min(at + RETRY, following) if unread and slot else following
+        found = diagnose(case)
+        late = await self._late_effect(live) if is_outside(found) else None
         is_followed = await self._is_followed(approved)
-        return Check(at, slot, approved, diagnose(case), next_at, is_followed)
+        return Check(at, slot, approved, found, next_at, is_followed, late)
+
+    async def _late_effect(self, live: MailConfig | None) -> ChangeRequest | None:
+        """The request whose write Zoho has carried out after it was given up, if it looks so."""
+        try:
+            newest = await self._store.newest(self.org, LATE_AMONG)
+        except Tampered:  # it is told elsewhere; this would only be a hint
+            return None
+        for request in newest:
+            if is_late_effect(request, await self._store.attempts(request.id), live):
+                return request
+        return None
 
     async def _is_followed(self, approved: ChangeRequest | None) -> bool:
         rows = await self._store.open_incidents(self.org, Kind.CHECKLIST)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from alembic import command
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, Table
 
 from bot.adapters.store import rows
-from bot.adapters.store.migrate import _config, _open, check_is_current, migrate
+from bot.adapters.store.migrate import _config, migrate
 from bot.adapters.store.sql import SqlStore, open_engine
+from bot.adapters.store.version import check_is_current, plain_engine, revisions
 from bot.domain.alert import AlertState
 from bot.domain.change import EPOCH, Attempt, ChangeRequest, Decision, State, VoteKind
 from bot.domain.incident import Incident, Kind
@@ -187,7 +192,7 @@ def everything(url: str) -> dict[str, list[tuple[Any, ...]]]:
 
 @contextmanager
 def connected(url: str) -> Iterator[Connection]:
-    engine = _open(url)
+    engine = plain_engine(url)
     with engine.begin() as connection:
         yield connection
     engine.dispose()
@@ -297,3 +302,35 @@ async def test_down_and_up_again_is_an_upgrade_like_the_first(first_version: str
     for state in State:
         assert await store.request(STATES[state].id) == upgraded(state)
     await store.close()
+
+
+def test_the_names_of_the_files_are_what_alembic_knows():
+    script = ScriptDirectory.from_config(_config())
+
+    assert revisions() == [each.revision for each in script.walk_revisions()][::-1]
+    assert revisions()[-1] == script.get_current_head()
+
+
+STARTS = """
+import asyncio, sys
+from contextlib import AsyncExitStack
+from bot.storage import open_store
+
+async def start():
+    async with AsyncExitStack() as opening:
+        await open_store(sys.argv[1], opening)
+
+asyncio.run(start())
+print("alembic" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_start_on_current_tables_does_without_alembic(
+    tmp_path: Path, database: Path, is_new: bool
+):
+    url = f"sqlite+aiosqlite:///{tmp_path / 'new.db' if is_new else database}"
+    done = subprocess.run(
+        [sys.executable, "-c", STARTS, url], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == str(is_new)

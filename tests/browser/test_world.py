@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from desk import Desk
 from playwright.sync_api import expect
+
+TIME_OUT_MS = 20_000
+"""Longer than the bot waits for an answer of Cliq."""
 
 
 def with_drawer(desk: Desk) -> Desk:
@@ -107,6 +111,40 @@ def test_a_lock_is_shown_until_it_is_lifted(desk: Desk) -> None:
     expect(desk.drawer.locator(".faults")).to_contain_text("Locked until")
     desk.break_things("Lift the lock, forget the faults")
     expect(desk.drawer.locator(".faults li")).to_have_count(0)
+
+
+def approved_while(desk: Desk, fault: str, name: str) -> None:
+    """Alice asks for another name, Bob approves; the next write meets this fault."""
+    desk.left.type(f'set name="{name}" reason="clearer"')
+    desk.left.expect_card("Waiting for approval")
+    desk.open_drawer()
+    desk.drawer.get_by_label("What happens to it").select_option(fault)
+    desk.drawer.get_by_label("Which call").select_option("PUT")
+    desk.break_things("Plan it")
+    desk.right.approve()
+
+
+def test_a_change_waits_while_zoho_is_locked_and_says_until_when(desk: Desk) -> None:
+    approved_while(desk, "lock", "Locked Out")
+    desk.left.expect_card("Approved")
+    desk.left.expect_text("Waits until")
+    desk.break_things("+15 min")
+    desk.left.expect_card("In force")
+
+
+@pytest.mark.soak  # a real time-out is waited for
+def test_a_time_out_after_the_effect_ends_in_force_without_a_second_write(desk: Desk) -> None:
+    desk.open_drawer()
+    writes = desk.drawer.locator(".wire .what").get_by_text("PUT /api")
+    expect(desk.drawer.locator(".wire li").first).to_be_visible()
+    before = writes.count()
+    desk.open_drawer()
+    approved_while(desk, "timeout_after_effect", "Timed Out")
+    heading = desk.left.messages.get_by_role("heading").last
+    expect(heading).to_contain_text("Outcome unknown", timeout=TIME_OUT_MS)
+    desk.break_things("+15 min")
+    desk.left.expect_card("In force")
+    expect(writes).to_have_count(before + 1)
 
 
 def test_cliq_can_be_made_to_keep_the_old_address(desk: Desk) -> None:

@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from bot.adapters.store.inspection import DatabaseFacts, Kind, inspect
-from bot.adapters.store.migrate import Tables, migrate, tables_at
+from bot.adapters.store.migrate import migrate
+from bot.adapters.store.version import Tables, tables_at
 from bot.errors import DatabaseError
 from tests.postgres import Postgres
 

@@ -14,7 +14,7 @@ from bot.adapters.slack.inspection import ChannelFacts, Introduction
 from bot.adapters.slack.manifest import GROUP_SCOPES, SCOPES
 from bot.adapters.slack.workspace import SlackFault
 from bot.adapters.store.inspection import DatabaseFacts, Kind
-from bot.adapters.store.migrate import Tables
+from bot.adapters.store.version import Tables
 from bot.doctor import database, dns, record, slack, zoho
 from bot.doctor.clocks import judge_clock
 from bot.doctor.findings import (

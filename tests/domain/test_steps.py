@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from bot.domain.change import Attempt, ChangeRequest
+from bot.domain.change import Attempt, ChangeRequest, State
 from bot.domain.mail_config import MailConfig, Patch
 from bot.domain.plan import Plan, plan_reset, plan_set
-from bot.domain.steps import Kind, Move, first_move, move_if_reached, next_move
+from bot.domain.steps import Kind, Move, first_move, is_late_effect, move_if_reached, next_move
 from tests.fakes import MORNING, config
 from tests.office import ALICE, POLICY
 
@@ -185,3 +185,23 @@ def test_what_the_read_before_the_first_write_leads_to(
     plan: Plan, live: MailConfig | None, kind: Kind
 ):
     assert first_move(request(plan), live).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("state", "outcomes", "live", "is_late"),
+    [
+        (State.FAILED, ["ambiguous"], MOVED, True),
+        (State.CONFLICT, ["", "ambiguous"], MOVED, True),
+        (State.FAILED, ["refused", "not_sent"], MOVED, False),
+        (State.FAILED, [], MOVED, False),
+        (State.FAILED, ["ambiguous"], BASE, False),
+        (State.EXPIRED, ["ambiguous"], MOVED, False),
+        (State.APPLIED, ["accepted"], MOVED, False),
+    ],
+)
+def test_what_was_given_up_may_take_effect_late(
+    state: State, outcomes: list[str], live: MailConfig, is_late: bool
+):
+    ended = replace(request(ADDRESS), state=state)
+
+    assert is_late_effect(ended, made(*outcomes), live) is is_late

@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-import schemathesis
-from cliq_bench import PATH, keys
-from schemathesis.engine import events, from_schema
-from schemathesis.schemas import BaseSchema
+from cliq_bench import PATH
+from cliq_fuzz import authorization, fuzzed, schema_of, served_in_a_thread
 
-from bot.sandbox.cliq import ServedCliq, start
+from bot.sandbox.cliq import ServedCliq
+from bot.sandbox.cliq_profile import ALLOWED_METHODS, PROFILES
+from tests.soak.options import SOAK, Soak
 
 SEED = 20261122
 EXAMPLES = 120
 """Generated bodies, about half of them meant to be refused."""
+FEW = {
+    "seed": SEED,
+    "generation": {"deterministic": True, "max-examples": EXAMPLES},
+    "phases": {"stateful": {"max-steps": 12, "generation": {"max-examples": 30}}},
+}
+PAIRS = ("PUT GET", "GET DELETE", "DELETE GET", "DELETE PUT")
+"""Calls that must have followed one another: the links of the document are really followed."""
 
 
 @pytest.fixture
 def served() -> Iterator[ServedCliq]:
-    """An emulator without limits in a thread of its own, since Schemathesis blocks."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    emulated = asyncio.run_coroutine_threadsafe(start(keys=keys()), loop).result()
-    emulated.emulator.set_profile(switches={"throttle": False})
-    yield emulated
-    asyncio.run_coroutine_threadsafe(emulated.close(), loop).result()
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
+    with served_in_a_thread() as emulated:
+        yield emulated
 
 
 def document(served: ServedCliq) -> dict[str, Any]:
@@ -42,73 +38,67 @@ def document(served: ServedCliq) -> dict[str, Any]:
     return described
 
 
-def authorization(served: ServedCliq) -> dict[str, str]:
-    return {"Authorization": f"Bearer {served.emulator.credentials.access_token}"}
-
-
-def schema_of(served: ServedCliq) -> BaseSchema:
-    config = schemathesis.Config.from_dict(
-        {
-            "seed": SEED,
-            "headers": authorization(served),
-            "generation": {"deterministic": True, "max-examples": EXAMPLES},
-        }
-    )
-    return schemathesis.openapi.from_url(f"{served.url}/openapi.json", config=config)
-
-
-def violations(schema: BaseSchema) -> list[str]:
-    """What Schemathesis finds wrong, with every check and every phase that it has by default."""
-    found = []
-    for event in from_schema(schema).execute():
-        if isinstance(event, events.ScenarioFinished):
-            found += [
-                f"{check.name}: {check.failure_info.failure}"
-                for checks in event.recorder.checks.values()
-                for check in checks
-                if check.failure_info is not None
-            ]
-        if isinstance(event, events.NonFatalError | events.FatalError):
-            found.append(repr(event))
-    return found
-
-
 def statuses(served: ServedCliq) -> Counter[tuple[str, int | None]]:
     return Counter((seen.method, seen.status) for seen in served.emulator.requests)
 
 
-def test_with_strict_put_no_call_in_any_order_contradicts_the_document(
-    served: ServedCliq,
-) -> None:
+@pytest.mark.parametrize(("profile", "wrong_method"), [("documented", 405), ("observed", 400)])
+def test_no_call_in_any_order_contradicts_the_document(profile: str, wrong_method: int) -> None:
+    with served_in_a_thread(profile) as served:
+        found = fuzzed(schema_of(served, profile, **FEW))
+
+    assert found.violations == []
+    assert found.answers["PUT", 200] >= 50
+    assert found.answers["PUT", 400] >= 10
+    assert found.answers["PUT", 401] >= 1
+    assert found.answers["PATCH", wrong_method] >= 1
+    assert all(found.sequences(pair) for pair in PAIRS)
+
+
+def test_with_strict_put_no_call_contradicts_the_document(served: ServedCliq) -> None:
     served.emulator.set_profile(switches={"strict_put": True})
+    found = fuzzed(schema_of(served, **{**FEW, "phases": {"stateful": {"enabled": False}}}))
 
-    assert violations(schema_of(served)) == []
-    assert statuses(served)["PUT", 200] >= 50
-    assert statuses(served)["PUT", 400] >= 10
-    assert statuses(served)["PATCH", 405] >= 1
-    assert statuses(served)["PUT", 401] >= 1
+    assert found.violations == []
+    assert found.answers["PUT", 200] >= 50
+    assert found.answers["PUT", 400] >= 10
 
 
-def test_while_something_is_configured_no_get_or_put_contradicts_the_document(
-    served: ServedCliq,
+@pytest.mark.soak
+@pytest.mark.parametrize("profile", PROFILES)
+def test_nothing_contradicts_the_document_for_a_long_time(
+    request: pytest.FixtureRequest, profile: str
 ) -> None:
-    schema = schema_of(served).include(method=["GET", "PUT"])
+    soak: Soak = request.config.stash[SOAK]
+    long = {
+        "seed": soak.seed,
+        "max-time": soak.count("fuzz"),
+        "generation": {"database": "none"},
+        "phases": {"stateful": {"max-steps": 12}},
+    }
+    with served_in_a_thread(profile) as served:
+        found = fuzzed(schema_of(served, profile, **long))
 
-    assert violations(schema) == []
-    assert statuses(served)["PUT", 200] >= 50
-    assert statuses(served)["PUT", 400] >= 10
-
-
-def test_no_delete_contradicts_the_document(served: ServedCliq) -> None:
-    assert violations(schema_of(served).include(method="DELETE")) == []
-    assert served.emulator.configuration is None
+    successes = {method: found.successes(method) for method in ALLOWED_METHODS}
+    whole = found.sequences("PUT GET DELETE GET")
+    soak.report(
+        f"fuzz of the emulated Cliq, {profile}",
+        f"{sum(found.answers.values())} calls, 2xx of {successes['GET']} GET, "
+        f"{successes['PUT']} PUT, {successes['DELETE']} DELETE, "
+        f"{len(found.scenarios)} stateful scenarios ({whole} with PUT GET DELETE GET), "
+        f"{len(found.violations)} violations",
+    )
+    assert found.violations == []
+    assert min(successes.values()) >= 50
+    assert max(status for _, status in found.answers) < 500
+    assert all(found.sequences(pair) for pair in PAIRS)
 
 
 @pytest.mark.parametrize(("method", "status"), [("GET", 200), ("DELETE", 204)])
 def test_fifty_calls_without_arguments_hold_what_the_document_says(
     served: ServedCliq, method: str, status: int
 ) -> None:
-    call = schema_of(served)[PATH][method].Case(headers=authorization(served))
+    call = schema_of(served, **FEW)[PATH][method].Case(headers=authorization(served))
 
     for _ in range(50):
         call.call_and_validate()
@@ -131,6 +121,16 @@ def test_the_document_needs_no_token_and_names_every_error(served: ServedCliq) -
     assert described["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
 
 
+def test_the_document_follows_the_observed_profile(served: ServedCliq) -> None:
+    served.emulator.set_profile("observed")
+    described = document(served)
+
+    answers = described["paths"][PATH]["get"]["responses"]
+    assert set(answers) == {"200", "400", "401", "403", "404", "406", "500"}
+    assert answers["401"]["content"]["text/html"]["schema"]["const"] == "\r\n"
+    assert described["components"]["schemas"]["Error"]["required"] == ["code", "message"]
+
+
 def test_what_put_requires_follows_the_switch(served: ServedCliq) -> None:
     merging = document(served)["components"]["schemas"]["Arguments"]
     served.emulator.set_profile(switches={"strict_put": True})
@@ -138,3 +138,10 @@ def test_what_put_requires_follows_the_switch(served: ServedCliq) -> None:
 
     assert (merging["minProperties"], "required" in merging) == (1, False)
     assert strict["required"] == ["name", "email_id", "cname_status"]
+
+
+def test_deletes_placeholder_is_in_the_document_where_it_is_answered(served: ServedCliq) -> None:
+    served.emulator.set_profile(switches={"delete_placeholder": True})
+    call = schema_of(served, **FEW)[PATH]["DELETE"].Case(headers=authorization(served))
+
+    assert call.call_and_validate().json() == {"Response Code": "204 No response"}

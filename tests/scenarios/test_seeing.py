@@ -55,6 +55,32 @@ async def test_metrics_tell_the_story_of_a_change(play: Play):
     assert await metric(play, "ready") == 1
 
 
+async def test_other_connections_of_the_app_are_counted_and_warned_of(play: Play, logged: Lines):
+    assert await metric(play, "slack_other_connections") == 0
+    await play.stop()
+    play.slack.add_ghost()
+
+    await play.start()
+
+    assert await metric(play, "slack_other_connections") == 1
+    (line,) = [line for line in logged if "other connections" in line["event"]]
+    assert line["others"] == 1
+
+
+async def test_a_connection_that_slack_renews_is_not_taken_for_another(play: Play, logged: Lines):
+    def times_connected() -> int:
+        return [asked.method for asked in play.slack.requests].count("apps.connections.open")
+
+    before = times_connected()
+    await play.slack.disconnect()
+    await play.until(lambda: times_connected() > before, "a new connection")
+    await play.until(lambda: play.slack.connections == 1, "the end of the old one")
+    await play.types(ALICE, "help")
+
+    assert await metric(play, "slack_other_connections") == 0
+    assert [line for line in logged if "other connections" in line["event"]] == []
+
+
 async def test_metrics_name_nobody_and_hold_no_secret(play: Play):
     await play.says(await play.approved(MOVE), "In force")
     answer = await get(play, "/metrics")

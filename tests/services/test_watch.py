@@ -6,6 +6,7 @@ Every interval is a quarter of an hour. `healthy` begins at nine with all in ord
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from sqlalchemy import delete
 
 from bot.adapters.store import schema
+from bot.domain.change import State
 from bot.domain.command import Accept, Reset, Set
 from bot.domain.dns_answers import Status
 from bot.domain.incident import Incident, Kind
@@ -401,6 +403,35 @@ async def test_a_change_outside_approval_is_told_at_once(healthy: Office, edit: 
     assert facts["number"] == 1
     assert (await watched(healthy))["is_drifted"]
     assert await healthy.messages() == []
+
+
+async def test_a_write_that_zoho_carries_out_after_it_was_given_up_is_told_as_a_late_effect(
+    healthy: Office,
+):
+    request = await healthy.approved(RENAME)
+    for _ in range(3):
+        healthy.cliq.fail_next_write(Ambiguous("PUT"))
+        await healthy.applier.settle()
+        healthy.clock.advance(seconds=31)
+    await healthy.applier.settle()
+    assert (await healthy.now(request)).state is State.FAILED
+    healthy.cliq.edit(name="Acme Support")
+
+    await healthy.passes()
+
+    assert (await opened(healthy)).facts["late"] == request.number
+    (body,) = [row.body for row in await healthy.audit() if '"outside"' in row.body]
+    assert json.loads(body)["late"] == request.number
+
+
+async def test_what_nothing_was_sent_for_is_no_late_effect(healthy: Office):
+    request = await healthy.changes.propose(ALICE, RENAME)
+    await healthy.reject(BOB, request)
+    healthy.cliq.edit(name="Acme Support")
+
+    await healthy.passes()
+
+    assert (await opened(healthy)).facts["late"] is None
 
 
 async def test_a_sender_removed_outside_approval_is_told_at_once(healthy: Office):

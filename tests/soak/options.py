@@ -20,6 +20,7 @@ COUNTS = {
     "rounds": ("rounds of six changes with several replicas", {"ci": 2, "full": 20}),
     "zombies": ("replicas that are stopped and wake up too late", {"ci": 3, "full": 20}),
     "moves": ("times that the base moves at each point before a write", {"ci": 1, "full": 5}),
+    "fuzz": ("seconds that the emulated Cliq is fuzzed on each profile", {"ci": 10, "full": 300}),
 }
 
 

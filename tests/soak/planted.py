@@ -55,7 +55,6 @@ def run_suite(tree: Path, suite: Sequence[str]) -> Outcome:
     """Run a suite in a planted copy. Raises RuntimeError if it does not even run."""
     command = [sys.executable, "-m", "pytest", "-x", "-n", "0", "-m", "soak or not soak"]
     with tempfile.TemporaryDirectory(prefix="planted-") as folder:
-        Path(folder).chmod(0o755)  # the owner of a PostgreSQL server passes through it
         command += ["-p", "no:cacheprovider", f"--basetemp={folder}/pytest", *suite]
         done = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=SECONDS)
     if done.returncode not in {0, 1}:

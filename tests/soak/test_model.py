@@ -375,11 +375,16 @@ class TwoReplicas(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
+PARTS = 4
+"""The runs are played in so many parts, which test processes can share."""
+
+
 @pytest.mark.soak
-def test_two_replicas_that_may_die_anywhere_keep_every_promise(soak: Soak):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_two_replicas_that_may_die_anywhere_keep_every_promise(soak: Soak, part: int):
     played.clear()
     plan = settings(
-        max_examples=soak.count("runs"),
+        max_examples=-(-soak.count("runs") // PARTS),
         stateful_step_count=soak.count("steps"),
         deadline=None,
         database=None,
@@ -387,7 +392,8 @@ def test_two_replicas_that_may_die_anywhere_keep_every_promise(soak: Soak):
         suppress_health_check=list(HealthCheck),
     )
     try:
-        run_state_machine_as_test(seed(soak.seed)(TwoReplicas), settings=plan)
+        run_state_machine_as_test(seed(soak.seed + part)(TwoReplicas), settings=plan)
     finally:
         figures = ", ".join(f"{played[what]} {what}" for what in sorted(played))
-        soak.report("model", f"{soak.count('steps')} steps a run; {figures}")
+        name = f"model, part {part + 1} of {PARTS}"
+        soak.report(name, f"{soak.count('steps')} steps a run; {figures}")

@@ -37,11 +37,10 @@ def memory(store: Store, clock: Clock) -> IsFirst:
     async def is_first(signature: str) -> bool:
         nonlocal next_clearing
         digest, now = hashlib.sha256(signature.encode()).hexdigest(), clock.now()
-        async with store.begin() as tx:
-            if now >= next_clearing:
-                await tx.forget_signatures(now)
-                next_clearing = now + CLEARED_EVERY
-            return await tx.remember_signature(digest, now)
+        if now >= next_clearing:
+            next_clearing = now + CLEARED_EVERY
+            await store.forget_signatures(now)
+        return await store.remember_signature(digest, now)
 
     return is_first
 

@@ -89,10 +89,17 @@ class SocketMode:
     """A Socket Mode connection that reconnects by itself.
 
     It has a client of its own with the app-level token, so that no bot token opens connections.
+    `on_hello` is told how many other connections the app has: Slack gives each click to one of all,
+    also to one whose program is gone (github.com/slackapi/bolt-js/issues/2225).
     """
 
     def __init__(
-        self, app: AsyncApp, app_token: SecretStr, base_url: str, session: aiohttp.ClientSession
+        self,
+        app: AsyncApp,
+        app_token: SecretStr,
+        base_url: str,
+        session: aiohttp.ClientSession,
+        on_hello: Callable[[int], None],
     ) -> None:
         self._web_client = web_client(app_token, base_url, session)
         self._app = app
@@ -104,6 +111,8 @@ class SocketMode:
         )
         self._client.proxy = self._web_client.proxy  # None for this machine itself
         self._client.socket_mode_request_listeners.append(self._handle)  # type: ignore[arg-type]
+        self._client.message_listeners.append(self._hear)
+        self._on_hello = on_hello
 
     async def connect(self) -> None:
         """Raises SlackFault."""
@@ -111,6 +120,11 @@ class SocketMode:
         answer = await call(self._web_client, "apps.connections.open")
         self._client.wss_uri = answer["url"]
         await self._client.connect()
+
+    async def _hear(self, _client: Any, message: dict[str, Any], _raw: str | None) -> None:
+        if message.get("type") == "hello":
+            # The SDK closes its old connection before it opens another, so one of them is ours.
+            self._on_hello(max(0, int(message.get("num_connections", 0)) - 1))
 
     async def _handle(self, client: SocketModeClient, request: SocketModeRequest) -> None:
         began = time.time()

@@ -16,13 +16,12 @@ from enum import Enum
 from pathlib import Path
 from urllib.parse import quote
 
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from bot.adapters.store.lock import mounts, network_file_system
-from bot.adapters.store.migrate import Tables, tables_at
+from bot.adapters.store.version import Tables, revision_of, tables_at
 from bot.errors import DatabaseError
 
 PROBE = "UPDATE slot SET job = job WHERE 1 = 0"
@@ -130,7 +129,7 @@ async def _inspect_postgres(url: str, where: str) -> DatabaseFacts:
 
 
 def _read_postgres(connection: Connection, where: str) -> DatabaseFacts:
-    revision = MigrationContext.configure(connection).get_current_revision()
+    revision = revision_of(connection)
     settings = {
         name: str(connection.execute(text(f"SHOW {name}")).scalar_one())
         for name in POSTGRES_SETTINGS

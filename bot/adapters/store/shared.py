@@ -48,7 +48,7 @@ class SharedRow(Generic[T]):
         self._mine = select(self._table).where(self._table.c.org == org)
 
     async def read(self) -> T:
-        async with self._store.transaction() as connection:
+        async with self._store.statement() as connection:
             row = (await connection.execute(self._mine)).mappings().first()
         return self._spelling.read(row)
 

@@ -66,8 +66,8 @@ PAGE = 500
 """Rows read at once where a table is read whole."""
 REMEMBERED_FOR = timedelta(minutes=10)
 """How long signatures are kept; a request is refused for its age after five minutes."""
-ONLY_READS = "mailcfg_only_reads"
-"""The option of a connection on which nothing is begun."""
+AUTOCOMMIT = "mailcfg_autocommit"
+"""The option of a connection on which nothing is begun: each statement is a whole."""
 IDLE_SECONDS = 5
 """How long a transaction may stand still; far longer than any of ours does, and within a lease."""
 
@@ -101,7 +101,7 @@ def end_when_idle(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        if _only_reads(connection):
+        if _is_autocommit(connection):
             return
         limit = f"{IDLE_SECONDS}s"
         connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{limit}'")
@@ -119,21 +119,22 @@ def begin_immediately(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        if not _only_reads(connection):
+        if not _is_autocommit(connection):
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _only_reads(connection: Connection) -> bool:
-    return bool(connection.get_execution_options().get(ONLY_READS))
+def _is_autocommit(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get(AUTOCOMMIT))
 
 
-def _reader(engine: AsyncEngine) -> AsyncEngine:
-    """The same connections without transactions: to begin and end one costs more than most reads.
+def _autocommit(engine: AsyncEngine) -> AsyncEngine:
+    """The same connections without transactions, for reads and for a write of one statement.
 
-    Nothing is lost by it. On SQLite, whoever holds the one connection is alone; on PostgreSQL each
-    statement sees what is committed when it starts, in a transaction (READ COMMITTED) or not.
+    To begin and end a transaction costs more than most statements, and nothing is lost without one.
+    On SQLite, whoever holds the one connection is alone; on PostgreSQL each statement sees what is
+    committed when it starts, in a transaction (READ COMMITTED) or not.
     """
-    options: dict[str, Any] = {ONLY_READS: True}
+    options: dict[str, Any] = {AUTOCOMMIT: True}
     if engine.dialect.name == "postgresql":
         options["isolation_level"] = "AUTOCOMMIT"
     return engine.execution_options(**options)
@@ -148,7 +149,7 @@ class SqlStore:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._reader = _reader(engine)
+        self._single = _autocommit(engine)
         self.on_due: Callable[[], None] = lambda: None
         self.on_move: Callable[[ChangeRequest, ChangeRequest], None] = lambda _old, _new: None
 
@@ -170,6 +171,15 @@ class SqlStore:
         """A bare transaction, whose commit wakes nobody. Raises DatabaseError."""
         try:
             async with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise _translated(error) from error
+
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[AsyncConnection]:
+        """A connection on which each statement is a whole of its own. Raises DatabaseError."""
+        try:
+            async with self._single.connect() as connection:
                 yield connection
         except SQLAlchemyError as error:
             raise _translated(error) from error
@@ -300,6 +310,15 @@ class SqlStore:
             await connection.execute(update(schema.request).where(applying).values(lease_until=0))
             await connection.execute(update(schema.oauth_token).values(owner="", until=None))
 
+    async def remember_signature(self, digest: str, now: datetime) -> bool:
+        new = _unless_remembered(self._engine.dialect.name)
+        too_old = stamp(now - REMEMBERED_FOR)
+        return bool(await self._all(new, digest=digest, at=stamp(now), too_old=too_old))
+
+    async def forget_signatures(self, now: datetime) -> None:
+        async with self.statement() as connection:
+            await connection.execute(_old_signatures, {"too_old": stamp(now - REMEMBERED_FOR)})
+
     async def backlog(self, org: str) -> Backlog:
         return rows.backlog_from(await self._all(_backlog, org=org))
 
@@ -313,7 +332,7 @@ class SqlStore:
         return True
 
     async def _one_request(self, query: Select[Any], **values: Any) -> ChangeRequest | None:
-        async with self._reading() as connection:
+        async with self.statement() as connection:
             row = (await connection.execute(query, values)).mappings().first()
             if row is None:
                 return None
@@ -321,18 +340,9 @@ class SqlStore:
             return rows.request_from(row, votes.mappings().all())
 
     async def _all(self, query: Executable, **values: Any) -> Sequence[Any]:
-        async with self._reading() as connection:
+        async with self.statement() as connection:
             found: Sequence[Any] = (await connection.execute(query, values)).mappings().all()
             return found
-
-    @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[AsyncConnection]:
-        """Raises DatabaseError."""
-        try:
-            async with self._reader.connect() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise _translated(error) from error
 
 
 class SqlTransaction:
@@ -448,15 +458,6 @@ class SqlTransaction:
         new = _unless_there(self._dialect, schema.slot, schema.slot.c.job)
         row = {"job": job, "slot_utc": stamp(slot)}
         return (await self._connection.execute(new, row)).first() is not None
-
-    async def remember_signature(self, digest: str, now: datetime) -> bool:
-        new = _unless_remembered(self._dialect)
-        row = {"digest": digest, "at": stamp(now), "too_old": stamp(now - REMEMBERED_FOR)}
-        return (await self._connection.execute(new, row)).first() is not None
-
-    async def forget_signatures(self, now: datetime) -> None:
-        too_old = {"too_old": stamp(now - REMEMBERED_FOR)}
-        await self._connection.execute(_old_signatures, too_old)
 
     async def finish_message(self, key: str, now: datetime) -> None:
         done = {"of": key, "done_at": stamp(now), "last_error": ""}

@@ -232,6 +232,7 @@ INCIDENTS: dict[str, Incident] = {
     ),
     "outside": alert(found(INTRUDER), is_confirmed=False),
     "outside, everything": alert(found(MOVED)),
+    "outside, late effect": alert(found(INTRUDER), is_confirmed=False, late=41),
     "outside, removed": alert(found(None)),
     "outside, made": incident(
         Kind.ALERT,

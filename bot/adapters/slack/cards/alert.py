@@ -68,16 +68,23 @@ def _outside(facts: Facts) -> list[Block]:
         return []
     since = f"#{facts['number']}, {when(from_stamp(facts['approved_at']))}"
     return [
-        parts.section(
-            "Somebody changed the sender in Cliq without a request here.\n"
-            f"*Approved ({since}) → live*"
-        ),
+        parts.section(f"{_who(facts)}\n*Approved ({since}) → live*"),
         *(block for change in _changes(facts) for block in _drift_blocks(change)),
         parts.section(
             "Was it meant? Ask to accept it. If not, ask to restore what was approved. Both need "
             "approval. A DKIM key that was replaced cannot be brought back."
         ),
     ]
+
+
+def _who(facts: Facts) -> str:
+    late = facts.get("late")
+    if late is None:
+        return "Somebody changed the sender in Cliq without a request here."
+    return (
+        f"Probably a late effect of #{late}, which asked for just this and had ended without it: Zoho "
+        "has carried out the write after it was given up. Or somebody made the change in Cliq."
+    )
 
 
 def _changes(facts: Facts) -> tuple[FieldChange, ...]:
