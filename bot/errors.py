@@ -341,7 +341,7 @@ class OAuthError(MailcfgError):
 class ReauthRequired(OAuthError):
     sentence = (
         "Zoho no longer accepts mailcfg's refresh token. Ask whoever runs mailcfg to authorise it "
-        "again with `mailcfg connect`."
+        "again with `mailcfg connect --code 1000.…`."
     )
 
 
@@ -355,7 +355,8 @@ class NotConnected(ReauthRequired):
 class CodeRefused(ReauthRequired):
     sentence = (
         "Zoho does not accept this code: it is good once, for the minutes chosen when it was made, "
-        "and for the client that made it. Nothing was stored; make a new one and try again."
+        "and for the client that made it. Nothing was stored; make a new one in Zoho's API console "
+        "and try again."
     )
 
 
@@ -404,4 +405,7 @@ class OAuthThrottled(OAuthError):
 
 
 class OAuthUnavailable(OAuthError):
-    sentence = "Zoho's accounts server cannot be reached, or answers nonsense. Try again later."
+    sentence = (
+        "Zoho's accounts server cannot be reached, or answers nonsense. Try again later; if it stays "
+        "so, whoever runs mailcfg should check the network and ZOHO_ACCOUNTS_URL."
+    )

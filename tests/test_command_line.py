@@ -170,7 +170,7 @@ AS_ANYBODY = BY_PERMISSIONS if os.geteuid() == 0 else ()
     [
         (("connect", "--code", "1000.a.b"), 0o444, "attempt to write a readonly database. Check"),
         (("connect", "--code", "1000.a.b"), 0o000, "unable to open database file. Check MAILCFG"),
-        (("run",), 0o444, "attempt to write a readonly database. Check MAILCFG_DATABASE_URL, and"),
+        (("run",), 0o444, "attempt to write a readonly database. Check MAILCFG_DATABASE_URL, that"),
         (("audit", "verify"), 0o000, "may not be read. Run this as the user that mailcfg runs as."),
     ],
 )

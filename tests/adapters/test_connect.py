@@ -22,8 +22,10 @@ from bot.errors import (
     MailcfgError,
     NotConnected,
     OAuthConfigError,
+    OAuthError,
     OAuthThrottled,
     OAuthUnavailable,
+    ReauthRequired,
     ScopesMissing,
     SettingsError,
 )
@@ -164,6 +166,27 @@ async def test_without_a_refresh_token_anywhere_the_bot_does_not_start(operator:
 
     with pytest.raises(SettingsError, match="ZOHO_REFRESH_TOKEN is missing, and none is stored"):
         await app.build(from_values(values | operator.environment()))
+
+
+async def test_a_token_stored_under_another_key_is_told_apart_from_none(
+    operator: Operator, zoho: ServedCliq
+):
+    await operator.connects(zoho.emulator.issue_code())
+
+    with pytest.raises(NotConnected, match="The stored refresh token cannot be decrypted: if MAIL"):
+        await operator.connects(None, MAILCFG_SECRET_KEY="n" * 32)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (CodeRefused, "Nothing was stored; make a new one in Zoho's API console and try again."),
+        (ReauthRequired, "to authorise it again with `mailcfg connect --code 1000.…`."),
+        (OAuthUnavailable, "should check the network and ZOHO_ACCOUNTS_URL."),
+    ],
+)
+def test_each_refusal_ends_with_what_to_do(error: type[OAuthError], words: str):
+    assert str(error()).endswith(words)
 
 
 @pytest.mark.parametrize("kind", [READ, UPDATE, DELETE])

@@ -660,8 +660,8 @@ def test_a_database_that_cannot_be_opened_is_named_with_the_cure(tmp_path: Path)
 
     assert str(caught.value) == (
         f"The database at sqlite:///{nowhere} cannot be opened or upgraded: unable to open "
-        "database file. Check MAILCFG_DATABASE_URL, and that mailcfg's user may write there: to the "
-        "file and to its folder."
+        "database file. Check MAILCFG_DATABASE_URL, that mailcfg's user may write to the file and to "
+        "its folder, and that no other program holds it."
     )
 
 

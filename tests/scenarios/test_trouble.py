@@ -234,7 +234,7 @@ async def test_a_revoked_refresh_token_says_who_must_act(play: Play):
     play.passes(timedelta(hours=2))
     assert await play.types(ALICE, "show") == (
         "Zoho no longer accepts mailcfg's refresh token. Ask whoever runs mailcfg to authorise it "
-        "again with mailcfg connect."
+        "again with mailcfg connect --code 1000.…."
     )
 
 

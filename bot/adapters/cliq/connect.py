@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from bot.adapters.cliq.accounts import AccountsServer, Credentials
 from bot.adapters.cliq.answers import ALL_SCOPES, SCOPES
+from bot.adapters.cliq.oauth import SEALED
 from bot.domain.token import AccessToken, TokenState
 from bot.errors import CodeRefused, NotConnected, ReauthRequired, ScopesMissing
 from bot.ports import Clock, Shared
@@ -93,9 +94,10 @@ async def connect_as_set(
 
     Raises NotConnected, ScopesMissing, OAuthError, DatabaseError.
     """
-    refresh_token = credentials.refresh_token or (await shared.read()).refresh_token
+    stored = await shared.read()
+    refresh_token = credentials.refresh_token or stored.refresh_token
     if refresh_token is None:
-        raise NotConnected
+        raise NotConnected(sentence=SEALED if stored.is_sealed else None)
     owner, grant = secrets.token_hex(8), credentials.grant(refresh_token)
 
     def claim(state: TokenState) -> TokenState:

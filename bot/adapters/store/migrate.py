@@ -30,8 +30,8 @@ def migrate(url: str, revision: str = "head") -> None:
         reason = getattr(error, "orig", None) or error
         raise DatabaseError(
             f"The database at {shown(engine)} cannot be opened or upgraded: {reason}. "
-            "Check MAILCFG_DATABASE_URL, and that mailcfg's user may write there: to the file and to "
-            "its folder."
+            "Check MAILCFG_DATABASE_URL, that mailcfg's user may write to the file and to its folder, "
+            "and that no other program holds it."
         ) from error
     finally:
         engine.dispose()
