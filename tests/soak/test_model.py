@@ -77,7 +77,8 @@ SECONDS = st.sampled_from([1, 10, 31, 36, 44, 61, 61, 600, 3600, 86400])
 FATES = st.sampled_from(FarEnd.FATES)
 STARTS = st.sampled_from(
     [
-        *("asked", "asked", "approved", "about to write", "about to write late", "uncertain"),
+        *("asked", "asked", "approved", "about to write", "paused before the write"),
+        "uncertain",
         *("kept", "removed", "about to set anew"),
     ]
 )
@@ -201,10 +202,12 @@ class TwoReplicas(RuleBasedStateMachine):
             self.settle(0, 99)
         if start in KEEPING[1:]:
             self.settle(0, 99)
-        if start == "about to write late":
-            self.far.fates.append("late")
-        if start in {"about to write", "about to write late", "about to set anew"}:
+        if start in {"about to write", "paused before the write", "about to set anew"}:
             self.run(self.replicas[0].settle().go_to("write"))
+        if start == "paused before the write":
+            self.far.fates.append("late")
+            self.wait(36)
+            self.settle(0, 99)
 
     @rule(act=ACTS)
     def go_on_with(self, act: Act) -> None:

@@ -38,7 +38,7 @@ BUGS = {
     "reject-ignored": model(5),
     "second-id": model(1),
     "self-approve": model(1),
-    "sent-long-after-it-was-stored": model(1),
+    "sent-long-after-it-was-stored": model(2),
     "stale-digest": model(1),
     "vote-without-the-row": RACE,
 }
