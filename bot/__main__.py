@@ -366,17 +366,33 @@ def emulate_cliq(
     profile: Annotated[str, typer.Option(help="documented, or observed in the wild.")] = (
         "documented"
     ),
+    switch: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Turn one of the profile's switches, such as sticky_email or throttle=off; as often "
+            "as you like.",
+            metavar="NAME[=off]",
+        ),
+    ] = None,
 ) -> None:
     """Zoho's accounts server and the Cliq mail configuration API."""
     import secrets
 
     from bot.sandbox import cliq
-    from bot.sandbox.cliq_profile import PROFILES
+    from bot.sandbox.cliq_profile import PROFILES, read_switches, sentence
 
+    try:
+        switches = read_switches(switch or [])
+    except ValueError as error:
+        _fail(sentence(error))
     if profile not in PROFILES:
         _fail(f"`{profile}` is no profile: it is {' or '.join(PROFILES)}.")
     token = secrets.token_urlsafe(24)
-    _run(_serve_emulator(cliq.start(host, port, profile=profile, control_token=token)))
+    _run(
+        _serve_emulator(
+            cliq.start(host, port, profile=profile, switches=switches, control_token=token)
+        )
+    )
 
 
 @emulate.command("slack")

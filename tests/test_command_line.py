@@ -140,6 +140,17 @@ def test_the_sandbox_on_a_taken_port_says_so(tmp_path: Path, taken_port: int):
     [
         (("sandbox", "--transport", "pigeon"), "`pigeon` is no transport: it is socket or http."),
         (("emulate", "cliq", "--profile", "x"), "`x` is no profile: it is documented or observed."),
+        (
+            ("emulate", "cliq", "--switch", "throttle=no"),
+            "The switch 'throttle' is on or off, not 'no'.",
+        ),
+        (
+            ("emulate", "cliq", "--switch", "sticky"),
+            "There is no switch 'sticky'; there are error_codes, blank_401, scope_401, throttle_400, "
+            "method_400, sticky_email, oauth_throttle_400, cliq_admin_allowed, strict_put, "
+            "fixed_window, extend_lock, retry_after, delete_placeholder, demote_on_loss, "
+            "wrong_key_size, throttle.",
+        ),
         (("sandbox", "--tour", "--skip", "dance"), "`dance` is no step. There are show, ask,"),
     ],
 )

@@ -287,8 +287,12 @@ async def start(
     keys: KeyPool | None = None,
     configured: bool = True,
     profile: str = "documented",
+    switches: Mapping[str, bool] | None = None,
 ) -> ServedCliq:
-    """Make an emulator and serve it. Raises PortInUse, and ValueError for an unknown profile."""
+    """Make an emulator and serve it; `switches` are turned besides the profile's.
+
+    Raises PortInUse, and ValueError for an unknown profile or switch.
+    """
     emulator = CliqEmulator(
         clock=clock or AdjustableClock(),
         control_token=control_token,
@@ -297,4 +301,5 @@ async def start(
         configured=configured,
         profile=profile,
     )
+    emulator.set_profile(switches=switches)
     return ServedCliq(emulator, await listen(emulator.app, host, port))

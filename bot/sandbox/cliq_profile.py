@@ -8,7 +8,7 @@ against each alone. Source: zoho.com/cliq/help/restapi/v2/customemail/.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -19,42 +19,39 @@ PLACEHOLDER = {"Response Code": "204 No response"}
 """The body that the page shows for DELETE, which has none."""
 
 
+def _switch(meaning: str, *, on: bool = False) -> Any:
+    """A field of `Switches`; `meaning` is shown to whoever may turn it."""
+    return field(default=on, metadata={"meaning": meaning})
+
+
 @dataclass(frozen=True, slots=True)
 class Switches:
     """Every deviation from the plainest Cliq, each off unless said otherwise."""
 
-    error_codes: bool = False
-    """Error bodies carry `code` beside `message`."""
-    blank_401: bool = False
-    """A call without a token gets two blank bytes of HTML."""
-    scope_401: bool = False
-    """A missing scope is a 401, not a 403."""
-    throttle_400: bool = False
-    """Throttled calls get 400, not 429."""
-    method_400: bool = False
-    """A method that does not exist gets 400, not 405."""
-    sticky_email: bool = False
-    """PUT of another address over a configured one answers 200 and changes nothing."""
-    oauth_throttle_400: bool = False
-    """The throttled token endpoint answers 400, not 200."""
-    cliq_admin_allowed: bool = False
-    """The role "Cliq Admin" is enough."""
-    strict_put: bool = False
-    """PUT always needs `name`, `email_id` and `cname_status`."""
-    fixed_window: bool = False
-    """Calls are counted per calendar minute, not over the last 60 seconds."""
-    extend_lock: bool = False
-    """Each locked call starts the 600 seconds again."""
-    retry_after: bool = False
-    """Throttled answers say `Retry-After`."""
-    delete_placeholder: bool = False
-    """DELETE answers 200 and the page's placeholder instead of 204."""
-    demote_on_loss: bool = False
-    """`dkim_status` falls back when the record disappears from the zone."""
-    wrong_key_size: bool = False
-    """A key is made of the other size than asked."""
-    throttle: bool = True
-    """The limits on calls and on token requests; off for fuzzing."""
+    error_codes: bool = _switch("Error bodies carry `code` beside `message`.")
+    blank_401: bool = _switch("A call without a token gets two blank bytes of HTML.")
+    scope_401: bool = _switch("A missing scope is a 401, not a 403.")
+    throttle_400: bool = _switch("Throttled calls get 400, not 429.")
+    method_400: bool = _switch("A method that does not exist gets 400, not 405.")
+    sticky_email: bool = _switch(
+        "PUT of another address over a configured one answers 200 and changes nothing."
+    )
+    oauth_throttle_400: bool = _switch("The throttled token endpoint answers 400, not 200.")
+    cliq_admin_allowed: bool = _switch("The role “Cliq Admin” is enough.")
+    strict_put: bool = _switch("PUT always needs `name`, `email_id` and `cname_status`.")
+    fixed_window: bool = _switch(
+        "Calls are counted per calendar minute, not over the last 60 seconds."
+    )
+    extend_lock: bool = _switch("Each locked call starts the 600 seconds again.")
+    retry_after: bool = _switch("Throttled answers say `Retry-After`.")
+    delete_placeholder: bool = _switch(
+        "DELETE answers 200 and the page's placeholder instead of 204."
+    )
+    demote_on_loss: bool = _switch(
+        "`dkim_status` falls back when the record disappears from the zone."
+    )
+    wrong_key_size: bool = _switch("A key is made of the other size than asked.")
+    throttle: bool = _switch("The limits on calls and on token requests hold.", on=True)
 
 
 PROFILES: dict[str, Switches] = {
@@ -87,6 +84,29 @@ def turned(switches: Switches, changes: Mapping[str, object]) -> Switches:
         if not isinstance(value, bool):
             raise ValueError(f"the switch {name!r} is true or false")
     return replace(switches, **{name: bool(value) for name, value in changes.items()})
+
+
+def meanings() -> dict[str, str]:
+    """What each switch does, in a sentence."""
+    return {each.name: each.metadata["meaning"] for each in fields(Switches)}
+
+
+def read_switches(words: Sequence[str]) -> dict[str, bool]:
+    """Switches as a command line names them: `name`, `name=on` or `name=off`. Raises ValueError."""
+    changes = {}
+    for word in words:
+        name, _, position = word.partition("=")
+        if position not in {"", "on", "off"}:
+            raise ValueError(f"the switch {name!r} is on or off, not {position!r}")
+        changes[name] = position != "off"
+    turned(Switches(), changes)
+    return changes
+
+
+def sentence(error: ValueError) -> str:
+    """What one of these errors says, as a sentence of its own."""
+    said = str(error)
+    return f"{said[:1].upper()}{said[1:]}."
 
 
 @dataclass(frozen=True, slots=True)

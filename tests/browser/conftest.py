@@ -65,7 +65,7 @@ def open_desk(browser: Browser, sandbox: Sandbox) -> Iterator[Any]:
         desk.page.context.close()
     do(sandbox.url, "start_bot")
     do(sandbox.url, "lift_lock")
-    do(sandbox.url, "keep_address", {"on": False})
+    do(sandbox.url, "profile", {"profile": "documented"})
     do(sandbox.url, "advance", {"seconds": 75})  # the next test has all calls to Cliq again
     do(sandbox.url, "command", {"as": "U0ALICE", "channel": "C0MAILADMIN", "text": "withdraw"})
     assert errors == []

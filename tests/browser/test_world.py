@@ -147,6 +147,18 @@ def test_a_time_out_after_the_effect_ends_in_force_without_a_second_write(desk: 
     expect(writes).to_have_count(before + 1)
 
 
+def test_cliq_can_be_made_to_behave_as_clients_have_seen_it(desk: Desk) -> None:
+    with_drawer(desk)
+    desk.drawer.get_by_label("Profile").select_option("clients have observed it")
+    expect(desk.drawer.get_by_label("Cliq keeps the old address")).to_be_checked()
+    desk.drawer.get_by_text("Every other switch").click()
+    expect(desk.drawer.get_by_label("A missing scope is a 401, not a 403.")).to_be_checked()
+    desk.drawer.get_by_label("Throttled answers say").check()
+    desk.page.reload()
+    with_drawer(desk)
+    expect(desk.drawer.get_by_label("Throttled answers say")).to_be_checked()
+
+
 def test_cliq_can_be_made_to_keep_the_old_address(desk: Desk) -> None:
     with_drawer(desk)
     switch = desk.drawer.get_by_label("Cliq keeps the old address when another one is set")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from bot.sandbox import world
+from bot.sandbox.cliq_profile import PROFILES
 from bot.sandbox.page import server
 from bot.sandbox.page.server import PageServer
 from bot.sandbox.stage import Stage, open_stage
@@ -144,7 +145,21 @@ async def test_only_its_own_files_are_served(visitor: Visitor) -> None:
         ("publish", {}, "Cliq has no custom sender now, so there is no DKIM record."),
         ("fail_next", {"kind": "flood"}, "`flood` is no fault that can be planned."),
         ("fail_next", {"kind": "lock", "method": "HEAD"}, "`HEAD` is not among Cliq's methods."),
-        ("keep_address", {"on": "yes"}, "`on` is missing or neither true nor false."),
+        (
+            "switch",
+            {"name": "sticky_email", "on": "yes"},
+            "The switch 'sticky_email' is true or false.",
+        ),
+        (
+            "switch",
+            {"name": "sticky", "on": True},
+            "There is no switch 'sticky'; there are error_codes, ",
+        ),
+        (
+            "profile",
+            {"profile": "dreamt"},
+            "There is no profile 'dreamt'; there are documented, observed",
+        ),
         ("remove_record", {"name": "a.other.example", "type": "TXT"}, "a.other.example is not in"),
         (
             "put_record",
@@ -159,14 +174,15 @@ async def test_what_cannot_be_done_is_refused_with_a_sentence(
     assert (await visitor.refusal(doing, given)).startswith(sentence)
 
 
-@pytest.mark.parametrize("is_on", [True, False])
-async def test_cliq_keeps_the_old_address_for_as_long_as_it_is_switched_on(
-    visitor: Visitor, stage: Stage, is_on: bool
+async def test_cliq_behaves_as_its_profile_and_its_switches_say(
+    visitor: Visitor, stage: Stage
 ) -> None:
-    await visitor.post("keep_address", {"on": not is_on})
-    await visitor.post("keep_address", {"on": is_on})
+    await visitor.post("profile", {"profile": "observed"})
+    await visitor.post("switch", {"name": "sticky_email", "on": False})
+    await visitor.post("switch", {"name": "retry_after", "on": True})
 
-    assert stage.cliq.state.switches.sticky_email is is_on
+    expected = replace(PROFILES["observed"], sticky_email=False, retry_after=True)
+    assert stage.cliq.state.switches == expected
 
 
 async def test_what_is_no_json_object_is_refused(visitor: Visitor) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from bot.errors import InputError
 from bot.sandbox import dns_mistakes
 from bot.sandbox.cliq_faults import Fault, FaultKind
+from bot.sandbox.cliq_profile import sentence
 from bot.sandbox.cliq_state import ADMIN
 from bot.sandbox.dns_mistakes import Wanted
 from bot.sandbox.dns_zone import DEFAULT_TTL
@@ -31,6 +32,10 @@ API_METHODS = ("GET", "PUT", "DELETE")
 FAULTS = {
     "timeout_before_effect": Fault(FaultKind.TIMEOUT_BEFORE_EFFECT),
     "timeout_after_effect": Fault(FaultKind.TIMEOUT_AFTER_EFFECT),
+    "reset_after_effect": Fault(FaultKind.RESET_AFTER_EFFECT),
+    "html": Fault(FaultKind.HTML),
+    "truncated": Fault(FaultKind.TRUNCATED),
+    "redirect": Fault(FaultKind.REDIRECT),
     "server_error": Fault(FaultKind.STATUS, code=500),
 }
 """What the next call to Cliq can meet; `dead_token` and `lock` change the far end instead."""
@@ -133,7 +138,8 @@ class WorldDoings:
             "remove_record": self.remove_record,
             "edit_cliq": self.edit_cliq,
             "fail_next": self.fail_next,
-            "keep_address": self.keep_address,
+            "profile": self.profile,
+            "switch": self.switch,
             "lift_lock": self.lift_lock,
             "kill_bot": self.kill_bot,
             "start_bot": self.start_bot,
@@ -255,13 +261,21 @@ class WorldDoings:
             raise Refused(f"`{kind}` is no fault that can be planned.")
         return {"ok": True}
 
-    async def keep_address(self, given: Json) -> Json:
-        """From now on Cliq accepts another address and keeps the old one, or no longer does."""
-        is_kept = given.get("on")
-        if not isinstance(is_kept, bool):
-            raise Refused("`on` is missing or neither true nor false.")
-        self._stage.cliq.set_profile(switches={"sticky_email": is_kept})
+    async def profile(self, given: Json) -> Json:
+        """From now on Cliq behaves as this profile does in everything."""
+        self._behave(profile=text_in(given, "profile"))
         return {"ok": True}
+
+    async def switch(self, given: Json) -> Json:
+        """From now on Cliq behaves otherwise in one respect."""
+        self._behave(switches={text_in(given, "name"): given.get("on")})
+        return {"ok": True}
+
+    def _behave(self, **how: Any) -> None:
+        try:
+            self._stage.cliq.set_profile(**how)
+        except ValueError as error:
+            raise Refused(sentence(error)) from error
 
     async def lift_lock(self, given: Json) -> Json:
         """Forget every fault that is still to come, and Zoho's lock."""

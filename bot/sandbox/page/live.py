@@ -16,6 +16,7 @@ import structlog
 from aiohttp import WSMsgType, web
 
 from bot.sandbox.cliq_config import envelope
+from bot.sandbox.cliq_profile import PROFILES, meanings
 from bot.sandbox.cliq_state import ADMIN
 from bot.sandbox.page.checklist import Checklist
 from bot.sandbox.page.doings import Bot
@@ -152,7 +153,14 @@ class Live:
                 for server in self._stage.dns.servers.values()
             ],
             "faults": [asdict(fault) for fault in cliq.faults.waiting],
-            "keeps_address": cliq.state.switches.sticky_email,
+            "cliq": {
+                "profile": cliq.state.profile,
+                "profiles": list(PROFILES),
+                "switches": [
+                    {"name": name, "meaning": meaning, "on": getattr(cliq.state.switches, name)}
+                    for name, meaning in meanings().items()
+                ],
+            },
             "locked_until": locked.isoformat() if locked and locked > clock.now() else None,
         }
 

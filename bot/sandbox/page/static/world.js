@@ -6,11 +6,17 @@ import { post } from "./live.js";
 const FAULTS = [
   ["timeout_after_effect", "is carried out, but never answered"],
   ["timeout_before_effect", "is never answered, nothing happens"],
+  ["reset_after_effect", "is carried out, then the line is cut"],
   ["server_error", "fails with status 500"],
+  ["html", "is answered with a page of HTML"],
+  ["truncated", "is answered, but the answer is cut off"],
+  ["redirect", "is redirected elsewhere"],
   ["dead_token", "comes with a token that has expired"],
   ["lock", "is refused: locked for ten minutes"],
 ];
 const METHODS = [["PUT", "write"], ["GET", "read"], ["DELETE", "removal"]];
+const PROFILES = { documented: "Zoho documents it", observed: "clients have observed it" };
+const KEPT = "sticky_email";
 const DNS_FAULTS = {
   silent: "says nothing",
   servfail: "fails",
@@ -40,7 +46,7 @@ export class World {
 
   update(news) {
     if (news.bot_runs !== undefined) this.showBot(news.bot_runs);
-    if (news.keeps_address !== undefined) this.kept.checked = news.keeps_address;
+    if (news.cliq) this.showBehaviour(news.cliq);
     if (news.api) this.api.textContent = JSON.stringify(news.api, null, 2);
     if (news.cast) this.showMistakes(news.cast.mistakes);
     if (news.zone) this.showZone(news.zone);
@@ -109,9 +115,10 @@ export class World {
       this.editForm(),
       el("h3", {}, "The next call fails"),
       this.faultForm(),
-      this.keptSwitch(),
       this.faults,
       this.lift,
+      el("h3", {}, "How Cliq behaves"),
+      ...this.behaviour(),
     );
   }
 
@@ -130,10 +137,36 @@ export class World {
     return form;
   }
 
-  keptSwitch() {
-    this.kept = el("input", { type: "checkbox" });
-    this.kept.addEventListener("change", () => this.do("keep_address", { on: this.kept.checked }));
-    return el("label.row", {}, this.kept, "Cliq keeps the old address when another one is set");
+  behaviour() {
+    this.profile = el("select", { "aria-label": "Profile" });
+    this.profile.addEventListener("change", () => this.do("profile", { profile: this.profile.value }));
+    this.boxes = new Map();
+    this.kept = el("div");
+    this.switches = el("ul.switches");
+    return [
+      el("label.row", {}, "As", this.profile),
+      this.kept,
+      el("details", {}, el("summary", {}, "Every other switch"), this.switches),
+    ];
+  }
+
+  showBehaviour({ profile, profiles, switches }) {
+    if (this.boxes.size === 0) {
+      this.profile.append(...profiles.map((value) => el("option", { value }, PROFILES[value] ?? value)));
+      for (const { name, meaning } of switches) this.addSwitch(name, meaning);
+    }
+    this.profile.value = profile;
+    for (const { name, on } of switches) this.boxes.get(name).checked = on;
+  }
+
+  addSwitch(name, meaning) {
+    const box = el("input", { type: "checkbox" });
+    box.addEventListener("change", () => this.do("switch", { name, on: box.checked }));
+    this.boxes.set(name, box);
+    const words = name === KEPT ? "Cliq keeps the old address when another one is set" : meaning.replaceAll("`", "");
+    const label = el("label.switch", {}, box, el("span", {}, words));
+    if (name === KEPT) this.kept.append(label);
+    else this.switches.append(el("li", {}, label));
   }
 
   showFaults({ faults, locked_until: lockedUntil }) {
