@@ -371,7 +371,10 @@ class Changes:
         return request.reject(vote, vote.at)
 
     def _vote(self, request: ChangeRequest, facts: Facts, kind: VoteKind, reason: str) -> Decision:
-        at = from_milliseconds(milliseconds(self._clock.now()))
+        """Never from before a vote that it follows, though another process's clock be ahead of ours:
+        from the last one the time to apply is counted, and that is checked later."""
+        now = from_milliseconds(milliseconds(self._clock.now()))
+        at = max([now, *(earlier.at for earlier in request.decisions)])
         mac = self._seal.sign(request, facts.actor, kind, at)
         grounds = rules.evidence(facts, self.policy)
         return Decision(facts.actor, kind, at, reason, grounds, mac)

@@ -72,6 +72,22 @@ async def test_an_ordinary_change_takes_one_approval(office: Office):
     assert (request.quorum, approved.state) == (1, State.APPROVED)
 
 
+async def test_a_clock_that_is_behind_that_of_an_earlier_vote_looks_like_no_tampering(
+    office: Office,
+):
+    """Two replicas differ by a few seconds, and a machine's clock may be set back."""
+    request = await office.changes.propose(ALICE, NEW_ADDRESS)
+    office.clock.advance(seconds=10)
+    await office.approve(BOB, request)
+    office.clock.advance(seconds=-5)
+    await office.approve(CAROL, request)
+
+    await office.applier.settle()
+
+    done = await office.now(request)
+    assert (done.state, done.end_reason) == (State.APPLIED, "")
+
+
 async def test_nothing_is_written_before_the_last_approval(office: Office):
     request = await office.changes.propose(ALICE, NEW_ADDRESS)
     await office.approve(BOB, request)
