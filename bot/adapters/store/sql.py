@@ -534,9 +534,11 @@ _request = schema.request.c
 _one = select(schema.request).limit(1)
 _by_id = _one.where(_request.id == bindparam("id"))
 _by_number = _one.where(_request.org == bindparam("org"), _request.no == bindparam("no"))
+# By number, which is the order of their ends too, since one is open at a time. When they ended is
+# told by clocks, which may be set back, and sealed by nothing.
 _last_applied = _one.where(
     _request.org == bindparam("org"), _request.state == State.APPLIED.value
-).order_by(_request.ended_at.desc(), _request.no.desc())
+).order_by(_request.no.desc())
 _next_older = _one.where(
     _request.org == bindparam("org"), _request.no < bindparam("before")
 ).order_by(_request.no.desc())
