@@ -61,6 +61,7 @@ from bot.ports import (
     WatchState,
 )
 from bot.services.audit import GENESIS, canonical_body, chain_hash
+from bot.services.telling import MENTION
 
 PAGE = 500
 """Rows read at once where a table is read whole."""
@@ -300,9 +301,10 @@ class SqlStore:
     async def release(self) -> None:
         """Take from everybody what they had claimed; for the one process that holds the database.
 
-        Whoever claimed it before is dead, so nobody need wait for a lease to end.
+        Whoever claimed it before is dead, so nobody need wait for a lease to end. A mention waits for
+        a time of its own, which a restart does not bring nearer.
         """
-        waiting = schema.outbox.c.done_at.is_(None)
+        waiting = and_(schema.outbox.c.done_at.is_(None), schema.outbox.c.kind != MENTION)
         applying = schema.request.c.state == State.APPLYING.value
         async with self._engine.begin() as connection:
             await connection.execute(update(schema.card).values(after=0))
