@@ -76,8 +76,11 @@ class Answer:
         return body if isinstance(body, dict) else {}
 
     def text_of(self, key: str) -> str | None:
+        """What stands there, fit to be stored: the outcome of a write must not be lost to odd text."""
         value = self.object().get(key)
-        return str(value) if isinstance(value, str | int) else None
+        if not isinstance(value, str | int):
+            return None
+        return str(value).encode(errors="replace").decode().replace("\0", "?")
 
 
 def read_config(
@@ -167,7 +170,7 @@ def _asked_wait(text: str, now: datetime) -> timedelta:
         return timedelta(seconds=min(float(text), LOCK_MAX.total_seconds()))
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # no date, or one in a year that does not exist
         return timedelta(0)
     return (at if at.tzinfo else at.replace(tzinfo=UTC)) - now
 
