@@ -531,6 +531,38 @@ async def test_accepting_settles_it_without_waiting_for_the_next_interval(health
     assert len(healthy.cliq.reads) == reads
 
 
+async def test_an_address_that_cliq_keeps_in_lower_case_is_the_one_that_was_asked_for(
+    healthy: Office,
+):
+    request = await healthy.approved(Set(Patch(email_id="IT@acme.example"), "in capitals"))
+    healthy.cliq.fail_next_write(Ambiguous("PUT"), after_effect=True)
+    await healthy.applier.settle()
+    healthy.cliq.edit(email_id="it@acme.example")
+    healthy.clock.advance(seconds=30)
+    await healthy.applier.settle()
+
+    await healthy.passes()
+
+    assert (await healthy.now(request)).state is State.APPLIED
+    assert await alert(healthy) is None
+
+
+async def test_another_spelling_by_somebody_else_is_shown_and_can_be_accepted(healthy: Office):
+    healthy.cliq.edit(email_id="SCOTT@acme.example")
+    await healthy.passes()
+
+    facts = (await opened(healthy)).facts
+    assert (facts["live"]["email_id"], facts["is_outside"]) == ("SCOTT@acme.example", True)
+    accepted = await healthy.applied(Accept("it is the same"))
+    await healthy.passes()
+
+    assert [(c.label, c.old, c.new) for c in accepted.plan.diff()] == [
+        ("Address", "scott@acme.example", "SCOTT@acme.example")
+    ]
+    assert accepted.state is State.APPLIED
+    assert not (await watched(healthy))["is_drifted"]
+
+
 async def test_an_accepted_change_is_watched_for_an_hour_if_it_was_confirmed(healthy: Office):
     healthy.cliq.edit(name="Acme Support")
     await healthy.passes(2)
