@@ -421,8 +421,13 @@ class Changes:
                 continue
             return done
 
-    async def _found(self, request_id: str) -> ChangeRequest:
+    async def _known(self, request_id: str) -> ChangeRequest | None:
+        """Of this organisation only: a vote belongs in the audit that its request is in."""
         request = await self._store.request(request_id)
+        return request if request is not None and request.org == self.org else None
+
+    async def _found(self, request_id: str) -> ChangeRequest:
+        request = await self._known(request_id)
         if request is None:
             raise UnknownRequest
         bind_contextvars(change=request.number)
@@ -438,7 +443,7 @@ class Changes:
 
         It may have moved since then; whoever stores a vote on it notices.
         """
-        request = await self._store.request(request_id)
+        request = await self._known(request_id)
 
         async def may(facts: Facts) -> Verdict:
             if request is None:

@@ -24,6 +24,7 @@ from bot.errors import (
     Refusal,
     UnknownRequest,
 )
+from bot.services.audit import verify
 from tests.office import (
     ALICE,
     BOB,
@@ -210,6 +211,25 @@ async def test_a_vote_on_an_unknown_request_is_refused(office: Office):
         "I do not know that request. See the open one with `/mailcfg pending`."
     )
     assert await office.audited() == ["refused"]
+
+
+async def test_the_request_of_another_organisation_in_the_same_database_is_unknown(office: Office):
+    other = Office(office.store, org="other", clock=office.clock)
+    theirs = await other.changes.propose(ALICE, RENAME)
+
+    for refused in (
+        office.approve(BOB, theirs),
+        office.reject(BOB, theirs),
+        office.changes.withdraw(ALICE, theirs.id),
+        office.changes.propose_again(ALICE, theirs.id),
+    ):
+        with pytest.raises(UnknownRequest):
+            await refused
+
+    await other.approve(BOB, theirs)
+    await other.applier.settle()
+    assert (await other.now(theirs)).state is State.APPLIED
+    assert (await verify(other.store, other.org, other.seal)).problem == ""
 
 
 async def test_the_rules_of_today_count_as_well_as_those_it_was_asked_under(office: Office):
