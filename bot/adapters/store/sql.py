@@ -154,6 +154,11 @@ class SqlStore:
         self.on_due: Callable[[], None] = lambda: None
         self.on_move: Callable[[ChangeRequest, ChangeRequest], None] = lambda _old, _new: None
 
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the database is a file that this process has for itself."""
+        return self._engine.dialect.name == "sqlite"
+
     async def close(self) -> None:
         await self._engine.dispose()
 
@@ -292,11 +297,10 @@ class SqlStore:
 
     async def time(self) -> datetime:
         """The database's own clock. On SQLite it is this machine's."""
-        is_sqlite = self._engine.dialect.name == "sqlite"
-        asked = "SELECT julianday('now')" if is_sqlite else "SELECT clock_timestamp()"
+        asked = "SELECT julianday('now')" if self.is_embedded else "SELECT clock_timestamp()"
         async with self._engine.begin() as connection:
             told = (await connection.execute(text(asked))).scalar_one()
-        return datetime.now(UTC) if is_sqlite else told.astimezone(UTC)
+        return datetime.now(UTC) if self.is_embedded else told.astimezone(UTC)
 
     async def release(self) -> None:
         """Take from everybody what they had claimed; for the one process that holds the database.
