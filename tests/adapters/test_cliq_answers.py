@@ -193,6 +193,18 @@ def test_an_error_keeps_code_and_message_but_shows_a_sentence_of_ours() -> None:
     )
 
 
+@pytest.mark.parametrize("body", [b"", {"code": "no_such_config"}])
+def test_nothing_to_remove_is_no_refusal(body: object) -> None:
+    """A removal that timed out may have had its effect behind the read before the next one."""
+    with pytest.raises(Ambiguous, match="there is nothing to remove; a read will tell"):
+        check(answer("DELETE", 404, body), now=NOW)
+
+
+def test_an_address_that_the_api_does_not_have_refuses_a_removal_too() -> None:
+    with pytest.raises(NotFound):
+        check(answer("DELETE", 404, {"code": "request_url_invalid"}), now=NOW)
+
+
 @pytest.mark.parametrize(
     ("code", "stored"), [(r"a\u0000b", "a?b"), (r"a\ud800b", "a?b"), ("äöü", "äöü")]
 )

@@ -34,6 +34,10 @@ LOCK = timedelta(seconds=600)
 """How long Zoho locks a throttled call."""
 LOCK_MAX = timedelta(days=1)
 
+NOTHING_THERE = (
+    "Zoho Cliq says that there is nothing to remove; a read will tell whether that is so."
+)
+
 SCOPES = {
     "GET": "ZohoCliq.Organisation.READ",
     "PUT": "ZohoCliq.Organisation.UPDATE",
@@ -139,6 +143,9 @@ def _error(answer: Answer, now: datetime, granted: frozenset[str] | None) -> Cli
         )
     if answer.status == 400 and code == "request_method_invalid":
         return MethodError(answer.method, **about)
+    if answer.status == 404 and answer.method == "DELETE" and code != "request_url_invalid":
+        # To a GET it would mean "no custom sender": what was to be removed may be gone already.
+        return Ambiguous(answer.method, sentence=NOTHING_THERE, **about)
     return _BY_STATUS.get(answer.status, BadRequest)(answer.method, **about)
 
 
