@@ -15,12 +15,12 @@ import pytest
 from sqlalchemy import delete
 
 from bot.adapters.store import schema
-from bot.domain.change import State
+from bot.domain.change import ChangeRequest, State
 from bot.domain.command import Accept, Reset, Set
 from bot.domain.dns_answers import Status
 from bot.domain.incident import Incident, Kind
 from bot.domain.mail_config import Patch
-from bot.errors import Ambiguous, AuthError, NotSent, PermissionDenied
+from bot.errors import Ambiguous, AuthError, CliqError, NotSent, PermissionDenied
 from bot.ports import Message
 from tests.fakes import FakeDns, Killed, config, dkim_value
 from tests.office import ALICE, BOB, NEW_ADDRESS, ORG, RENAME, Office
@@ -422,6 +422,41 @@ async def test_a_write_that_zoho_carries_out_after_it_was_given_up_is_told_as_a_
     assert (await opened(healthy)).facts["late"] == request.number
     (body,) = [row.body for row in await healthy.audit() if '"outside"' in row.body]
     assert json.loads(body)["late"] == request.number
+
+
+async def stopped_on_the_way(office: Office, step: int, *errors: CliqError) -> ChangeRequest:
+    """How a change of an address that Cliq keeps has ended, one step of which met these errors."""
+    office.cliq.keeps_address = True
+    request = await office.approved(NEW_ADDRESS)
+    while (await office.now(request)).is_open:
+        if (await office.now(request)).step == step and errors:
+            for error in errors:
+                office.cliq.fail_next_write(error)
+            errors = ()
+        await office.applier.settle()
+        office.clock.advance(seconds=31)
+    return await office.now(request)
+
+
+async def test_a_removal_that_zoho_carries_out_after_it_was_given_up_is_a_late_effect_too(
+    healthy: Office,
+):
+    request = await stopped_on_the_way(healthy, 2, *[Ambiguous("DELETE")] * 3)
+    healthy.cliq.live = None
+
+    await healthy.passes()
+
+    assert request.state is State.FAILED
+    assert (await opened(healthy)).facts["late"] == request.number
+
+
+async def test_what_our_own_removal_left_is_blamed_on_nobody_else(healthy: Office):
+    request = await stopped_on_the_way(healthy, 3, PermissionDenied("PUT", status=403))
+
+    await healthy.passes()
+
+    assert (request.state, healthy.cliq.live) == (State.CONFLICT, None)
+    assert (await opened(healthy)).facts["late"] == request.number
 
 
 async def test_what_nothing_was_sent_for_is_no_late_effect(healthy: Office):
