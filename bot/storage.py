@@ -36,7 +36,9 @@ def _bring_up_to_date(url: str) -> None:
 
 
 async def own_clock(store: SqlStore) -> Clock:
-    """The machine's clock, set by the database where several processes must agree on the time."""
+    """The machine's clock, or the database's where several processes must agree on the time."""
+    if store.is_embedded:
+        return SystemClock()
     clock = DatabaseClock(SystemClock(), store)
     await clock.synchronise()
     return clock

@@ -76,6 +76,13 @@ def _canonical_address(email_id: str) -> tuple[str, str]:
     return email_id.strip().rpartition("@")[0].casefold(), domain_of(email_id)
 
 
+def _same_spelling(one: str, other: str) -> bool:
+    """What is shown as a change outside approval: stricter than `same_address`, which decides what
+    was written, by the case of what stands before the @."""
+    is_local_same = one.strip().rpartition("@")[0] == other.strip().rpartition("@")[0]
+    return is_local_same and domain_of(one) == domain_of(other)
+
+
 def same_name(one: str, other: str) -> bool:
     return unicodedata.normalize("NFC", one).strip() == unicodedata.normalize("NFC", other).strip()
 
@@ -308,7 +315,7 @@ def diff_reset(base: MailConfig) -> tuple[FieldChange, ...]:
 def diff_configs(old: MailConfig | None, new: MailConfig | None) -> tuple[FieldChange, ...]:
     """Where two configurations differ, `dkim_status` aside: approved against live."""
     rows = [
-        ("Address", _get(old, "email_id"), _get(new, "email_id"), same_address),
+        ("Address", _get(old, "email_id"), _get(new, "email_id"), _same_spelling),
         ("Display name", _get(old, "name"), _get(new, "name"), same_name),
         ("DKIM host", _get(old, "dkim_host"), _get(new, "dkim_host"), _same_host),
         ("CNAME status", _get(old, "cname_status"), _get(new, "cname_status"), str.__eq__),

@@ -192,11 +192,16 @@ class SetPlan:
 
     def approved(self, observed: MailConfig | None) -> MailConfig | None:
         """What counts as approved once `observed` was read back: the target, and a DKIM key that
-        was not to change as it was. Whatever else differs by then is somebody else's doing."""
+        was not to change as it was. Whatever else differs by then is somebody else's doing.
+
+        The address in Cliq's spelling: one that it keeps in lower case is the one that was asked for.
+        """
         if observed is None:
             return None
         wanted, base = self.wanted, self.base
-        named = replace(observed, name=wanted.name, email_id=wanted.email_id)
+        named = replace(observed, name=wanted.name)
+        if wanted.changes_address(observed):
+            named = replace(named, email_id=wanted.email_id)
         if base is None or wanted.may_change_key(base):
             return named
         return replace(named, dkim_host=base.dkim_host, dkim_value=base.dkim_value)
@@ -384,7 +389,7 @@ def plan_reset(live: MailConfig | None) -> ResetPlan:
 
 def plan_accept(live: MailConfig | None, approved: Baseline | None) -> AcceptPlan:
     """Raises NoChange."""
-    if approved is not None and mail_config.is_in_place(approved.config, live):
+    if approved is not None and not mail_config.diff_configs(approved.config, live):
         raise NoChange("Nothing to accept: what is live is what was approved.")
     return AcceptPlan(None if approved is None else approved.config, live)
 

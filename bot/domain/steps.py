@@ -107,10 +107,14 @@ def _why_not_again(request: ChangeRequest, sends: int, sends_max: int, now: date
 def is_late_effect(
     request: ChangeRequest, attempts: Sequence[Attempt], live: MailConfig | None
 ) -> bool:
-    """Whether what is live may be a write of an ended request, carried out after it was given up."""
+    """Whether what is live may be a write of an ended request, carried out after it was given up.
+
+    Of any of its steps: a removal on the way to another address may come late as well.
+    """
     ended_badly = request.state in {State.FAILED, State.CONFLICT}
-    was_sent = any(attempt.may_have_effect for attempt in attempts)
-    return ended_badly and was_sent and request.goal.is_reached_by(live)
+    sent = {attempt.step for attempt in attempts if attempt.may_have_effect}
+    steps = enumerate(request.plan.steps(), start=1)
+    return ended_badly and any(n in sent and step.is_reached_by(live) for n, step in steps)
 
 
 def without_effect(request: ChangeRequest) -> str:

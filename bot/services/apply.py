@@ -196,9 +196,10 @@ class Applier:
     async def _why_no_longer_approved(self, request: ChangeRequest) -> str | None:
         """None while enough people still stand behind it; asked before every write.
 
-        Raises CouldNotCheck. Without the requester nobody's approval counts. Once the old
-        configuration is removed the votes as they were cast are enough: whoever has left since then,
-        stopping half-way would serve nobody.
+        Raises CouldNotCheck. Without the requester nobody's approval counts, and never their own,
+        given under an id of theirs that is known only now. Once the old configuration is removed the
+        votes as they were cast are enough: whoever has left since then, stopping half-way would
+        serve nobody.
         """
         if request.has_removed:
             is_backed = len(request.approvals) >= request.quorum
@@ -212,7 +213,8 @@ class Applier:
             return "the requester may no longer ask for changes"
         voters = [await self._facts(decision.voter, groups) for decision in request.approvals]
         known = [facts for facts in voters if facts is not None]
-        counting = people_still_for(request, known, self._policy)
+        as_known_now = replace(request, requester=requester.actor)
+        counting = people_still_for(as_known_now, known, self._policy)
         if len(counting) >= needed:
             return None
         if len(request.approvals) >= needed:

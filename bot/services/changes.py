@@ -371,7 +371,10 @@ class Changes:
         return request.reject(vote, vote.at)
 
     def _vote(self, request: ChangeRequest, facts: Facts, kind: VoteKind, reason: str) -> Decision:
-        at = from_milliseconds(milliseconds(self._clock.now()))
+        """Never from before a vote that it follows, though another process's clock be ahead of ours:
+        from the last one the time to apply is counted, and that is checked later."""
+        now = from_milliseconds(milliseconds(self._clock.now()))
+        at = max([now, *(earlier.at for earlier in request.decisions)])
         mac = self._seal.sign(request, facts.actor, kind, at)
         grounds = rules.evidence(facts, self.policy)
         return Decision(facts.actor, kind, at, reason, grounds, mac)
@@ -418,8 +421,13 @@ class Changes:
                 continue
             return done
 
-    async def _found(self, request_id: str) -> ChangeRequest:
+    async def _known(self, request_id: str) -> ChangeRequest | None:
+        """Of this organisation only: a vote belongs in the audit that its request is in."""
         request = await self._store.request(request_id)
+        return request if request is not None and request.org == self.org else None
+
+    async def _found(self, request_id: str) -> ChangeRequest:
+        request = await self._known(request_id)
         if request is None:
             raise UnknownRequest
         bind_contextvars(change=request.number)
@@ -435,7 +443,7 @@ class Changes:
 
         It may have moved since then; whoever stores a vote on it notices.
         """
-        request = await self._store.request(request_id)
+        request = await self._known(request_id)
 
         async def may(facts: Facts) -> Verdict:
             if request is None:

@@ -193,6 +193,31 @@ def test_an_error_keeps_code_and_message_but_shows_a_sentence_of_ours() -> None:
     )
 
 
+@pytest.mark.parametrize("body", [b"", {"code": "no_such_config"}])
+def test_nothing_to_remove_is_no_refusal(body: object) -> None:
+    """A removal that timed out may have had its effect behind the read before the next one."""
+    with pytest.raises(Ambiguous, match="there is nothing to remove; a read will tell"):
+        check(answer("DELETE", 404, body), now=NOW)
+
+
+def test_an_address_that_the_api_does_not_have_refuses_a_removal_too() -> None:
+    with pytest.raises(NotFound):
+        check(answer("DELETE", 404, {"code": "request_url_invalid"}), now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("code", "stored"), [(r"a\u0000b", "a?b"), (r"a\ud800b", "a?b"), ("äöü", "äöü")]
+)
+def test_a_code_that_no_database_takes_does_not_hide_what_it_came_with(
+    code: str, stored: str
+) -> None:
+    """PostgreSQL takes no NUL, and half of a surrogate pair is no UTF-8."""
+    with pytest.raises(PermissionDenied) as caught:
+        check(answer("PUT", 403, f'{{"code": "{code}"}}'.encode()), now=NOW)
+
+    assert caught.value.code == stored
+
+
 @pytest.mark.parametrize(
     ("status", "body", "source"),
     [
@@ -221,6 +246,7 @@ def test_a_throttle_locks_for_ten_minutes_and_says_how_it_showed(
         ("Sun, 22 Nov 2026 12:20:00 GMT", 1200),
         ("Sun, 22 Nov 2026 11:00:00 GMT", 600),
         ("soon", 600),
+        ("Sun, 22 Nov 99999999999 12:20:00 GMT", 600),
         ("-1", 600),
         ("", 600),
     ],

@@ -204,8 +204,11 @@ async def test_the_loser_of_a_race_leaves_no_trace(store: SqlStore):
     assert await store.due_messages(LATER) == []
 
 
-async def test_the_baseline_is_what_was_applied_last(store: SqlStore):
-    for request_id, at in (("first", SOON), ("second", LATER)):
+@pytest.mark.parametrize("ends", [(SOON, LATER), (LATER, SOON)], ids=["", "by clocks that differ"])
+async def test_the_baseline_is_what_was_applied_last(
+    store: SqlStore, ends: tuple[datetime, datetime]
+):
+    for request_id, at in zip(("first", "second"), ends, strict=True):
         current = await add(store, request(request_id))
         for step in (vote(current, BOB), vote(current, CAROL)):
             current = await move(store, current, current.approve(step, SOON, 2))

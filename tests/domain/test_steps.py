@@ -205,3 +205,10 @@ def test_what_was_given_up_may_take_effect_late(
     ended = replace(request(ADDRESS), state=state)
 
     assert is_late_effect(ended, made(*outcomes), live) is is_late
+
+
+@pytest.mark.parametrize(("step", "is_late"), [(1, False), (2, True), (3, True)])
+def test_a_removal_on_the_way_may_take_effect_late_once_it_was_sent(step: int, is_late: bool):
+    ended = replace(request(ADDRESS, step), state=State.CONFLICT)
+
+    assert is_late_effect(ended, made("ambiguous", step=step), None) is is_late

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from bot.domain.change import State, milliseconds
 from bot.domain.command import Accept, Reset, Set
 from bot.domain.incident import Kind
 from bot.domain.mail_config import MailConfig, Patch
-from bot.domain.policy import Actor
+from bot.domain.policy import Actor, Facts
 from bot.errors import (
     AlreadySettled,
     Ambiguous,
@@ -33,7 +34,7 @@ from bot.errors import (
     Tampered,
 )
 from bot.ports import Purpose
-from tests.fakes import MORNING, Killed, config
+from tests.fakes import MORNING, TEAM, Killed, config
 from tests.office import ALICE, BOB, CAROL, ERIN, NEW_ADDRESS, RENAME, Office
 
 QUIET = timedelta(seconds=35).total_seconds()
@@ -696,6 +697,21 @@ async def test_rules_that_became_narrower_count_before_it_is_written(
 ):
     request = await office.approved()
     office.restart(**policy)
+
+    await office.applier.settle()
+
+    assert (await office.now(request)).state is State.CANCELLED
+    assert office.cliq.sent == 0
+
+
+async def test_a_requester_who_has_become_one_of_the_approvers_does_not_count(office: Office):
+    """The workspace joins an Enterprise Grid while the request waits: its people get a second id."""
+    office.restart(approvers=(BOB.user, "W0ALICE"))
+    request = await office.changes.propose(ALICE, RENAME)
+    on_the_grid = Actor(TEAM, "W0ALICE", "W0ALICE")
+    office.directory.add(Facts(on_the_grid))
+    await office.approve(on_the_grid, request)
+    office.directory.add(Facts(replace(ALICE, enterprise_user="W0ALICE")))
 
     await office.applier.settle()
 

@@ -24,6 +24,7 @@ from bot.errors import (
     Refusal,
     UnknownRequest,
 )
+from bot.services.audit import verify
 from tests.office import (
     ALICE,
     BOB,
@@ -70,6 +71,22 @@ async def test_an_ordinary_change_takes_one_approval(office: Office):
     approved = await office.approve(BOB, request)
 
     assert (request.quorum, approved.state) == (1, State.APPROVED)
+
+
+async def test_a_clock_that_is_behind_that_of_an_earlier_vote_looks_like_no_tampering(
+    office: Office,
+):
+    """Two replicas differ by a few seconds, and a machine's clock may be set back."""
+    request = await office.changes.propose(ALICE, NEW_ADDRESS)
+    office.clock.advance(seconds=10)
+    await office.approve(BOB, request)
+    office.clock.advance(seconds=-5)
+    await office.approve(CAROL, request)
+
+    await office.applier.settle()
+
+    done = await office.now(request)
+    assert (done.state, done.end_reason) == (State.APPLIED, "")
 
 
 async def test_nothing_is_written_before_the_last_approval(office: Office):
@@ -194,6 +211,25 @@ async def test_a_vote_on_an_unknown_request_is_refused(office: Office):
         "I do not know that request. See the open one with `/mailcfg pending`."
     )
     assert await office.audited() == ["refused"]
+
+
+async def test_the_request_of_another_organisation_in_the_same_database_is_unknown(office: Office):
+    other = Office(office.store, org="other", clock=office.clock)
+    theirs = await other.changes.propose(ALICE, RENAME)
+
+    for refused in (
+        office.approve(BOB, theirs),
+        office.reject(BOB, theirs),
+        office.changes.withdraw(ALICE, theirs.id),
+        office.changes.propose_again(ALICE, theirs.id),
+    ):
+        with pytest.raises(UnknownRequest):
+            await refused
+
+    await other.approve(BOB, theirs)
+    await other.applier.settle()
+    assert (await other.now(theirs)).state is State.APPLIED
+    assert (await verify(other.store, other.org, other.seal)).problem == ""
 
 
 async def test_the_rules_of_today_count_as_well_as_those_it_was_asked_under(office: Office):

@@ -258,6 +258,17 @@ async def test_what_counts_as_approved_cannot_be_rewritten(office: Office):
     )
 
 
+async def test_an_earlier_approval_cannot_be_made_the_last_one_by_its_time(office: Office):
+    first = await office.applied(RENAME)
+    last = await office.applied(NEW_ADDRESS)
+    await office.tamper(update(REQUEST).where(REQUEST.c.id == first.id).values(ended_at=10**13))
+
+    baseline = await office.changes.baseline()
+
+    assert baseline is not None
+    assert baseline.config == last.approved_config
+
+
 async def test_a_chain_that_was_cut_off_is_noticed_with_a_head_that_was_noted(office: Office):
     head = await head_of(office)
     await office.tamper(delete(AUDIT).where(AUDIT.c.seq == head.seq))

@@ -92,6 +92,18 @@ async def test_the_approvers_are_mentioned_at_most_every_five_minutes(office: Of
     assert (await office.messages())[-1] == "mention"
 
 
+async def test_nor_sooner_because_mailcfg_was_started_again(office: Office):
+    await office.changes.propose(ALICE, NEW_ADDRESS)
+    await office.changes.withdraw(ALICE)
+    await office.changes.propose(ALICE, RENAME)
+
+    await office.store.release()
+
+    assert "mention" not in await office.messages()
+    office.clock.advance(minutes=5)
+    assert (await office.messages())[-1] == "mention"
+
+
 async def test_a_later_request_mentions_them_on_its_card(office: Office):
     await office.changes.propose(ALICE, NEW_ADDRESS)
     await office.changes.withdraw(ALICE)

@@ -15,12 +15,12 @@ import pytest
 from sqlalchemy import delete
 
 from bot.adapters.store import schema
-from bot.domain.change import State
+from bot.domain.change import ChangeRequest, State
 from bot.domain.command import Accept, Reset, Set
 from bot.domain.dns_answers import Status
 from bot.domain.incident import Incident, Kind
 from bot.domain.mail_config import Patch
-from bot.errors import Ambiguous, AuthError, NotSent, PermissionDenied
+from bot.errors import Ambiguous, AuthError, CliqError, NotSent, PermissionDenied
 from bot.ports import Message
 from tests.fakes import FakeDns, Killed, config, dkim_value
 from tests.office import ALICE, BOB, NEW_ADDRESS, ORG, RENAME, Office
@@ -424,6 +424,41 @@ async def test_a_write_that_zoho_carries_out_after_it_was_given_up_is_told_as_a_
     assert json.loads(body)["late"] == request.number
 
 
+async def stopped_on_the_way(office: Office, step: int, *errors: CliqError) -> ChangeRequest:
+    """How a change of an address that Cliq keeps has ended, one step of which met these errors."""
+    office.cliq.keeps_address = True
+    request = await office.approved(NEW_ADDRESS)
+    while (await office.now(request)).is_open:
+        if (await office.now(request)).step == step and errors:
+            for error in errors:
+                office.cliq.fail_next_write(error)
+            errors = ()
+        await office.applier.settle()
+        office.clock.advance(seconds=31)
+    return await office.now(request)
+
+
+async def test_a_removal_that_zoho_carries_out_after_it_was_given_up_is_a_late_effect_too(
+    healthy: Office,
+):
+    request = await stopped_on_the_way(healthy, 2, *[Ambiguous("DELETE")] * 3)
+    healthy.cliq.live = None
+
+    await healthy.passes()
+
+    assert request.state is State.FAILED
+    assert (await opened(healthy)).facts["late"] == request.number
+
+
+async def test_what_our_own_removal_left_is_blamed_on_nobody_else(healthy: Office):
+    request = await stopped_on_the_way(healthy, 3, PermissionDenied("PUT", status=403))
+
+    await healthy.passes()
+
+    assert (request.state, healthy.cliq.live) == (State.CONFLICT, None)
+    assert (await opened(healthy)).facts["late"] == request.number
+
+
 async def test_what_nothing_was_sent_for_is_no_late_effect(healthy: Office):
     request = await healthy.changes.propose(ALICE, RENAME)
     await healthy.reject(BOB, request)
@@ -529,6 +564,38 @@ async def test_accepting_settles_it_without_waiting_for_the_next_interval(health
     reads = len(healthy.cliq.reads)
     await healthy.watch.tick()
     assert len(healthy.cliq.reads) == reads
+
+
+async def test_an_address_that_cliq_keeps_in_lower_case_is_the_one_that_was_asked_for(
+    healthy: Office,
+):
+    request = await healthy.approved(Set(Patch(email_id="IT@acme.example"), "in capitals"))
+    healthy.cliq.fail_next_write(Ambiguous("PUT"), after_effect=True)
+    await healthy.applier.settle()
+    healthy.cliq.edit(email_id="it@acme.example")
+    healthy.clock.advance(seconds=30)
+    await healthy.applier.settle()
+
+    await healthy.passes()
+
+    assert (await healthy.now(request)).state is State.APPLIED
+    assert await alert(healthy) is None
+
+
+async def test_another_spelling_by_somebody_else_is_shown_and_can_be_accepted(healthy: Office):
+    healthy.cliq.edit(email_id="SCOTT@acme.example")
+    await healthy.passes()
+
+    facts = (await opened(healthy)).facts
+    assert (facts["live"]["email_id"], facts["is_outside"]) == ("SCOTT@acme.example", True)
+    accepted = await healthy.applied(Accept("it is the same"))
+    await healthy.passes()
+
+    assert [(c.label, c.old, c.new) for c in accepted.plan.diff()] == [
+        ("Address", "scott@acme.example", "SCOTT@acme.example")
+    ]
+    assert accepted.state is State.APPLIED
+    assert not (await watched(healthy))["is_drifted"]
 
 
 async def test_an_accepted_change_is_watched_for_an_hour_if_it_was_confirmed(healthy: Office):

@@ -34,6 +34,10 @@ LOCK = timedelta(seconds=600)
 """How long Zoho locks a throttled call."""
 LOCK_MAX = timedelta(days=1)
 
+NOTHING_THERE = (
+    "Zoho Cliq says that there is nothing to remove; a read will tell whether that is so."
+)
+
 SCOPES = {
     "GET": "ZohoCliq.Organisation.READ",
     "PUT": "ZohoCliq.Organisation.UPDATE",
@@ -76,8 +80,11 @@ class Answer:
         return body if isinstance(body, dict) else {}
 
     def text_of(self, key: str) -> str | None:
+        """What stands there, fit to be stored: the outcome of a write must not be lost to odd text."""
         value = self.object().get(key)
-        return str(value) if isinstance(value, str | int) else None
+        if not isinstance(value, str | int):
+            return None
+        return str(value).encode(errors="replace").decode().replace("\0", "?")
 
 
 def read_config(
@@ -136,6 +143,9 @@ def _error(answer: Answer, now: datetime, granted: frozenset[str] | None) -> Cli
         )
     if answer.status == 400 and code == "request_method_invalid":
         return MethodError(answer.method, **about)
+    if answer.status == 404 and answer.method == "DELETE" and code != "request_url_invalid":
+        # To a GET it would mean "no custom sender": what was to be removed may be gone already.
+        return Ambiguous(answer.method, sentence=NOTHING_THERE, **about)
     return _BY_STATUS.get(answer.status, BadRequest)(answer.method, **about)
 
 
@@ -167,7 +177,7 @@ def _asked_wait(text: str, now: datetime) -> timedelta:
         return timedelta(seconds=min(float(text), LOCK_MAX.total_seconds()))
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # no date, or one in a year that does not exist
         return timedelta(0)
     return (at if at.tzinfo else at.replace(tzinfo=UTC)) - now
 

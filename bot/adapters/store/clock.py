@@ -9,22 +9,25 @@ from bot.ports import Clock
 
 
 class DatabaseClock:
-    """A clock set by the database: `base` plus what it was off by when `synchronise` last ran."""
+    """What the database's clock said when `synchronise` last ran, and what has elapsed since.
+
+    The machine's wall time is not in it: where that is set meanwhile, one process would take from
+    another what it is writing just then.
+    """
 
     def __init__(self, base: Clock, store: SqlStore) -> None:
         self._base = base
         self._store = store
-        self._offset = timedelta(0)
+        self._start = base.now() - timedelta(seconds=base.elapsed())
 
     def now(self) -> datetime:
-        return self._base.now() + self._offset
+        return self._start + timedelta(seconds=self._base.elapsed())
 
     def elapsed(self) -> float:
         return self._base.elapsed()
 
     async def synchronise(self) -> None:
         """Ask the database what time it is. Raises DatabaseError."""
-        before = self._base.now()
+        before = self._base.elapsed()
         told = await self._store.time()
-        between = (self._base.now() - before) / 2
-        self._offset = told - (before + between)
+        self._start = told - timedelta(seconds=(before + self._base.elapsed()) / 2)

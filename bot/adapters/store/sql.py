@@ -61,6 +61,7 @@ from bot.ports import (
     WatchState,
 )
 from bot.services.audit import GENESIS, canonical_body, chain_hash
+from bot.services.telling import MENTION
 
 PAGE = 500
 """Rows read at once where a table is read whole."""
@@ -152,6 +153,11 @@ class SqlStore:
         self._single = _autocommit(engine)
         self.on_due: Callable[[], None] = lambda: None
         self.on_move: Callable[[ChangeRequest, ChangeRequest], None] = lambda _old, _new: None
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the database is a file that this process has for itself."""
+        return self._engine.dialect.name == "sqlite"
 
     async def close(self) -> None:
         await self._engine.dispose()
@@ -291,18 +297,18 @@ class SqlStore:
 
     async def time(self) -> datetime:
         """The database's own clock. On SQLite it is this machine's."""
-        is_sqlite = self._engine.dialect.name == "sqlite"
-        asked = "SELECT julianday('now')" if is_sqlite else "SELECT clock_timestamp()"
+        asked = "SELECT julianday('now')" if self.is_embedded else "SELECT clock_timestamp()"
         async with self._engine.begin() as connection:
             told = (await connection.execute(text(asked))).scalar_one()
-        return datetime.now(UTC) if is_sqlite else told.astimezone(UTC)
+        return datetime.now(UTC) if self.is_embedded else told.astimezone(UTC)
 
     async def release(self) -> None:
         """Take from everybody what they had claimed; for the one process that holds the database.
 
-        Whoever claimed it before is dead, so nobody need wait for a lease to end.
+        Whoever claimed it before is dead, so nobody need wait for a lease to end. A mention waits for
+        a time of its own, which a restart does not bring nearer.
         """
-        waiting = schema.outbox.c.done_at.is_(None)
+        waiting = and_(schema.outbox.c.done_at.is_(None), schema.outbox.c.kind != MENTION)
         applying = schema.request.c.state == State.APPLYING.value
         async with self._engine.begin() as connection:
             await connection.execute(update(schema.card).values(after=0))
@@ -534,9 +540,11 @@ _request = schema.request.c
 _one = select(schema.request).limit(1)
 _by_id = _one.where(_request.id == bindparam("id"))
 _by_number = _one.where(_request.org == bindparam("org"), _request.no == bindparam("no"))
+# By number, which is the order of their ends too, since one is open at a time. When they ended is
+# told by clocks, which may be set back, and sealed by nothing.
 _last_applied = _one.where(
     _request.org == bindparam("org"), _request.state == State.APPLIED.value
-).order_by(_request.ended_at.desc(), _request.no.desc())
+).order_by(_request.no.desc())
 _next_older = _one.where(
     _request.org == bindparam("org"), _request.no < bindparam("before")
 ).order_by(_request.no.desc())

@@ -102,8 +102,8 @@ SAID = {
     "still says verified, but receivers can no longer check the signature.\nTo do: In the Name "
     "field enter only 1700000000000._domainkey, then delete the record at",
     "another key": "• ns1.acme.example: key UJAUJuZw, 225 characters",
-    "outside, late effect": "Probably a late effect of #41, which asked for just this and had ended "
-    "without it: Zoho has carried out the write after it was given up.",
+    "outside, late effect": "Probably an effect of #41, which ended without being in force: Zoho has "
+    "carried out a write of it, perhaps after that was given up.",
     "flapping and snoozed": "It comes and goes, so only a daily reminder is sent until it stays "
     "away. Reminders are snoozed until today at 9:30 AM.",
     "fixed": "All is in order again; watching until 10:30 AM.\nDKIM in order at 2 of 2 servers.\n",

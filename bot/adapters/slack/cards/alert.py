@@ -82,8 +82,8 @@ def _who(facts: Facts) -> str:
     if late is None:
         return "Somebody changed the sender in Cliq without a request here."
     return (
-        f"Probably a late effect of #{late}, which asked for just this and had ended without it: Zoho "
-        "has carried out the write after it was given up. Or somebody made the change in Cliq."
+        f"Probably an effect of #{late}, which ended without being in force: Zoho has carried out a "
+        "write of it, perhaps after that was given up. Or somebody made the change in Cliq."
     )
 
 
