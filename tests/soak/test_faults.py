@@ -231,7 +231,7 @@ def expected(pair: Pair) -> tuple[str, int]:
 
 def _expected_of_a_kept_address(call: Call, fault: str) -> tuple[str, int]:
     """Before the removal it may still fail or expire; after it a person must look."""
-    if fault not in {*REFUSED, "404", "401 always"}:
+    if fault not in {*REFUSED, "404", "401 always"} or (call is REMOVAL and fault == "404"):
         return "In force", 2
     if call is NEW_PUT:
         return "Needs a person", 1
@@ -239,8 +239,8 @@ def _expected_of_a_kept_address(call: Call, fault: str) -> tuple[str, int]:
 
 
 def _expected_of_404(call: Call) -> tuple[str, int]:
-    """Said to a read it means that nothing is configured."""
-    if call in {PUT, DELETE}:
+    """Said to a read it means that nothing is configured; to a removal, that a read must tell."""
+    if call is PUT:
         return "Failed", 0
     if call is BEFORE:
         return "Out of date", 0
