@@ -26,11 +26,13 @@ from bot.adapters.slack.replays import memory
 from bot.adapters.slack.transport import BODY_MAX
 from bot.adapters.slack.workspace import SlackFault, Workspace, web_client
 from bot.adapters.store.clock import DatabaseClock
+from bot.adapters.store.sql import SqlStore
 from bot.assembly import Parts, assemble, policy_of
 from bot.connection import Connection, refused
 from bot.domain.change import ChangeRequest
 from bot.errors import (
     CouldNotCheck,
+    DatabaseError,
     NotConnected,
     OperatorError,
     OtherCredentials,
@@ -320,6 +322,7 @@ async def build(settings: Settings, clock: Clock | None = None) -> App:
         metrics = Metrics()
         http.event_hooks = {"request": [metrics.zoho_asked], "response": [metrics.zoho_answered]}
         store = await open_store(settings.database_url, opening)
+        await _check_organisation(store, settings.org)
         clock = clock or await own_clock(store)
         client = web_client(settings.slack_bot_token, settings.slack_api_url, session)
         workspace = Workspace(
@@ -336,6 +339,16 @@ async def build(settings: Settings, clock: Clock | None = None) -> App:
             access_withdrawn=app.pause,
         ).register(connection.bolt)
         return app
+
+
+async def _check_organisation(store: SqlStore, org: str) -> None:
+    """What waits to be told names no organisation, so one bot would post another's cards."""
+    other = await store.other_organisation(org)
+    if other is not None:
+        raise DatabaseError(
+            f"The database holds the requests of the organisation “{other}”, and MAILCFG_ORG is "
+            f"“{org}”. Set MAILCFG_ORG={other}, or give each organisation a database of its own."
+        )
 
 
 async def _check_credentials(api: CliqClient) -> None:

@@ -389,7 +389,11 @@ class Settings(BaseSettings):
         "The zone's own servers, ip:port, comma-separated. Empty: they are found out.",
         (),
     )
-    org: str = knob("MAILCFG_ORG", "Name of the organisation in the database.", "default")
+    org: str = knob(
+        "MAILCFG_ORG",
+        "Name of the organisation in the database, which serves one alone.",
+        "default",
+    )
     label: str = knob("MAILCFG_LABEL", "Name of this deployment, shown at the foot of cards.", "")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = knob(
         "MAILCFG_LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR.", "INFO"

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 import structlog
 
+from bot.errors import DatabaseError
 from bot.sandbox.cliq_faults import Fault, FaultKind
 from bot.sandbox.slack_faults import Fault as SlackFault
 from bot.sandbox.slack_faults import FaultKind as SlackFaultKind
@@ -356,3 +357,16 @@ async def test_a_fault_of_our_own_gives_a_reference_that_is_in_the_log(play: Pla
         assert play.private(ALICE)[-1].endswith(f"(ref {entry['ref']})")
         assert "lost" not in play.private(ALICE)[-1]
         await play.stop()
+
+
+async def test_a_database_of_another_organisation_is_refused(play: Play):
+    await play.asks()
+    await play.stop()
+
+    with pytest.raises(DatabaseError) as refused:
+        await play.start(MAILCFG_ORG="globex")
+
+    assert str(refused.value) == (
+        "The database holds the requests of the organisation “acme”, and MAILCFG_ORG is “globex”. "
+        "Set MAILCFG_ORG=acme, or give each organisation a database of its own."
+    )

@@ -302,6 +302,11 @@ class SqlStore:
             told = (await connection.execute(text(asked))).scalar_one()
         return datetime.now(UTC) if self.is_embedded else told.astimezone(UTC)
 
+    async def other_organisation(self, org: str) -> str | None:
+        """One that has requests here beside `org`, if there is any."""
+        (found,) = await self._all(_first_and_last_organisation)
+        return next((other for other in found.values() if other not in {None, org}), None)
+
     async def release(self) -> None:
         """Take from everybody what they had claimed; for the one process that holds the database.
 
@@ -545,6 +550,10 @@ _by_number = _one.where(_request.org == bindparam("org"), _request.no == bindpar
 _last_applied = _one.where(
     _request.org == bindparam("org"), _request.state == State.APPLIED.value
 ).order_by(_request.no.desc())
+_first_and_last_organisation = select(
+    select(func.min(_request.org)).scalar_subquery().label("first"),
+    select(func.max(_request.org)).scalar_subquery().label("last"),
+)
 _next_older = _one.where(
     _request.org == bindparam("org"), _request.no < bindparam("before")
 ).order_by(_request.no.desc())
