@@ -97,8 +97,13 @@ class TokenState:
         return replace(self, owner="", until=None)
 
     def without(self, refused: AccessToken) -> TokenState:
-        """Forget a token that the API refused, unless another has taken its place."""
-        return replace(self, token=None) if self.token == refused else self
+        """Forget a token that the API refused, unless another has taken its place.
+
+        Told apart by the secret: the store keeps times in whole milliseconds.
+        """
+        if self.token is None or self.token.secret != refused.secret:
+            return self
+        return replace(self, token=None)
 
     def connected(
         self, refresh_token: SecretStr, token: AccessToken | None, grant: str, client: str

@@ -16,6 +16,9 @@ from bot.adapters.cliq.accounts import Credentials
 from bot.adapters.cliq.client import new_http_client
 from bot.adapters.cliq.memory import InMemory
 from bot.adapters.cliq.oauth import ZohoAuth
+from bot.adapters.store.shared import shared_token
+from bot.adapters.store.sql import SqlStore
+from bot.adapters.store.vault import Vault
 from bot.domain.token import AccessToken, TokenState
 from bot.errors import (
     NotConnected,
@@ -27,6 +30,7 @@ from bot.errors import (
     ReauthRequired,
 )
 from bot.sandbox.clock import AdjustableClock
+from tests.fakes import MORNING, FakeClock
 
 CLIENT = Credentials("1000.CLIENT", SecretStr("secret"), SecretStr("1000.env.token"), home="us")
 STORED = Credentials("1000.CLIENT", SecretStr("secret"), home="us")
@@ -127,6 +131,18 @@ async def test_a_token_that_one_process_found_dead_is_renewed_once_for_all(
     assert await asyncio.gather(secret_of(one), secret_of(two)) == ["1000.access.2"] * 2
     await two.drop(dead)
     assert await secret_of(one) == "1000.access.2"
+
+
+async def test_a_token_that_is_refused_at_its_first_use_is_renewed_though_times_are_stored_whole(
+    http: httpx.AsyncClient, accounts: Accounts, store: SqlStore
+):
+    clock = FakeClock(MORNING + timedelta(microseconds=1))
+    shared = shared_token(store, "default", Vault([b"k" * 32]))
+    auth = ZohoAuth("https://accounts.zoho.example", CLIENT, http, clock, shared=shared)
+
+    await auth.drop(await auth.token())
+
+    assert await secret_of(auth) == "1000.access.2"
 
 
 async def test_where_the_one_that_asks_dies_another_asks_once_its_lease_has_ended(
