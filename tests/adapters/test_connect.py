@@ -264,11 +264,15 @@ async def test_a_throttled_accounts_server_is_no_reason_to_authorise_again(
         form |= {"client_secret": zoho.emulator.credentials.client_secret}
         for _ in range(10):
             await another_program.post(f"{zoho.url}/oauth/v2/token", data=form)
+    asked = len(zoho.emulator.requests)
 
-    with pytest.raises(OAuthThrottled, match="mailcfg goes on at"):
-        await operator.connects(None, ZOHO_REFRESH_TOKEN=mine)
+    for _ in range(2):
+        with pytest.raises(OAuthThrottled, match="mailcfg goes on at"):
+            await operator.connects(None, ZOHO_REFRESH_TOKEN=mine)
 
-    assert (await operator.stored()).owner == ""
+    stored = await operator.stored()
+    assert (stored.owner, stored.paused_for) == ("", "throttled")
+    assert len(zoho.emulator.requests) == asked + 1
 
 
 async def test_beside_a_bot_on_sqlite_it_says_to_stop_the_bot(zoho: ServedCliq, database: Path):

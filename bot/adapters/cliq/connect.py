@@ -17,7 +17,7 @@ from bot.adapters.cliq.accounts import AccountsServer, Credentials
 from bot.adapters.cliq.answers import ALL_SCOPES, SCOPES
 from bot.adapters.cliq.oauth import SEALED
 from bot.domain.token import AccessToken, TokenState
-from bot.errors import CodeRefused, NotConnected, ReauthRequired, ScopesMissing
+from bot.errors import CodeRefused, NotConnected, OAuthThrottled, ReauthRequired, ScopesMissing
 from bot.ports import Clock, Shared
 
 LEASE = timedelta(seconds=30)
@@ -108,6 +108,10 @@ async def connect_as_set(
     try:
         token = await accounts.refresh(refresh_token)
         _check_scopes(token, only_look)
+    except OAuthThrottled as error:
+        now, throttled = clock.now(), error
+        await shared.change(lambda state: state.refused(throttled, grant, now))
+        raise
     except BaseException:
         await shared.change(lambda state: state.released())
         raise
