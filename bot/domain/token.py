@@ -75,15 +75,16 @@ class TokenState:
             raise OAuthThrottled(retry_at=recent[-LIMIT] + WINDOW)
         return replace(mine, requests=(*recent, now), owner=owner, until=until)
 
-    def got(self, token: AccessToken, grant: str, client: str) -> TokenState:
-        """The request was answered with a token; the first one pins the client."""
+    def got(self, token: AccessToken, grant: str, client: str, owner: str) -> TokenState:
+        """`owner`'s request was answered with a token; the first one pins the client."""
+        free = self.released(owner)
         if self.grant != grant:  # somebody has connected anew meanwhile
-            return self.released()
-        return replace(self.released(), token=token, pinned=self.pinned or client)
+            return free
+        return replace(free, token=token, pinned=self.pinned or client)
 
-    def refused(self, error: OAuthError, grant: str, now: datetime) -> TokenState:
-        """The request was answered with an error; some are not asked for again for a while."""
-        free = self.released()
+    def refused(self, error: OAuthError, grant: str, now: datetime, owner: str) -> TokenState:
+        """`owner`'s request was answered with an error; some are not asked for again for a while."""
+        free = self.released(owner)
         if self.grant != grant:
             return free
         if isinstance(error, OAuthThrottled):
@@ -93,8 +94,9 @@ class TokenState:
                 return replace(free, paused_until=now + PAUSE, paused_for=word)
         return free
 
-    def released(self) -> TokenState:
-        return replace(self, owner="", until=None)
+    def released(self, owner: str) -> TokenState:
+        """Held by `owner` no longer; the lease of whoever took over from it stays."""
+        return replace(self, owner="", until=None) if self.owner == owner else self
 
     def without(self, refused: AccessToken) -> TokenState:
         """Forget a token that the API refused, unless another has taken its place.
@@ -110,11 +112,11 @@ class TokenState:
     ) -> TokenState:
         """Somebody authorised mailcfg anew: from now on with this client and refresh token."""
         anew = replace(self._under(grant), refresh_token=refresh_token, is_sealed=False)
-        return replace(anew.released(), token=token, pinned=client)
+        return replace(anew, owner="", until=None, token=token, pinned=client)
 
-    def confirmed(self, token: AccessToken, client: str) -> TokenState:
+    def confirmed(self, token: AccessToken, client: str, owner: str) -> TokenState:
         """Somebody says that this client is meant, and Zoho has given it a token."""
-        return replace(self.released(), token=token, pinned=client)
+        return replace(self.released(owner), token=token, pinned=client)
 
     def _under(self, grant: str) -> TokenState:
         if self.grant == grant:

@@ -48,10 +48,11 @@ class Accounts:
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         form = parse_qs(request.content.decode())
         self.asked.append({name: value for name, (value,) in form.items()})
+        waits_for = self.waits_for
         self.was_asked.set()
         await asyncio.sleep(0)
-        if self.waits_for is not None:
-            await self.waits_for.wait()
+        if waits_for is not None:
+            await waits_for.wait()
         token = {"access_token": f"1000.access.{len(self.asked)}", "expires_in": 3600}
         return httpx.Response(200, content=json.dumps(self.says or token))
 
@@ -156,6 +157,31 @@ async def test_where_the_one_that_asks_dies_another_asks_once_its_lease_has_ende
 
     assert await secret_of(processes.another()) == "1000.access.2"
     assert timedelta(seconds=14) < clock.now() - began < timedelta(seconds=17)
+
+
+async def test_an_answer_that_comes_after_its_lease_leaves_the_next_ones_lease_alone(
+    processes: Processes, accounts: Accounts, clock: AdjustableClock
+):
+    accounts.waits_for = late = asyncio.Event()
+    slow = asyncio.create_task(processes.another().token())
+    await accounts.was_asked.wait()
+    accounts.was_asked.clear()
+    accounts.waits_for = in_time = asyncio.Event()
+    clock.advance(timedelta(seconds=16))
+    next_one = asyncio.create_task(secret_of(processes.another()))
+    await accounts.was_asked.wait()
+
+    accounts.says = {"error": "general_error"}
+    late.set()
+    with pytest.raises(OAuthUnavailable):
+        await slow
+    accounts.says = None
+    third = asyncio.create_task(secret_of(processes.another()))
+    await asyncio.sleep(0)
+    in_time.set()
+
+    assert await asyncio.gather(next_one, third) == ["1000.access.2"] * 2
+    assert len(accounts.asked) == 2
 
 
 async def test_a_revoked_refresh_token_is_asked_about_once_in_ten_minutes_by_all_together(

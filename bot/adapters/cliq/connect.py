@@ -110,12 +110,12 @@ async def connect_as_set(
         _check_scopes(token, only_look)
     except OAuthThrottled as error:
         now, throttled = clock.now(), error
-        await shared.change(lambda state: state.refused(throttled, grant, now))
+        await shared.change(lambda state: state.refused(throttled, grant, now, owner))
         raise
     except BaseException:
-        await shared.change(lambda state: state.released())
+        await shared.change(lambda state: state.released(owner))
         raise
-    await shared.change(lambda state: state.confirmed(token, credentials.client))
+    await shared.change(lambda state: state.confirmed(token, credentials.client, owner))
     is_overruled = credentials.refresh_token is not None
     return Connected(token.scopes, is_stored=False, is_overruled=is_overruled)
 
