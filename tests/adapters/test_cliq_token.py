@@ -12,8 +12,9 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from bot.adapters.cliq.accounts import Credentials
+from bot.adapters.cliq.accounts import AccountsServer, Credentials
 from bot.adapters.cliq.client import new_http_client
+from bot.adapters.cliq.connect import connect_as_set
 from bot.adapters.cliq.memory import InMemory
 from bot.adapters.cliq.oauth import ZohoAuth
 from bot.adapters.store.shared import shared_token
@@ -182,6 +183,27 @@ async def test_an_answer_that_comes_after_its_lease_leaves_the_next_ones_lease_a
 
     assert await asyncio.gather(next_one, third) == ["1000.access.2"] * 2
     assert len(accounts.asked) == 2
+
+
+async def test_connecting_holds_the_token_for_as_long_as_its_request_may_take(
+    http: httpx.AsyncClient,
+    accounts: Accounts,
+    clock: AdjustableClock,
+    shared: InMemory[TokenState],
+    processes: Processes,
+):
+    server = AccountsServer("https://a.example", CLIENT, http, clock, total_seconds=60)
+    accounts.waits_for = asyncio.Event()
+    connecting = asyncio.create_task(connect_as_set(CLIENT, server, shared, clock))
+    await accounts.was_asked.wait()
+    clock.advance(timedelta(seconds=45))
+    bot = asyncio.create_task(secret_of(processes.another()))
+    await asyncio.sleep(0)
+    accounts.waits_for.set()
+
+    await connecting
+    assert await bot == "1000.access.1"
+    assert len(accounts.asked) == 1
 
 
 async def test_a_revoked_refresh_token_is_asked_about_once_in_ten_minutes_by_all_together(

@@ -15,12 +15,10 @@ from pydantic import SecretStr
 
 from bot.adapters.cliq.accounts import AccountsServer, Credentials
 from bot.adapters.cliq.answers import ALL_SCOPES, SCOPES
-from bot.adapters.cliq.oauth import SEALED
+from bot.adapters.cliq.oauth import SEALED, SLACK_SECONDS
 from bot.domain.token import AccessToken, TokenState
 from bot.errors import CodeRefused, NotConnected, OAuthThrottled, ReauthRequired, ScopesMissing
 from bot.ports import Clock, Shared
-
-LEASE = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +97,11 @@ async def connect_as_set(
     if refresh_token is None:
         raise NotConnected(sentence=SEALED if stored.is_sealed else None)
     owner, grant = secrets.token_hex(8), credentials.grant(refresh_token)
+    lease = timedelta(seconds=accounts.total_seconds + SLACK_SECONDS)
 
     def claim(state: TokenState) -> TokenState:
         now = clock.now()
-        return state.claim(owner, grant, now, now + LEASE)
+        return state.claim(owner, grant, now, now + lease)
 
     await shared.change(claim)
     try:
