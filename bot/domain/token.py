@@ -114,9 +114,9 @@ class TokenState:
         anew = replace(self._under(grant), refresh_token=refresh_token, is_sealed=False)
         return replace(anew, owner="", until=None, token=token, pinned=client)
 
-    def confirmed(self, token: AccessToken, client: str, owner: str) -> TokenState:
+    def confirmed(self, token: AccessToken, grant: str, client: str, owner: str) -> TokenState:
         """Somebody says that this client is meant, and Zoho has given it a token."""
-        return replace(self.released(owner), token=token, pinned=client)
+        return replace(self._under(grant).released(owner), token=token, pinned=client)
 
     def _under(self, grant: str) -> TokenState:
         if self.grant == grant:

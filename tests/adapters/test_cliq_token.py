@@ -206,6 +206,27 @@ async def test_connecting_holds_the_token_for_as_long_as_its_request_may_take(
     assert len(accounts.asked) == 1
 
 
+async def test_of_two_who_connect_at_once_neither_gets_the_others_token(
+    http: httpx.AsyncClient,
+    accounts: Accounts,
+    clock: AdjustableClock,
+    shared: InMemory[TokenState],
+    processes: Processes,
+):
+    server = AccountsServer("https://a.example", CLIENT, http, clock)
+    accounts.waits_for = asyncio.Event()
+    connecting = asyncio.create_task(connect_as_set(CLIENT, server, shared, clock))
+    await accounts.was_asked.wait()
+    new = SecretStr("1000.new.token")
+    await shared.change(lambda s: s.connected(new, None, STORED.grant(new), STORED.client))
+    accounts.waits_for.set()
+    await connecting
+
+    assert await secret_of(processes.another(CLIENT)) == "1000.access.1"
+    assert await secret_of(processes.another(STORED)) == "1000.access.2"
+    assert accounts.asked[1]["refresh_token"] == "1000.new.token"
+
+
 async def test_a_revoked_refresh_token_is_asked_about_once_in_ten_minutes_by_all_together(
     processes: Processes, accounts: Accounts, clock: AdjustableClock
 ):

@@ -114,7 +114,8 @@ async def connect_as_set(
     except BaseException:
         await shared.change(lambda state: state.released(owner))
         raise
-    await shared.change(lambda state: state.confirmed(token, credentials.client, owner))
+    client = credentials.client
+    await shared.change(lambda state: state.confirmed(token, grant, client, owner))
     is_overruled = credentials.refresh_token is not None
     return Connected(token.scopes, is_stored=False, is_overruled=is_overruled)
 
