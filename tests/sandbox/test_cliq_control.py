@@ -208,6 +208,25 @@ async def test_bad_input_is_answered_in_a_sentence(
     assert problem in answer.json()["error"]
 
 
+@pytest.mark.parametrize("content", [b"\xff{}", b"[" * 100_000, b"{"])
+async def test_a_body_that_is_no_json_is_answered_in_a_sentence(zoho: Zoho, content: bytes) -> None:
+    headers = {"Authorization": f"Bearer {CONTROL_TOKEN}"}
+    answer = await zoho.http.post("/__control/clock", headers=headers, content=content)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("the body is not JSON: ")
+
+
+async def test_a_body_is_read_as_utf_8_whatever_charset_is_said(zoho: Zoho) -> None:
+    headers = {
+        "Authorization": f"Bearer {CONTROL_TOKEN}",
+        "Content-Type": "text/x; charset=klingon",
+    }
+    answer = await zoho.http.post("/__control/clock", headers=headers, content=b"{}")
+
+    assert answer.json() == {"error": "give either advance_seconds or set"}
+
+
 async def test_a_span_that_is_no_number_is_answered_in_a_sentence(zoho: Zoho) -> None:
     headers = {"Authorization": f"Bearer {CONTROL_TOKEN}"}
     content = b'{"advance_seconds": NaN}'
