@@ -200,7 +200,7 @@ class CliqEmulator:
     @web.middleware
     async def _front(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answers everything but control calls, so that the router never answers by itself."""
-        if is_control(request):
+        if self.control_token is not None and is_control(request):
             return await handler(request)
         if (request.method, request.path) == ("GET", DOCUMENT_PATH):
             return web.json_response(openapi_document(self.state.switches))
