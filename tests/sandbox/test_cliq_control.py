@@ -171,6 +171,14 @@ async def test_the_request_log_tells_who_called_what_and_what_was_written(zoho: 
     assert seen["writes"][0]["body"] == {"name": "IT"}
 
 
+async def test_the_request_log_cuts_short_a_token_that_is_none_of_the_emulators(zoho: Zoho) -> None:
+    for token in ("1000.REAL.token", "xoxb-real-token", "1000.dead"):
+        await zoho.get(token=token)
+    seen = (await zoho.control("GET", "requests")).json()
+
+    assert [each["token"] for each in seen["requests"]] == ["1000…", "xoxb…", "1000…"]
+
+
 BAD_CALLS: list[tuple[str, str, Any, str]] = [
     ("PUT", "profile", {"profile": "real"}, "there is no profile 'real'"),
     ("PUT", "profile", {"switches": {"sticky": True}}, "there is no switch 'sticky'"),
