@@ -72,7 +72,7 @@ class TokenState:
         _check_pause(mine, now)
         recent = tuple(at for at in mine.requests if now - at < WINDOW)
         if len(recent) >= LIMIT:
-            raise OAuthThrottled(retry_at=recent[-LIMIT] + WINDOW)
+            raise OAuthThrottled(retry_at=recent[-LIMIT] + WINDOW, is_our_limit=True)
         return replace(mine, requests=(*recent, now), owner=owner, until=until)
 
     def got(self, token: AccessToken, grant: str, client: str, owner: str) -> TokenState:

@@ -279,10 +279,14 @@ async def test_all_processes_together_ask_eight_times_in_ten_minutes_at_most(
         with pytest.raises(OAuthUnavailable):
             await processes.another().token()
 
-    with pytest.raises(OAuthThrottled):
+    with pytest.raises(OAuthThrottled) as caught:
         await processes.another().token()
 
     assert len(accounts.asked) == 8
+    assert str(caught.value) == (
+        "mailcfg has asked Zoho for as many tokens as it lets itself in ten minutes; it goes on at "
+        f"{caught.value.retry_at:%H:%M} UTC. Whoever runs mailcfg finds in its log how Zoho answered."
+    )
 
 
 async def test_the_secret_or_the_refresh_token_set_right_ends_the_pause_at_once(
