@@ -35,7 +35,7 @@ async def connect(settings: ZohoSettings, code: SecretStr | None) -> Connected:
     at = endpoints_of(settings)
     credentials = credentials_of(settings, at)
     async with AsyncExitStack() as opening:
-        http = await opening.enter_async_context(new_http_client(settings.cliq_api_url))
+        http = await opening.enter_async_context(new_http_client(at.api_url))
         store = await open_store(settings.database_url, opening)
         clock = await own_clock(store)
         accounts = AccountsServer(
@@ -64,7 +64,7 @@ async def read_sender(env_file: Path) -> MailConfig | None:
     settings = load_zoho(env_file)
     await asyncio.to_thread(check_is_current, settings.database_url)
     async with AsyncExitStack() as opening:
-        http = await opening.enter_async_context(new_http_client(settings.cliq_api_url))
+        http = await opening.enter_async_context(new_http_client(endpoints_of(settings).api_url))
         store = SqlStore(open_engine(settings.database_url))
         opening.push_async_callback(store.close)
         clock = await own_clock(store)

@@ -99,7 +99,7 @@ async def _opened(
 ) -> ZohoCheckup:
     settings = found.settings
     dates = Dates(clock)
-    http = await opening.enter_async_context(new_http_client(settings.cliq_api_url))
+    http = await opening.enter_async_context(new_http_client(endpoints_of(settings).api_url))
     http.event_hooks = {"request": [dates.asked], "response": [dates.answered]}
     budget: Budget = MemoryBudget(clock, call_timeout=settings.call_timeout)
     tokens = None

@@ -168,6 +168,15 @@ async def test_without_a_refresh_token_anywhere_the_bot_does_not_start(operator:
         await app.build(from_values(values | operator.environment()))
 
 
+async def test_an_address_that_only_its_user_finds_wrong_is_named_as_any_other(operator: Operator):
+    environment = operator.environment(CLIQ_API_URL="https://xn--é.example")
+
+    with pytest.raises(SettingsError, match="CLIQ_API_URL is no URL"):
+        await app.build(from_values(GOOD | environment))
+    with pytest.raises(SettingsError, match="CLIQ_API_URL is no URL"):
+        await operator.connects(None, **environment)
+
+
 async def test_a_token_stored_under_another_key_is_told_apart_from_none(
     operator: Operator, zoho: ServedCliq
 ):

@@ -547,6 +547,12 @@ async def test_with_partly_wrong_settings_the_rest_is_examined(patient: Patient)
     assert findings["dns.zone"].mark is OK
 
 
+async def test_an_address_that_only_its_user_finds_wrong_is_told_as_such(patient: Patient):
+    findings = await patient.examined(CLIQ_API_URL="https://xn--é.example")
+
+    assert findings["zoho.budget"].found == "CLIQ_API_URL is no URL; try https://cliq.zoho.com."
+
+
 async def test_every_fault_of_the_settings_is_told_at_once(patient: Patient):
     told, code = await patient.said(
         "text",
