@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from cliq_bench import CONTROL_TOKEN, Zoho, served_zoho
+from cliq_bench import CONTROL_TOKEN, Zoho, bits, served_zoho
 
 from bot.sandbox.cliq import start
 from bot.sandbox.cliq_faults import Fault, FaultKind
@@ -242,6 +242,17 @@ async def test_a_span_that_is_no_number_is_answered_in_a_sentence(zoho: Zoho) ->
 
     assert answer.status_code == 400
     assert "advance_seconds: Input should be a finite number" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("value", ["", "k=rsa; p=nonsense", "k=rsa; p=MA0wBgYEKgMEBQMDAAEC"])
+async def test_a_put_over_a_forced_record_that_holds_no_known_key_makes_one(
+    zoho: Zoho, value: str
+) -> None:
+    await zoho.control("PUT", "configuration", {"dkim_value": value})
+    answer = await zoho.put({"dkim_key_size": 2048})
+
+    assert answer.status_code == 200
+    assert bits(answer.json()["data"]) == 2048
 
 
 async def test_an_edit_with_nothing_configured_needs_address_and_name(zoho: Zoho) -> None:
