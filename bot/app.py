@@ -44,6 +44,7 @@ from bot.loops import Loop
 from bot.ports import Clock, WatchState
 from bot.settings import Settings
 from bot.storage import open_store, own_clock
+from bot.zoho import endpoints_of
 
 log = structlog.get_logger(__name__)
 
@@ -318,7 +319,7 @@ async def build(settings: Settings, clock: Clock | None = None) -> App:
     """
     async with AsyncExitStack() as opening:
         session = await opening.enter_async_context(aiohttp.ClientSession())
-        http = await opening.enter_async_context(new_http_client(settings.cliq_api_url))
+        http = await opening.enter_async_context(new_http_client(endpoints_of(settings).api_url))
         metrics = Metrics()
         http.event_hooks = {"request": [metrics.zoho_asked], "response": [metrics.zoho_answered]}
         store = await open_store(settings.database_url, opening)

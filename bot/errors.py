@@ -391,16 +391,24 @@ class OtherCredentials(OAuthConfigError):
 
 
 class OAuthThrottled(OAuthError):
-    """Too many token requests; refreshing goes on at `retry_at` (UTC). Never a reason to re-authorise."""
+    """Too many token requests; refreshing goes on at `retry_at` (UTC). Never a reason to re-authorise.
 
-    def __init__(self, *, retry_at: datetime) -> None:
-        super().__init__(
-            error="Access Denied",
-            sentence=(
-                "Zoho has paused token requests because there were too many; "
-                f"mailcfg goes on at {retry_at:%H:%M} UTC."
-            ),
-        )
+    `is_our_limit`: Zoho has not complained, and may not even have answered.
+    """
+
+    def __init__(self, *, retry_at: datetime, is_our_limit: bool = False) -> None:
+        at = f"{retry_at:%H:%M} UTC"
+        if is_our_limit:
+            super().__init__(
+                sentence="mailcfg has asked Zoho for as many tokens as it lets itself in ten minutes; "
+                f"it goes on at {at}. Whoever runs mailcfg finds in its log how Zoho answered."
+            )
+        else:
+            super().__init__(
+                error="Access Denied",
+                sentence="Zoho has paused token requests because there were too many; "
+                f"mailcfg goes on at {at}.",
+            )
         self.retry_at = retry_at
 
 

@@ -6,6 +6,7 @@ variable). Faults are collected, one line each: which variable, what is wrong, h
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
@@ -570,17 +571,38 @@ def _database_faults(url: str) -> Iterator[str]:
 
 def _address_faults(**addresses: str | None) -> Iterator[str]:
     for name, address in addresses.items():
-        if address and not _is_safe(address):
+        if not address:
+            continue
+        if not _is_address(address):
+            yield (
+                f"{name} is `{address}`, which is no address: write it as https://host or "
+                "https://host:443."
+            )
+        elif not _is_safe(address):
             yield (
                 f"{name} is `{address}`: it must start with https:// (http:// is for this "
                 "machine only), or tokens would travel in the open."
             )
 
 
+def _is_address(text: str) -> bool:
+    try:
+        port = urlsplit(text).port
+    except ValueError:
+        return False
+    return port != 0
+
+
 def _is_safe(address: str) -> bool:
     url = urlsplit(address)
-    here = url.hostname in {"localhost", "::1"} or (url.hostname or "").startswith("127.")
-    return url.scheme == "https" or (url.scheme == "http" and here)
+    return url.scheme == "https" or (url.scheme == "http" and _is_here(url.hostname or ""))
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _as_above(field: str) -> Any:

@@ -35,10 +35,11 @@ def _bring_up_to_date(url: str) -> None:
     migrate(url)
 
 
-async def own_clock(store: SqlStore) -> Clock:
+async def own_clock(store: SqlStore, machine: Clock | None = None) -> Clock:
     """The machine's clock, or the database's where several processes must agree on the time."""
+    machine = machine or SystemClock()
     if store.is_embedded:
-        return SystemClock()
-    clock = DatabaseClock(SystemClock(), store)
+        return machine
+    clock = DatabaseClock(machine, store)
     await clock.synchronise()
     return clock

@@ -22,6 +22,7 @@ from bot.adapters.store.version import check_is_current
 from bot.check import ask_alone
 from bot.domain.mail_config import MailConfig
 from bot.domain.token import TokenState
+from bot.errors import AuthError
 from bot.ports import Clock, Purpose, Shared
 from bot.settings import Settings, ZohoSettings, load_storage, load_zoho
 from bot.storage import open_store, own_clock
@@ -35,7 +36,7 @@ async def connect(settings: ZohoSettings, code: SecretStr | None) -> Connected:
     at = endpoints_of(settings)
     credentials = credentials_of(settings, at)
     async with AsyncExitStack() as opening:
-        http = await opening.enter_async_context(new_http_client(settings.cliq_api_url))
+        http = await opening.enter_async_context(new_http_client(at.api_url))
         store = await open_store(settings.database_url, opening)
         clock = await own_clock(store)
         accounts = AccountsServer(
@@ -56,7 +57,8 @@ async def read_sender(env_file: Path) -> MailConfig | None:
     """The live configuration for `mailcfg check`: one GET, and a token request if one is due.
 
     Where there is a database both are counted in it, with the bot's, also beside a running one; it
-    must be of this version. Raises CliqError, OAuthError, SettingsError or DatabaseError.
+    must be of this version. Each is made twice only where the stored token turns out to be dead.
+    Raises CliqError, OAuthError, SettingsError or DatabaseError.
     """
     storage = load_storage(env_file)
     if not _is_there(storage.database_url) or not storage.secret_key:
@@ -64,7 +66,7 @@ async def read_sender(env_file: Path) -> MailConfig | None:
     settings = load_zoho(env_file)
     await asyncio.to_thread(check_is_current, settings.database_url)
     async with AsyncExitStack() as opening:
-        http = await opening.enter_async_context(new_http_client(settings.cliq_api_url))
+        http = await opening.enter_async_context(new_http_client(endpoints_of(settings).api_url))
         store = SqlStore(open_engine(settings.database_url))
         opening.push_async_callback(store.close)
         clock = await own_clock(store)
@@ -77,7 +79,10 @@ async def read_sender(env_file: Path) -> MailConfig | None:
             tokens=shared_token_of(settings, store),
             repeats=False,
         )
-        return await client.read(Purpose.LOOK)
+        try:
+            return await client.read(Purpose.LOOK)
+        except AuthError:  # the stored token has died, which authorising anew would not mend
+            return await client.read(Purpose.LOOK)
 
 
 def _is_there(url: str) -> bool:

@@ -241,6 +241,25 @@ async def test_beside_a_bot_its_call_and_its_token_are_counted_with_the_bots(
     assert standing.used == 2
 
 
+async def test_beside_a_bot_a_token_that_died_is_renewed_as_the_bot_would(
+    tmp_path: Path, api: cliq.ServedCliq
+):
+    url = f"sqlite+aiosqlite:///{tmp_path / 'mailcfg.db'}"
+    migrate(url)
+    settings = dict(line.partition("=")[::2] for line in api.dotenv()) | {
+        "MAILCFG_DATABASE_URL": url,
+        "MAILCFG_SECRET_KEY": "a key for tests with more than thirty-two characters",
+    }
+    await mailcfg("check", cwd=tmp_path, environment=settings)
+    api.emulator.state.access_tokens.clear()
+
+    done = await mailcfg("check", cwd=tmp_path, environment=settings)
+
+    assert (done.code, done.err) == (0, "")
+    asked = [(request.method, request.status) for request in api.emulator.log.all()]
+    assert asked[2:] == [("GET", 401), ("POST", 200), ("GET", 200)]
+
+
 async def test_an_api_that_cannot_be_reached_is_3(tmp_path: Path, api: cliq.ServedCliq):
     settings = dict(line.partition("=")[::2] for line in api.dotenv())
     await api.close()

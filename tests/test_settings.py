@@ -79,6 +79,24 @@ def test_every_missing_setting_has_its_line():
             "for this machine only), or tokens would travel in the open.",
         ),
         (
+            "SLACK_API_URL",
+            "http://127.0.0.1.evil.example/api/",
+            "SLACK_API_URL is `http://127.0.0.1.evil.example/api/`: it must start with https:// "
+            "(http:// is for this machine only), or tokens would travel in the open.",
+        ),
+        (
+            "ZOHO_ACCOUNTS_URL",
+            "https://[",
+            "ZOHO_ACCOUNTS_URL is `https://[`, which is no address: write it as https://host or "
+            "https://host:443.",
+        ),
+        (
+            "CLIQ_API_URL",
+            "https://cliq.zoho.com:99999",
+            "CLIQ_API_URL is `https://cliq.zoho.com:99999`, which is no address: write it as "
+            "https://host or https://host:443.",
+        ),
+        (
             "MAILCFG_APPROVERS",
             "bob,U0CAROL",
             "MAILCFG_APPROVERS has `bob`, which is no Slack user id (U…) or usergroup id (S…). "

@@ -1,8 +1,8 @@
 """Zoho: the token, what it may do, and one GET, all within the budget that the bot shares.
 
 The GET is counted and the token taken from the database where there is one, also beside a running
-bot: each is one short transaction, which SQLite and PostgreSQL order among processes. While the API
-is locked nothing is sent.
+bot: each is one short transaction, which SQLite and PostgreSQL order among processes, on the clock
+that the bot counts on, however wrong this machine's is. While the API is locked nothing is sent.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from bot.domain.token import AccessToken
 from bot.errors import AuthError, BudgetSpent, OAuthThrottled, PermissionDenied
 from bot.ports import BudgetStanding, Clock, Purpose
 from bot.settings import Partial
+from bot.storage import own_clock
 from bot.zoho import endpoints_of, shared_token_of, zoho_auth
 
 NEEDED = (
@@ -98,13 +99,14 @@ async def _opened(
 ) -> ZohoCheckup:
     settings = found.settings
     dates = Dates(clock)
-    http = await opening.enter_async_context(new_http_client(settings.cliq_api_url))
+    http = await opening.enter_async_context(new_http_client(endpoints_of(settings).api_url))
     http.event_hooks = {"request": [dates.asked], "response": [dates.answered]}
     budget: Budget = MemoryBudget(clock, call_timeout=settings.call_timeout)
     tokens = None
     if has_database:
         store = SqlStore(open_engine(settings.database_url))
         opening.push_async_callback(store.close)
+        clock = await own_clock(store, clock)
         shared = shared_budget(store, settings.org)
         budget = Budget(clock, shared, call_timeout=settings.call_timeout)
         tokens = shared_token_of(settings, store)

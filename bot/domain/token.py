@@ -72,18 +72,19 @@ class TokenState:
         _check_pause(mine, now)
         recent = tuple(at for at in mine.requests if now - at < WINDOW)
         if len(recent) >= LIMIT:
-            raise OAuthThrottled(retry_at=recent[-LIMIT] + WINDOW)
+            raise OAuthThrottled(retry_at=recent[-LIMIT] + WINDOW, is_our_limit=True)
         return replace(mine, requests=(*recent, now), owner=owner, until=until)
 
-    def got(self, token: AccessToken, grant: str, client: str) -> TokenState:
-        """The request was answered with a token; the first one pins the client."""
+    def got(self, token: AccessToken, grant: str, client: str, owner: str) -> TokenState:
+        """`owner`'s request was answered with a token; the first one pins the client."""
+        free = self.released(owner)
         if self.grant != grant:  # somebody has connected anew meanwhile
-            return self.released()
-        return replace(self.released(), token=token, pinned=self.pinned or client)
+            return free
+        return replace(free, token=token, pinned=self.pinned or client)
 
-    def refused(self, error: OAuthError, grant: str, now: datetime) -> TokenState:
-        """The request was answered with an error; some are not asked for again for a while."""
-        free = self.released()
+    def refused(self, error: OAuthError, grant: str, now: datetime, owner: str) -> TokenState:
+        """`owner`'s request was answered with an error; some are not asked for again for a while."""
+        free = self.released(owner)
         if self.grant != grant:
             return free
         if isinstance(error, OAuthThrottled):
@@ -93,23 +94,29 @@ class TokenState:
                 return replace(free, paused_until=now + PAUSE, paused_for=word)
         return free
 
-    def released(self) -> TokenState:
-        return replace(self, owner="", until=None)
+    def released(self, owner: str) -> TokenState:
+        """Held by `owner` no longer; the lease of whoever took over from it stays."""
+        return replace(self, owner="", until=None) if self.owner == owner else self
 
     def without(self, refused: AccessToken) -> TokenState:
-        """Forget a token that the API refused, unless another has taken its place."""
-        return replace(self, token=None) if self.token == refused else self
+        """Forget a token that the API refused, unless another has taken its place.
+
+        Told apart by the secret: the store keeps times in whole milliseconds.
+        """
+        if self.token is None or self.token.secret != refused.secret:
+            return self
+        return replace(self, token=None)
 
     def connected(
         self, refresh_token: SecretStr, token: AccessToken | None, grant: str, client: str
     ) -> TokenState:
         """Somebody authorised mailcfg anew: from now on with this client and refresh token."""
         anew = replace(self._under(grant), refresh_token=refresh_token, is_sealed=False)
-        return replace(anew.released(), token=token, pinned=client)
+        return replace(anew, owner="", until=None, token=token, pinned=client)
 
-    def confirmed(self, token: AccessToken, client: str) -> TokenState:
+    def confirmed(self, token: AccessToken, grant: str, client: str, owner: str) -> TokenState:
         """Somebody says that this client is meant, and Zoho has given it a token."""
-        return replace(self.released(), token=token, pinned=client)
+        return replace(self._under(grant).released(owner), token=token, pinned=client)
 
     def _under(self, grant: str) -> TokenState:
         if self.grant == grant:

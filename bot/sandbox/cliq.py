@@ -57,7 +57,7 @@ class CliqEmulator:
 
     `control_token` None leaves the control endpoint out. `lookup_txt` is the zone that decides
     `dkim_status`; by default the emulator has one of its own. `configured` False starts without a
-    custom sender. Raises ValueError for an unknown `profile`.
+    custom sender. Raises ValueError for an unknown `profile` or switch.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class CliqEmulator:
         keys: KeyPool | None = None,
         configured: bool = True,
         profile: str = "documented",
+        switches: Mapping[str, object] | None = None,
         wire_log: WireLog | None = None,
     ) -> None:
         pool = keys or KeyPool()
@@ -79,6 +80,7 @@ class CliqEmulator:
         self.faults = Faults()
         self.log = RequestLog()
         self._profile = profile
+        self._switches = turned(profile_switches(profile), switches or {})
         self._seed_key = pool.take(2048).result() if configured else None
         self.state = self._seed(Credentials.fresh())
         self._sender = CustomSender(self.state, clock, pool, lookup_txt or self._own_txt)
@@ -180,9 +182,8 @@ class CliqEmulator:
         return lines
 
     def _seed(self, credentials: Credentials) -> State:
-        switches = profile_switches(self._profile)
         now = self.clock.now()
-        return seed(credentials, profile=self._profile, switches=switches, now=now)
+        return seed(credentials, profile=self._profile, switches=self._switches, now=now)
 
     def _install_sender(self) -> None:
         if self._seed_key is not None:
@@ -200,7 +201,7 @@ class CliqEmulator:
     @web.middleware
     async def _front(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answers everything but control calls, so that the router never answers by itself."""
-        if is_control(request):
+        if self.control_token is not None and is_control(request):
             return await handler(request)
         if (request.method, request.path) == ("GET", DOCUMENT_PATH):
             return web.json_response(openapi_document(self.state.switches))
@@ -300,6 +301,6 @@ async def start(
         keys=keys,
         configured=configured,
         profile=profile,
+        switches=switches,
     )
-    emulator.set_profile(switches=switches)
     return ServedCliq(emulator, await listen(emulator.app, host, port))

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import cycle
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
@@ -61,7 +62,7 @@ def key_bits(value: str) -> int | None:
     """Size of the RSA key in a `dkim_value`; None if it holds none, which a forced value may."""
     try:
         key = serialization.load_der_public_key(base64.b64decode(public_part(value)))
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         return None
     return getattr(key, "key_size", None)
 

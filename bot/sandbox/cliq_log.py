@@ -17,6 +17,11 @@ def masked(text: str) -> str:
     return TOKEN.sub(r"\1…", text)
 
 
+def _cut(token: str) -> str:
+    """A token as it was sent, which need not be one of ours, cut likewise."""
+    return masked(token) if TOKEN.fullmatch(token) else f"{token[:4]}…"
+
+
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:
     """`path` is without its query, which may hold secrets. `status` None: never answered."""
@@ -59,7 +64,7 @@ class RequestLog:
     def arrived(self, at: datetime, method: str, path: str, token: str | None) -> int:
         """Note a request; the number returned stands for it in `learnt`."""
         self._arrived += 1
-        shown = masked(token) if token else None
+        shown = _cut(token) if token else None
         entry = LoggedRequest(self._arrived, at, method, masked(path), token=shown)
         self._entries[entry.number] = entry
         self._entries.pop(entry.number - MOST_REQUESTS, None)

@@ -68,10 +68,10 @@ def _is_bearer(request: web.Request, token: str) -> bool:
 
 async def control_body(request: web.Request) -> dict[str, Any]:
     """The JSON object of a control call; an empty body is `{}`. Raises HTTPBadRequest."""
-    text = await request.text()
+    sent = await request.read()
     try:
-        body = json.loads(text) if text.strip() else {}
-    except ValueError as error:
+        body = json.loads(sent) if sent.strip() else {}
+    except (ValueError, RecursionError) as error:
         raise bad_control(f"the body is not JSON: {error}") from error
     if not isinstance(body, dict):
         raise bad_control("the body must be a JSON object")

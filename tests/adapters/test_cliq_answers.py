@@ -385,6 +385,8 @@ def test_granted_scopes_are_known_if_the_answer_names_them(
         (200, {"error": "Access Denied", "status": "failure"}, OAuthThrottled),
         (400, {"error": "Access Denied", "error_description": "Trop"}, OAuthThrottled),
         (429, {}, OAuthThrottled),
+        (429, b"", OAuthThrottled),
+        (429, b"<html>", OAuthThrottled),
         (200, {"error": "general_error"}, OAuthUnavailable),
         (200, {"error": ["?"]}, OAuthUnavailable),
         (200, {"access_token": None}, OAuthUnavailable),

@@ -12,10 +12,14 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from bot.adapters.cliq.accounts import Credentials
+from bot.adapters.cliq.accounts import AccountsServer, Credentials
 from bot.adapters.cliq.client import new_http_client
+from bot.adapters.cliq.connect import connect_as_set
 from bot.adapters.cliq.memory import InMemory
 from bot.adapters.cliq.oauth import ZohoAuth
+from bot.adapters.store.shared import shared_token
+from bot.adapters.store.sql import SqlStore
+from bot.adapters.store.vault import Vault
 from bot.domain.token import AccessToken, TokenState
 from bot.errors import (
     NotConnected,
@@ -27,6 +31,7 @@ from bot.errors import (
     ReauthRequired,
 )
 from bot.sandbox.clock import AdjustableClock
+from tests.fakes import MORNING, FakeClock
 
 CLIENT = Credentials("1000.CLIENT", SecretStr("secret"), SecretStr("1000.env.token"), home="us")
 STORED = Credentials("1000.CLIENT", SecretStr("secret"), home="us")
@@ -44,10 +49,11 @@ class Accounts:
     async def __call__(self, request: httpx.Request) -> httpx.Response:
         form = parse_qs(request.content.decode())
         self.asked.append({name: value for name, (value,) in form.items()})
+        waits_for = self.waits_for
         self.was_asked.set()
         await asyncio.sleep(0)
-        if self.waits_for is not None:
-            await self.waits_for.wait()
+        if waits_for is not None:
+            await waits_for.wait()
         token = {"access_token": f"1000.access.{len(self.asked)}", "expires_in": 3600}
         return httpx.Response(200, content=json.dumps(self.says or token))
 
@@ -129,6 +135,18 @@ async def test_a_token_that_one_process_found_dead_is_renewed_once_for_all(
     assert await secret_of(one) == "1000.access.2"
 
 
+async def test_a_token_that_is_refused_at_its_first_use_is_renewed_though_times_are_stored_whole(
+    http: httpx.AsyncClient, accounts: Accounts, store: SqlStore
+):
+    clock = FakeClock(MORNING + timedelta(microseconds=1))
+    shared = shared_token(store, "default", Vault([b"k" * 32]))
+    auth = ZohoAuth("https://accounts.zoho.example", CLIENT, http, clock, shared=shared)
+
+    await auth.drop(await auth.token())
+
+    assert await secret_of(auth) == "1000.access.2"
+
+
 async def test_where_the_one_that_asks_dies_another_asks_once_its_lease_has_ended(
     processes: Processes, accounts: Accounts, clock: AdjustableClock
 ):
@@ -140,6 +158,73 @@ async def test_where_the_one_that_asks_dies_another_asks_once_its_lease_has_ende
 
     assert await secret_of(processes.another()) == "1000.access.2"
     assert timedelta(seconds=14) < clock.now() - began < timedelta(seconds=17)
+
+
+async def test_an_answer_that_comes_after_its_lease_leaves_the_next_ones_lease_alone(
+    processes: Processes, accounts: Accounts, clock: AdjustableClock
+):
+    accounts.waits_for = late = asyncio.Event()
+    slow = asyncio.create_task(processes.another().token())
+    await accounts.was_asked.wait()
+    accounts.was_asked.clear()
+    accounts.waits_for = in_time = asyncio.Event()
+    clock.advance(timedelta(seconds=16))
+    next_one = asyncio.create_task(secret_of(processes.another()))
+    await accounts.was_asked.wait()
+
+    accounts.says = {"error": "general_error"}
+    late.set()
+    with pytest.raises(OAuthUnavailable):
+        await slow
+    accounts.says = None
+    third = asyncio.create_task(secret_of(processes.another()))
+    await asyncio.sleep(0)
+    in_time.set()
+
+    assert await asyncio.gather(next_one, third) == ["1000.access.2"] * 2
+    assert len(accounts.asked) == 2
+
+
+async def test_connecting_holds_the_token_for_as_long_as_its_request_may_take(
+    http: httpx.AsyncClient,
+    accounts: Accounts,
+    clock: AdjustableClock,
+    shared: InMemory[TokenState],
+    processes: Processes,
+):
+    server = AccountsServer("https://a.example", CLIENT, http, clock, total_seconds=60)
+    accounts.waits_for = asyncio.Event()
+    connecting = asyncio.create_task(connect_as_set(CLIENT, server, shared, clock))
+    await accounts.was_asked.wait()
+    clock.advance(timedelta(seconds=45))
+    bot = asyncio.create_task(secret_of(processes.another()))
+    await asyncio.sleep(0)
+    accounts.waits_for.set()
+
+    await connecting
+    assert await bot == "1000.access.1"
+    assert len(accounts.asked) == 1
+
+
+async def test_of_two_who_connect_at_once_neither_gets_the_others_token(
+    http: httpx.AsyncClient,
+    accounts: Accounts,
+    clock: AdjustableClock,
+    shared: InMemory[TokenState],
+    processes: Processes,
+):
+    server = AccountsServer("https://a.example", CLIENT, http, clock)
+    accounts.waits_for = asyncio.Event()
+    connecting = asyncio.create_task(connect_as_set(CLIENT, server, shared, clock))
+    await accounts.was_asked.wait()
+    new = SecretStr("1000.new.token")
+    await shared.change(lambda s: s.connected(new, None, STORED.grant(new), STORED.client))
+    accounts.waits_for.set()
+    await connecting
+
+    assert await secret_of(processes.another(CLIENT)) == "1000.access.1"
+    assert await secret_of(processes.another(STORED)) == "1000.access.2"
+    assert accounts.asked[1]["refresh_token"] == "1000.new.token"
 
 
 async def test_a_revoked_refresh_token_is_asked_about_once_in_ten_minutes_by_all_together(
@@ -194,10 +279,14 @@ async def test_all_processes_together_ask_eight_times_in_ten_minutes_at_most(
         with pytest.raises(OAuthUnavailable):
             await processes.another().token()
 
-    with pytest.raises(OAuthThrottled):
+    with pytest.raises(OAuthThrottled) as caught:
         await processes.another().token()
 
     assert len(accounts.asked) == 8
+    assert str(caught.value) == (
+        "mailcfg has asked Zoho for as many tokens as it lets itself in ten minutes; it goes on at "
+        f"{caught.value.retry_at:%H:%M} UTC. Whoever runs mailcfg finds in its log how Zoho answered."
+    )
 
 
 async def test_the_secret_or_the_refresh_token_set_right_ends_the_pause_at_once(

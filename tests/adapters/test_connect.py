@@ -168,6 +168,15 @@ async def test_without_a_refresh_token_anywhere_the_bot_does_not_start(operator:
         await app.build(from_values(values | operator.environment()))
 
 
+async def test_an_address_that_only_its_user_finds_wrong_is_named_as_any_other(operator: Operator):
+    environment = operator.environment(CLIQ_API_URL="https://xn--é.example")
+
+    with pytest.raises(SettingsError, match="CLIQ_API_URL is no URL"):
+        await app.build(from_values(GOOD | environment))
+    with pytest.raises(SettingsError, match="CLIQ_API_URL is no URL"):
+        await operator.connects(None, **environment)
+
+
 async def test_a_token_stored_under_another_key_is_told_apart_from_none(
     operator: Operator, zoho: ServedCliq
 ):
@@ -264,11 +273,15 @@ async def test_a_throttled_accounts_server_is_no_reason_to_authorise_again(
         form |= {"client_secret": zoho.emulator.credentials.client_secret}
         for _ in range(10):
             await another_program.post(f"{zoho.url}/oauth/v2/token", data=form)
+    asked = len(zoho.emulator.requests)
 
-    with pytest.raises(OAuthThrottled, match="mailcfg goes on at"):
-        await operator.connects(None, ZOHO_REFRESH_TOKEN=mine)
+    for _ in range(2):
+        with pytest.raises(OAuthThrottled, match="mailcfg goes on at"):
+            await operator.connects(None, ZOHO_REFRESH_TOKEN=mine)
 
-    assert (await operator.stored()).owner == ""
+    stored = await operator.stored()
+    assert (stored.owner, stored.paused_for) == ("", "throttled")
+    assert len(zoho.emulator.requests) == asked + 1
 
 
 async def test_beside_a_bot_on_sqlite_it_says_to_stop_the_bot(zoho: ServedCliq, database: Path):

@@ -132,9 +132,9 @@ async def test_a_new_first_key_still_opens_what_the_old_one_locked_and_locks_it_
     both = tokens(store, NEW_KEY, OLD_KEY)
     assert await both.read() == STATE
 
-    await both.change(lambda state: state.released())
+    await both.change(lambda state: state.released("o"))
 
-    assert await tokens(store, NEW_KEY).read() == STATE.released()
+    assert await tokens(store, NEW_KEY).read() == STATE.released("o")
 
 
 async def test_without_its_key_a_refresh_token_is_told_from_none_and_kept(store: SqlStore):
@@ -173,7 +173,7 @@ async def test_the_one_process_of_a_sqlite_database_takes_over_a_renewal_at_once
 
     await sqlite_store.release()
 
-    assert await tokens(sqlite_store).read() == STATE.released()
+    assert await tokens(sqlite_store).read() == STATE.released("o")
 
 
 async def test_memory_keeps_the_same_promises_for_one_process():

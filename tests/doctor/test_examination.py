@@ -13,13 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from bot.adapters.cliq.throttle import Budget
+from bot.adapters.store.shared import shared_budget
 from bot.adapters.store.sql import SqlStore, open_engine
 from bot.clock import SystemClock
 from bot.doctor.examination import Examination, Limits
 from bot.doctor.findings import Finding, Mark
 from bot.doctor.record import WHOLE_UP_TO
 from bot.doctor.report import examine
-from bot.ports import AuditEntry
+from bot.ports import AuditEntry, Purpose
 from bot.sandbox.cliq_faults import Fault, FaultKind, Target
 from bot.sandbox.cliq_state import Role
 from bot.sandbox.slack_faults import Fault as SlackFault
@@ -28,6 +30,7 @@ from bot.sandbox.stage import Stage, open_stage
 from bot.sandbox.world import ADMIN_CHANNEL, ALERT_CHANNEL, ALICE, BOB, CAROL, MAIL_APPROVERS
 from bot.services.audit import GENESIS
 from bot.settings import partly_from_values
+from bot.storage import own_clock
 from tests.fakes import MORNING
 from tests.postgres import Postgres
 from tests.scenarios.processes import Process
@@ -445,6 +448,24 @@ async def test_a_database_that_can_lose_what_was_committed_is_a_warning(
     assert marks(findings, FAILURE) == []
 
 
+async def test_where_this_machines_clock_is_wrong_the_calls_of_the_replicas_count_all_the_same(
+    patient: Patient, postgres: Postgres
+):
+    url = postgres.emptied()
+    patient.clock = Shifted(timedelta(minutes=5))
+    store = SqlStore(open_engine(url))
+    replicas = Budget(await own_clock(store), shared_budget(store, "acme"))
+    for _ in range(7):
+        await replicas.take("PUT", Purpose.APPLY)
+    findings = await patient.examined(MAILCFG_DATABASE_URL=url)
+    used = (await replicas.standing()).used
+    await store.close()
+
+    assert findings["zoho.budget"].found == "7 of 19 calls are used in this minute."
+    assert findings["zoho.clock"].mark is FAILURE
+    assert used == 8
+
+
 async def test_the_lock_that_a_throttle_starts_is_found_by_the_next_run(patient: Patient):
     throttle(patient)
     await patient.examined()
@@ -524,6 +545,12 @@ async def test_with_partly_wrong_settings_the_rest_is_examined(patient: Patient)
     assert findings["slack.app_token"].mark is OK
     assert findings["zoho.admin"].mark is OK
     assert findings["dns.zone"].mark is OK
+
+
+async def test_an_address_that_only_its_user_finds_wrong_is_told_as_such(patient: Patient):
+    findings = await patient.examined(CLIQ_API_URL="https://xn--é.example")
+
+    assert findings["zoho.budget"].found == "CLIQ_API_URL is no URL; try https://cliq.zoho.com."
 
 
 async def test_every_fault_of_the_settings_is_told_at_once(patient: Patient):

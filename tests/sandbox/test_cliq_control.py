@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from cliq_bench import CONTROL_TOKEN, Zoho, served_zoho
+from cliq_bench import CONTROL_TOKEN, Zoho, bits, served_zoho
 
 from bot.sandbox.cliq import start
 from bot.sandbox.cliq_faults import Fault, FaultKind
@@ -171,6 +171,14 @@ async def test_the_request_log_tells_who_called_what_and_what_was_written(zoho: 
     assert seen["writes"][0]["body"] == {"name": "IT"}
 
 
+async def test_the_request_log_cuts_short_a_token_that_is_none_of_the_emulators(zoho: Zoho) -> None:
+    for token in ("1000.REAL.token", "xoxb-real-token", "1000.dead"):
+        await zoho.get(token=token)
+    seen = (await zoho.control("GET", "requests")).json()
+
+    assert [each["token"] for each in seen["requests"]] == ["1000…", "xoxb…", "1000…"]
+
+
 BAD_CALLS: list[tuple[str, str, Any, str]] = [
     ("PUT", "profile", {"profile": "real"}, "there is no profile 'real'"),
     ("PUT", "profile", {"switches": {"sticky": True}}, "there is no switch 'sticky'"),
@@ -208,6 +216,25 @@ async def test_bad_input_is_answered_in_a_sentence(
     assert problem in answer.json()["error"]
 
 
+@pytest.mark.parametrize("content", [b"\xff{}", b"[" * 100_000, b"{"])
+async def test_a_body_that_is_no_json_is_answered_in_a_sentence(zoho: Zoho, content: bytes) -> None:
+    headers = {"Authorization": f"Bearer {CONTROL_TOKEN}"}
+    answer = await zoho.http.post("/__control/clock", headers=headers, content=content)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("the body is not JSON: ")
+
+
+async def test_a_body_is_read_as_utf_8_whatever_charset_is_said(zoho: Zoho) -> None:
+    headers = {
+        "Authorization": f"Bearer {CONTROL_TOKEN}",
+        "Content-Type": "text/x; charset=klingon",
+    }
+    answer = await zoho.http.post("/__control/clock", headers=headers, content=b"{}")
+
+    assert answer.json() == {"error": "give either advance_seconds or set"}
+
+
 async def test_a_span_that_is_no_number_is_answered_in_a_sentence(zoho: Zoho) -> None:
     headers = {"Authorization": f"Bearer {CONTROL_TOKEN}"}
     content = b'{"advance_seconds": NaN}'
@@ -215,6 +242,17 @@ async def test_a_span_that_is_no_number_is_answered_in_a_sentence(zoho: Zoho) ->
 
     assert answer.status_code == 400
     assert "advance_seconds: Input should be a finite number" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("value", ["", "k=rsa; p=nonsense", "k=rsa; p=MA0wBgYEKgMEBQMDAAEC"])
+async def test_a_put_over_a_forced_record_that_holds_no_known_key_makes_one(
+    zoho: Zoho, value: str
+) -> None:
+    await zoho.control("PUT", "configuration", {"dkim_value": value})
+    answer = await zoho.put({"dkim_key_size": 2048})
+
+    assert answer.status_code == 200
+    assert bits(answer.json()["data"]) == 2048
 
 
 async def test_an_edit_with_nothing_configured_needs_address_and_name(zoho: Zoho) -> None:

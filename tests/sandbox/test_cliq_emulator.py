@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bot.errors import PortInUse
 from bot.sandbox.cliq import CliqEmulator, start
+from bot.sandbox.cliq_profile import SENTENCES, Switches
 from bot.sandbox.clock import AdjustableClock
 
 NOON_MS = 1795348800000
@@ -538,9 +539,21 @@ async def test_a_taken_port_is_named() -> None:
 async def test_without_a_control_token_there_is_no_control_endpoint() -> None:
     async with served_zoho(control_token=None, configured=False) as zoho:
         answer = await zoho.control("GET", "state")
+        known = await zoho.call("GET", "/__control/state")
 
-        assert answer.status_code == 404
+        assert (answer.status_code, answer.json()) == (401, {"message": SENTENCES[401]})
+        assert (known.status_code, known.json()) == (404, {"message": SENTENCES[404]})
         assert not any(line.startswith("CLIQ_CONTROL") for line in zoho.emulator.dotenv("x"))
+
+
+async def test_a_reset_leaves_the_switches_as_they_were_at_the_start() -> None:
+    served = await start(configured=False, switches={"throttle": False})
+    served.emulator.set_profile("observed", {"strict_put": True})
+
+    served.emulator.reset()
+    await served.close()
+
+    assert served.emulator.state.switches == Switches(throttle=False)
 
 
 async def test_keys_are_made_when_none_are_ready() -> None:

@@ -129,13 +129,15 @@ def _ms_since(started: float) -> int:
 
 def read_token(status: int, body: bytes, *, now: datetime) -> AccessToken:
     """The access token in an answer. Raises OAuthError."""
+    if status == 429:  # whatever else it says, if anything
+        raise OAuthThrottled(retry_at=now + PAUSE)
     fields = _fields(body)
     secret = fields.get("access_token")
     if 200 <= status < 300 and _is_token(secret):
         life = _life(fields.get("expires_in"))
         refresh_at = now + max(life - REFRESH_EARLY, life / 2)
         return AccessToken(SecretStr(str(secret)), refresh_at, _scopes(fields.get("scope")))
-    raise _refusal(status, str(fields.get("error", "")), now)
+    raise _refusal(str(fields.get("error", "")), now)
 
 
 def read_grant(status: int, body: bytes, *, now: datetime) -> Granted:
@@ -163,9 +165,9 @@ def _fields(body: bytes) -> dict[str, Any]:
     return fields
 
 
-def _refusal(status: int, error: str, now: datetime) -> OAuthError:
+def _refusal(error: str, now: datetime) -> OAuthError:
     word = error.strip().lower()
-    if status == 429 or word == "access denied":
+    if word == "access denied":
         return OAuthThrottled(retry_at=now + PAUSE)
     if word == "invalid_code":
         return ReauthRequired(error=error)

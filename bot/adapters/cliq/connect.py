@@ -15,12 +15,10 @@ from pydantic import SecretStr
 
 from bot.adapters.cliq.accounts import AccountsServer, Credentials
 from bot.adapters.cliq.answers import ALL_SCOPES, SCOPES
-from bot.adapters.cliq.oauth import SEALED
+from bot.adapters.cliq.oauth import SEALED, SLACK_SECONDS
 from bot.domain.token import AccessToken, TokenState
-from bot.errors import CodeRefused, NotConnected, ReauthRequired, ScopesMissing
+from bot.errors import CodeRefused, NotConnected, OAuthThrottled, ReauthRequired, ScopesMissing
 from bot.ports import Clock, Shared
-
-LEASE = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,19 +97,25 @@ async def connect_as_set(
     if refresh_token is None:
         raise NotConnected(sentence=SEALED if stored.is_sealed else None)
     owner, grant = secrets.token_hex(8), credentials.grant(refresh_token)
+    lease = timedelta(seconds=accounts.total_seconds + SLACK_SECONDS)
 
     def claim(state: TokenState) -> TokenState:
         now = clock.now()
-        return state.claim(owner, grant, now, now + LEASE)
+        return state.claim(owner, grant, now, now + lease)
 
     await shared.change(claim)
     try:
         token = await accounts.refresh(refresh_token)
         _check_scopes(token, only_look)
-    except BaseException:
-        await shared.change(lambda state: state.released())
+    except OAuthThrottled as error:
+        now, throttled = clock.now(), error
+        await shared.change(lambda state: state.refused(throttled, grant, now, owner))
         raise
-    await shared.change(lambda state: state.confirmed(token, credentials.client))
+    except BaseException:
+        await shared.change(lambda state: state.released(owner))
+        raise
+    client = credentials.client
+    await shared.change(lambda state: state.confirmed(token, grant, client, owner))
     is_overruled = credentials.refresh_token is not None
     return Connected(token.scopes, is_stored=False, is_overruled=is_overruled)
 

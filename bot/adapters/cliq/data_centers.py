@@ -17,6 +17,7 @@ from bot.errors import SettingsError
 
 HOST = re.compile(rb"[0-9a-z.:-]+")
 """What is left of a host once httpx has read it; it lets other characters pass."""
+PORT_MAX = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,9 @@ def _checked(variable: str, text: str) -> str:
         url = httpx.URL(text.strip())
     except (httpx.InvalidURL, ValueError) as error:
         raise SettingsError([f"{variable} is no URL; try https://cliq.zoho.com."]) from error
-    if url.userinfo or url.query or url.fragment or not HOST.fullmatch(url.raw_host):
+    # Looked for in the text: an empty query or fragment would swallow the path put after it.
+    has_more = url.userinfo or {"?", "#"} & set(str(url)) or (url.port or 0) > PORT_MAX
+    if has_more or not HOST.fullmatch(url.raw_host):
         raise SettingsError([f"{variable} must be a plain URL such as https://cliq.zoho.com."])
     if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.host)):
         raise SettingsError(

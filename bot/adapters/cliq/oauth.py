@@ -106,15 +106,15 @@ class ZohoAuth:
         return state.claim(self._owner, self._grant(state), now, now + self._lease)
 
     async def _refresh(self, state: TokenState) -> AccessToken:
-        grant = state.grant
+        grant, owner = state.grant, self._owner
         try:
             token = await self._accounts.refresh(self._refresh_token(state))
         except OAuthError as error:
             now, refused = self._clock.now(), error
-            await self._shared.change(lambda state: state.refused(refused, grant, now))
+            await self._shared.change(lambda state: state.refused(refused, grant, now, owner))
             raise
         client = self._credentials.client
-        await self._shared.change(lambda state: state.got(token, grant, client))
+        await self._shared.change(lambda state: state.got(token, grant, client, owner))
         return token
 
     def _fresh(self, state: TokenState) -> AccessToken | None:
