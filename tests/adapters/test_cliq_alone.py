@@ -1,4 +1,4 @@
-"""The README's example of the client on its own, run as it stands against the emulated Zoho."""
+"""The client on its own: the README's example as it stands, and the way its requests take."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bot.adapters.cliq.client import new_http_client
 from bot.sandbox.cliq import start
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -19,6 +20,22 @@ def example() -> Any:
     space: dict[str, Any] = {}
     exec(compile(source, "README.md", "exec"), space)
     return space["main"]
+
+
+async def test_what_travels_in_the_open_goes_through_no_proxy(monkeypatch: pytest.MonkeyPatch):
+    """Plain http is for this machine only, also where Cliq itself is elsewhere."""
+    accounts, proxy = await start(configured=False), await start(configured=False)
+    for name in ("NO_PROXY", "no_proxy", "http_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", proxy.url)
+    monkeypatch.setenv("ALL_PROXY", proxy.url)
+
+    async with new_http_client("https://cliq.zoho.com") as http:
+        await http.post(f"{accounts.url}/oauth/v2/token")
+    await accounts.close()
+    await proxy.close()
+
+    assert (len(proxy.emulator.requests), len(accounts.emulator.requests)) == (0, 1)
 
 
 @pytest.mark.parametrize(

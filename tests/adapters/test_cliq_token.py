@@ -289,6 +289,20 @@ async def test_all_processes_together_ask_eight_times_in_ten_minutes_at_most(
     )
 
 
+async def test_those_who_wait_for_one_request_share_its_failure_and_the_next_one_asks_anew(
+    processes: Processes, accounts: Accounts
+):
+    accounts.says = {"error": "general_error"}
+    auth = processes.another()
+    told = await asyncio.gather(*(auth.token() for _ in range(10)), return_exceptions=True)
+    asked = len(accounts.asked)
+    accounts.says = None
+
+    assert {type(each) for each in told} == {OAuthUnavailable}
+    assert asked == 1
+    assert await secret_of(auth) == "1000.access.2"
+
+
 async def test_the_secret_or_the_refresh_token_set_right_ends_the_pause_at_once(
     processes: Processes, accounts: Accounts
 ):

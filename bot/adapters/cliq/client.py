@@ -63,7 +63,8 @@ def new_http_client(
 ) -> httpx.AsyncClient:
     """The one HTTP client of a process, for Cliq and accounts alike; close it with `aclose()`.
 
-    It goes through the machine's proxy, if it has one; not where `base_url` is on this machine.
+    It goes through the machine's proxy, if it has one; not where `base_url` is on this machine, and never
+    with plain http.
     """
     # Zoho's cookies would carry one organisation's session into calls for another.
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
@@ -72,6 +73,7 @@ def new_http_client(
         cookies=no_cookies,
         follow_redirects=False,
         trust_env=base_url is None or not is_loopback(httpx.URL(base_url).host),
+        mounts={"http://": None},  # for this machine only, so what it carries may not leave it
         headers={"User-Agent": f"mailcfg/{__version__}"},
         timeout=httpx.Timeout(TOTAL_SECONDS, connect=CONNECT_SECONDS),
     )

@@ -63,6 +63,7 @@ class ZohoAuth:
         self._owner = owner or secrets.token_hex(8)
         self._lease = timedelta(seconds=total_seconds + SLACK_SECONDS)
         self._one_at_a_time = asyncio.Lock()
+        self._failure: OAuthUnavailable | None = None
 
     def header(self, token: AccessToken) -> str:
         """The value of the Authorization header."""
@@ -80,8 +81,15 @@ class ZohoAuth:
         token = self._fresh(await self._shared.read())
         if token is not None:
             return token
+        before = self._failure
         async with self._one_at_a_time:
-            return await self._renewed()
+            if self._failure is not None and self._failure is not before:
+                raise OAuthUnavailable(error=self._failure.error)  # it was asked for us, too
+            try:
+                return await self._renewed()
+            except OAuthUnavailable as failure:
+                self._failure = OAuthUnavailable(error=failure.error)
+                raise
 
     async def drop(self, refused: AccessToken) -> None:
         """Forget the token that failed, unless another call has put a new one in its place."""
