@@ -42,7 +42,16 @@ PASS_EVERY = 3.0
 LOOK_EVERY = 0.05
 
 SCOTT = {"email_id": "scott@acme.example", "name": "Scott Fisher", "cname_status": "verified"}
-ENDS = ("In force", "Failed", "Needs a person", "Out of date", "Expired", "Withdrawn", "Rejected")
+ENDS = (
+    "In force",
+    "Failed",
+    "Needs a person",
+    "Out of date",
+    "Expired",
+    "Withdrawn",
+    "Cancelled",
+    "Rejected",
+)
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,16 @@ AT_WORK = ("Approved", "Being applied", "Sent, checking", "Old configuration rem
 LOOK_EVERY = 0.02
 LOCK = timedelta(minutes=10)
 SCOTT = {"email_id": "scott@acme.example", "name": "Scott Fisher", "cname_status": "verified"}
-ENDS = ("In force", "Failed", "Needs a person", "Out of date", "Expired", "Withdrawn", "Rejected")
+ENDS = (
+    "In force",
+    "Failed",
+    "Needs a person",
+    "Out of date",
+    "Expired",
+    "Withdrawn",
+    "Cancelled",
+    "Rejected",
+)
 
 
 @dataclass(frozen=True)

@@ -225,7 +225,7 @@ def expected(pair: Pair) -> tuple[str, int]:
     if fault == "404":
         return _expected_of_404(call)
     if call is LOOK_UP and fault == UNKNOWN_PERSON:
-        return "Withdrawn", 0
+        return "Cancelled", 0
     return "In force", 1
 
 
