@@ -141,19 +141,17 @@ class Notifier:
         return 0.0
 
     async def _bring_up_to_date(self, card: Card, subject: ChangeRequest | Incident) -> None:
-        thread: dict[str, str] = {}
+        home: Card | None = None
         if _is_checklist(card):
             home = await self._store.card(subject.key) if isinstance(subject, Incident) else None
             if home is None or not home.ts:
                 return  # The card of its request comes first.
-            card = card if card.ts else replace(card, channel=home.channel)
-            thread = {"thread_ts": home.ts}
         if not await self._claim_card(card):
             return
         try:
-            shown = await self._post_or_update(card, subject, **thread)
+            shown = await self._post_or_update(card, subject, home)
         except SlackFault as fault:
-            await self._put_off_card(card, fault)
+            await self._put_off_card(card, fault, home)
         else:
             async with self._store.begin() as tx:
                 await tx.save_card(shown)
@@ -165,8 +163,9 @@ class Notifier:
             return await tx.claim_card(card, now, now + self._lease)
 
     async def _post_or_update(
-        self, card: Card, subject: ChangeRequest | Incident, **thread: str
+        self, card: Card, subject: ChangeRequest | Incident, home: Card | None
     ) -> Card:
+        """A card with a `home` stands in its thread, wherever that has moved to."""
         if card.ts:
             try:
                 await self._call(UPDATE, card.channel, self._render(subject, card), ts=card.ts)
@@ -175,11 +174,12 @@ class Notifier:
                     raise
             else:
                 return replace(card, shown_rev=subject.rev, tries=0)
+        if home is not None:
+            there = replace(card, channel=home.channel)
+            return await self._post(there, subject, thread_ts=home.ts)
         try:
-            return await self._post(card, subject, **thread)
+            return await self._post(card, subject)
         except SlackFault as fault:
-            if thread:
-                raise
             return await self._post(self._elsewhere(card, fault), subject)
 
     def _elsewhere(self, card: Card, fault: SlackFault) -> Card:
@@ -224,11 +224,13 @@ class Notifier:
                 self._pacer.hold(method, fault.retry_after)
             raise
 
-    async def _put_off_card(self, card: Card, fault: SlackFault) -> None:
+    async def _put_off_card(self, card: Card, fault: SlackFault, home: Card | None) -> None:
         log.warning("card not shown", subject=card.subject, channel=card.channel, error=fault.error)
         tries = card.tries + 1
         async with self._store.begin() as tx:
             await tx.save_card(replace(card, tries=tries), after=self._again(tries, fault))
+            if home is not None and fault.error in THREAD_GONE:
+                await tx.show_again(home.subject)
 
     async def _send(self, waiting: Waiting, at: float) -> float:
         """Send a one-time message; the seconds for which it has to wait, as `_show`."""

@@ -13,6 +13,7 @@ from bot.adapters.slack.notifier import Notifier
 from bot.adapters.slack.workspace import Workspace
 from bot.adapters.store.sql import SqlStore, open_engine
 from bot.domain.change import ChangeRequest
+from bot.domain.incident import Kind
 from bot.ports import Message
 from bot.sandbox import world
 from bot.sandbox.slack import SlackWorkspace
@@ -511,3 +512,38 @@ async def ended_without_a_card(office: Office, slack: SlackWorkspace) -> ChangeR
         slack.set_channel(channel, is_archived=True)
     request = await office.changes.propose(ALICE, RENAME)
     return await office.reject(BOB, request)
+
+
+async def test_a_checklist_moves_with_the_card_of_its_request(
+    notifier: Notifier, office: Office, slack: SlackWorkspace
+):
+    await office.applied(RENAME)
+    for _ in range(2):
+        await notifier.send_due()
+    slack.set_channel(ADMIN, is_archived=True)
+    office.dns.publish_key_of(office.cliq.live)
+    await office.watch.check_now()
+    for _ in range(3):
+        await notifier.send_due()
+        office.clock.advance(minutes=5)
+
+    card = next(m for m in slack.sees(BOB.user, ALERTS) if GONE_NOTE in slack.plain_text(m))
+    replies = texts(slack, slack.sees(BOB.user, ALERTS, thread_ts=card.ts)[1:])
+    assert ["✓ Verified by Zoho" in line for line in replies].count(True) == 1
+
+
+async def test_a_checklist_takes_the_card_of_its_request_along(
+    notifier: Notifier, office: Office, slack: SlackWorkspace
+):
+    await office.applied(RENAME)
+    await notifier.send_due()
+    checklist = await office.store.open_incidents(office.changes.org, Kind.CHECKLIST)
+    slack.set_channel(ADMIN, is_archived=True)
+    async with office.store.begin() as tx:
+        await tx.save_incident(checklist[0].edited(checklist[0].facts))
+    for _ in range(3):
+        await notifier.send_due()
+        office.clock.advance(minutes=5)
+
+    assert GONE_NOTE in seen(slack, ALERTS)[0]
+    assert "What follows #1" in thread(slack, ALERTS)[0]
