@@ -160,12 +160,12 @@ def http_endpoint(
 
 async def _is_signed(request: web.Request, verifier: SignatureVerifier) -> bool:
     """Bolt would parse the body of strangers before it looks at the signature, raise on headers
-    that are none, and on bytes that are not UTF-8."""
+    that are none, and on bytes that are not UTF-8 or not packed as they are said to be."""
     timestamp = request.headers.get("X-Slack-Request-Timestamp", "")
     signature = request.headers.get("X-Slack-Signature", "")
     if not _TIMESTAMP.fullmatch(timestamp) or not _SIGNATURE.fullmatch(signature):
         return False
     try:
         return verifier.is_valid((await request.read()).decode("utf-8"), timestamp, signature)
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, web.RequestPayloadError):
         return False
