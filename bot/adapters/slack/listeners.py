@@ -230,6 +230,7 @@ class Listeners:
                 self._answer(respond, self._open(kind, actor, body, value))
             case _:
                 await ack()
+                self._answer(respond, _as_is(answers.refusal(_OF_ANOTHER_VERSION)))
 
     async def _approve(self, actor: Actor, request_id: str) -> Rendered | None:
         request = await self._changes.decide(actor, request_id, VoteKind.APPROVE)
@@ -313,8 +314,11 @@ class Listeners:
                 await self._submit_set(ack, actor, typed, view["private_metadata"])
             case "reject":
                 await self._submit_reject(ack, actor, typed, view["private_metadata"])
-            case kind:
+            case "accept" | "restore" as kind:
                 await self._submit_wish(ack, actor, typed, kind, view["private_metadata"])
+            case _:
+                unknown = forms.closing("Nothing was done", _OF_ANOTHER_VERSION)
+                await ack(response_action="update", view=unknown.to_dict())
 
     async def _submit_set(self, ack: Ack, actor: Actor, typed: dict[str, str], base: str) -> None:
         async def ask() -> View:
@@ -452,6 +456,7 @@ class Listeners:
 
 
 _TROUBLE = (CliqError, OAuthError, OperatorError, SlackFault)
+_OF_ANOTHER_VERSION = "This is of another version of mailcfg, so nothing was done. `/mailcfg help` lists what there is."
 _TOO_SLOW = "This takes longer than usual and is not recorded for sure; look at the card."
 
 
