@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,6 +44,8 @@ TOKEN_TROUBLE = frozenset(
 HOOKS = "hooks.slack.com"
 """Where Slack takes answers to interactions (docs.slack.dev/interactivity/handling-user-interaction)."""
 CALL_SECONDS = 10.0
+RETRY_AFTER_MAX_SECONDS = 86_400.0
+"""Nothing is left alone for longer, whatever something in Slack's place may say."""
 _RESPOND_TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
@@ -206,4 +209,13 @@ def _fault(method: str, error: SlackApiError) -> SlackFault:
     data = told if isinstance(told, dict) else {}
     status = getattr(response, "status_code", None) or getattr(response, "status", "error")
     word = str(data.get("error") or f"HTTP {status}")
-    return SlackFault(method, word, int(after) if after and str(after).isdigit() else None)
+    return SlackFault(method, word, _wait_asked(after))
+
+
+def _wait_asked(retry_after: object) -> int | None:
+    """The whole seconds of a `Retry-After`: some at least, or we would ask again at once for ever."""
+    try:
+        seconds = float(str(retry_after))
+    except ValueError:
+        return None
+    return math.ceil(min(max(1.0, seconds), RETRY_AFTER_MAX_SECONDS))

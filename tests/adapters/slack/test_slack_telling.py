@@ -160,6 +160,24 @@ async def test_slacks_retry_after_holds_back_everything_of_its_kind(
     assert thread(slack) == ["@Bob approved #1: 1 of 2."]
 
 
+@pytest.mark.parametrize(
+    ("said", "waits"),
+    [("0", 1), ("-5", 1), ("1.5", 2), ("nan", 1), ("9" * 30, 86_400), ("1e999", 86_400)],
+)
+async def test_whatever_retry_after_says_there_is_a_pause_and_it_ends(
+    notifier: Notifier, office: Office, slack: SlackWorkspace, said: Any, waits: int
+):
+    slack.plan_fault(Fault("chat.postMessage", FaultKind.RATELIMITED, retry_after=said))
+    await tell(office, notice(1), notice(2))
+
+    assert await notifier.send_due() == waits
+    await notifier.send_due()
+    assert len(posts(slack)) == 1
+    office.clock.advance(seconds=waits)
+    await notifier.send_due()
+    assert len(seen(slack, ALERTS)) == 2
+
+
 async def test_edits_wait_for_their_own_retry_after(
     notifier: Notifier, office: Office, slack: SlackWorkspace
 ):
