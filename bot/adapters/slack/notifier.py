@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from structlog.contextvars import unbind_contextvars
 
 from bot.adapters.slack.cards import checklist as checklist_cards
 from bot.adapters.slack.cards import notices, parts
@@ -27,7 +28,7 @@ from bot.adapters.slack.pacer import POST, UPDATE, Pacer
 from bot.adapters.slack.workspace import SlackFault, Workspace
 from bot.domain.change import ChangeRequest, State
 from bot.domain.incident import CHECKLIST_ID, Incident
-from bot.errors import Tampered
+from bot.errors import DatabaseError, Tampered
 from bot.logs import about_change
 from bot.ports import Card, Clock, Message, Store, Waiting
 from bot.services.tell_watch import FOLLOWED_DM
@@ -84,18 +85,33 @@ class Notifier:
     async def send_due(self) -> float | None:
         """Bring Slack up to date, as far as it lets us now.
 
-        Returns the seconds after which more may be sent, if something had to wait.
+        Returns the seconds after which more may be sent, if something had to wait. Raises what broke
+        one of them, once all the others are told.
         """
+        broken: list[Exception] = []
+
+        async def attempt(telling: Awaitable[float]) -> float:
+            try:
+                return await telling
+            except DatabaseError:
+                raise
+            except Exception as error:  # whatever it is, the others need not wait for it
+                broken.append(error)
+                unbind_contextvars("change")
+                return 0.0
+
         async with self._one_at_a_time:  # or two callers would post one card twice
             at = self._pacer.now()
             due = await self._store.due_cards(self._clock.now())
-            waits = [await self._show(card, at) for card in due if not _is_checklist(card)]
+            waits = [await attempt(self._show(card, at)) for card in due if not _is_checklist(card)]
             waits += [
-                await self._send(waiting, at)
+                await attempt(self._send(waiting, at))
                 for waiting in await self._store.due_messages(self._clock.now())
             ]
             # A checklist follows a result, which is said before it.
-            waits += [await self._show(card, at) for card in due if _is_checklist(card)]
+            waits += [await attempt(self._show(card, at)) for card in due if _is_checklist(card)]
+        if broken:
+            raise broken[0]
         return min((wait for wait in waits if wait), default=None)
 
     async def posted(self, subject: str) -> str | None:
