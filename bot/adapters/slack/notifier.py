@@ -25,7 +25,7 @@ from bot.adapters.slack.cards import telling as telling_cards
 from bot.adapters.slack.cards import watch as watch_cards
 from bot.adapters.slack.cards.parts import Deployment, Rendered
 from bot.adapters.slack.pacer import POST, UPDATE, Pacer
-from bot.adapters.slack.workspace import SlackFault, Workspace
+from bot.adapters.slack.workspace import SlackFault, Workspace, part
 from bot.domain.change import ChangeRequest, State
 from bot.domain.incident import CHECKLIST_ID, Incident
 from bot.errors import DatabaseError, Tampered
@@ -218,7 +218,7 @@ class Notifier:
         whole = self._render(subject, card)
         said = whole if _may_mention(card, subject) else self._render(subject, card, quiet=True)
         answer = await self._call(POST, card.channel, said, **thread)
-        where = {"channel": answer["channel"], "ts": answer["ts"]}
+        where = {name: part(POST, answer, name) for name in ("channel", "ts")}
         if said != whole:
             try:
                 await self._call(UPDATE, where["channel"], whole, ts=where["ts"])

@@ -43,6 +43,7 @@ TOKEN_TROUBLE = frozenset(
 
 HOOKS = "hooks.slack.com"
 """Where Slack takes answers to interactions (docs.slack.dev/interactivity/handling-user-interaction)."""
+NOT_SLACKS = "an answer that is not Slack's"
 CALL_SECONDS = 10.0
 RETRY_AFTER_MAX_SECONDS = 86_400.0
 """Nothing is left alone for longer, whatever something in Slack's place may say."""
@@ -153,23 +154,26 @@ class Workspace:
     async def permalink(self, channel: str, ts: str) -> str | None:
         """A link to a message, or None if Slack gives none."""
         try:
-            answer = await self._form("chat.getPermalink", channel=channel, message_ts=ts)
+            found: str = await self._form(
+                "chat.getPermalink", "permalink", str, channel=channel, message_ts=ts
+            )
         except SlackFault:
             return None
-        return str(answer["permalink"])
+        return found
 
     async def user(self, user: str) -> Any:
-        return (await self._form("users.info", user=user))["user"]
+        return await self._form("users.info", "user", dict, user=user)
 
     async def group_members(self, group: str) -> tuple[str, ...]:
         """The user ids in a usergroup; a disabled one counts as none."""
-        answer = await self._form("usergroups.users.list", usergroup=group)
-        return tuple(map(str, answer["users"]))
+        users = await self._form("usergroups.users.list", "users", list, usergroup=group)
+        return tuple(map(str, users))
 
-    async def _form(self, method: str, **arguments: str) -> Any:
-        """For the methods that take no JSON body."""
+    async def _form(self, method: str, name: str, kind: type, **arguments: str) -> Any:
+        """What is called `name` in the answer of a method that takes no JSON body."""
         with self._noting_faults():
-            return await call(self.client, method, params=arguments, http_verb="GET")
+            answer = await call(self.client, method, params=arguments, http_verb="GET")
+            return part(method, answer, name, kind)
 
 
 async def call(client: AsyncWebClient, method: str, **how: Any) -> Any:
@@ -188,15 +192,23 @@ async def response_to(client: AsyncWebClient, method: str, **how: Any) -> AsyncS
         raise SlackFault(method, type(error).__name__) from error
     except (SlackClientError, AttributeError, TypeError, ValueError) as error:
         # What a proxy answers in Slack's place can be JSON of any shape, or only said to be.
-        raise SlackFault(method, "an answer that is not Slack's") from error
+        raise SlackFault(method, NOT_SLACKS) from error
+
+
+def part(method: str, answer: Mapping[str, Any], name: str, kind: type = str) -> Any:
+    """One thing in an answer of Slack. Raises SlackFault if it is not there, or something else."""
+    found = answer.get(name)
+    if not isinstance(found, kind) or found == {}:
+        raise SlackFault(method, NOT_SLACKS)
+    return found
 
 
 def identity_in(answer: Mapping[str, Any]) -> Identity:
-    """Who we are, as `auth.test` answers."""
+    """Who we are, as `auth.test` answers. Raises SlackFault."""
     return Identity(
-        team=answer["team_id"],
+        team=part("auth.test", answer, "team_id"),
         enterprise=answer.get("enterprise_id"),
-        bot_user=answer["user_id"],
+        bot_user=part("auth.test", answer, "user_id"),
         bot=answer.get("bot_id"),
     )
 
