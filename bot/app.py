@@ -50,6 +50,8 @@ log = structlog.get_logger(__name__)
 
 HEARTBEAT_SECONDS = 1.0
 CONNECT_RETRY_SECONDS = 2.0
+RESUME_SECONDS = 60.0
+"""How often Slack is asked whether an access that it has withdrawn works again."""
 CHECKS_MISSED_MAX = 3
 """Intervals without a check that succeeded after which the bot does not do its job."""
 CHECK_GRACE_SECONDS = 60.0
@@ -85,6 +87,7 @@ class App:
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._connecting: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._resuming: asyncio.Task[None] | None = None
         self._has_shown_rules = False
         parts.store.on_due = self._telling.wake
         parts.store.on_move = self._moved
@@ -147,23 +150,33 @@ class App:
         """
         log.error("Slack has withdrawn mailcfg's access; paused until it works again", said=why)
         self._connection.pause()
-        self._start(self._resume())
+        if self._resuming is not None:
+            self._resuming.cancel()  # an uninstalled app is told of it twice
+        self._resuming = self._start(self._resume())
 
     def group_changed(self) -> None:
         """Somebody has joined or left a group of approvers: no click is judged by the old members."""
         self.parts.directory.forget_groups()
         self._start(self._warn_of_approvers())
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _resume(self) -> None:
-        try:
-            await self._connect()
-        except SettingsError as error:
-            log.error("paused until mailcfg is mended and started again", faults=error.faults)
+        said: tuple[str, ...] = ()
+        while True:
+            try:
+                await self._connect()
+            except SettingsError as error:
+                if error.faults != said:
+                    log.error("paused; asking again each minute", faults=error.faults)
+                said = error.faults
+                await asyncio.sleep(RESUME_SECONDS)
+            else:
+                return
 
     async def _warn_of_approvers(self) -> None:
         try:
