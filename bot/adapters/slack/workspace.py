@@ -139,7 +139,11 @@ class Workspace:
             raise SlackFault("response_url", "not an address of Slack")
         try:
             async with self._session.post(
-                response_url, json=content, proxy=self.client.proxy, timeout=_RESPOND_TIMEOUT
+                response_url,
+                json=content,
+                proxy=self.client.proxy,
+                timeout=_RESPOND_TIMEOUT,
+                allow_redirects=False,
             ) as answer:
                 if answer.status != 200:
                     raise SlackFault("response_url", f"HTTP {answer.status}")
@@ -147,7 +151,10 @@ class Workspace:
             raise SlackFault("response_url", type(error).__name__) from error
 
     def _is_slacks(self, url: str) -> bool:
-        given, ours = urlsplit(url), urlsplit(self.client.base_url)
+        try:
+            given, ours = urlsplit(url), urlsplit(self.client.base_url)
+        except ValueError:
+            return False
         same_place = (given.scheme, given.netloc) == (ours.scheme, ours.netloc)
         return same_place or (given.scheme == "https" and given.hostname == HOOKS)
 
