@@ -292,6 +292,8 @@ class Notifier:
             return False
         if subject.state is not State.PENDING:
             return True
+        if message.facts.get("escalates"):
+            return False  # no later one calls for help again
         return (await self._store.told(subject.id, message.kind))[-1] != message.key
 
     async def _where(

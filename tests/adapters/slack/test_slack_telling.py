@@ -420,6 +420,20 @@ async def test_reminders_are_lines_in_the_thread_and_the_second_escalates(
     assert "#1 expired" in thread(slack)[-1]
 
 
+async def test_help_is_called_for_once_though_slack_was_away_at_the_time(
+    office: Office, workspace: Workspace, slack: SlackWorkspace
+):
+    deployment = replace(DEPLOYMENT, escalate_to=(CAROL.user,))
+    notifier = notifier_of(office, workspace, deployment=deployment)
+    await office.changes.propose(ALICE, NEW_ADDRESS)
+    for hours in (1, 3, 19):
+        await wait(office, hours=hours)
+    for _ in range(2):
+        await notifier.send_due()
+
+    assert [ESCALATION in line for line in thread(slack)] == [True, False]
+
+
 async def test_two_bots_on_one_database_remind_once(
     url: str, office: Office, clock: FakeClock, workspace: Workspace, slack: SlackWorkspace
 ):
