@@ -23,7 +23,8 @@ from bot.adapters.slack.cards import alert as alert_cards
 from bot.adapters.slack.cards import answers, forms, history
 from bot.adapters.slack.cards import request as request_cards
 from bot.adapters.slack.cards.parts import Deployment, Rendered
-from bot.adapters.slack.notifier import Notifier
+from bot.adapters.slack.notifier import CHANNEL_GONE, Notifier
+from bot.adapters.slack.pacer import POST
 from bot.adapters.slack.team_check import TeamCheck
 from bot.adapters.slack.workspace import SlackFault, Workspace
 from bot.domain import alert
@@ -369,9 +370,16 @@ class Listeners:
 
         async def respond(**content: Any) -> None:
             content = {key: content[key] for key in ("text", "blocks")}
-            await self._workspace.call(
-                "chat.postEphemeral", channel=channel, user=actor.user, **content
-            )
+            try:
+                await self._workspace.call(
+                    "chat.postEphemeral", channel=channel, user=actor.user, **content
+                )
+            except SlackFault as fault:
+                if fault.error not in CHANNEL_GONE | {"user_not_in_channel"}:
+                    raise
+                # A command can be typed where mailcfg is no member, and so can this be clicked.
+                plain = {"unfurl_links": False, "unfurl_media": False}
+                await self._workspace.call(POST, channel=actor.user, **content, **plain)
 
         self._answer(respond, self._wish(actor, kind, reason))
 
