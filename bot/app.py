@@ -154,6 +154,13 @@ class App:
             self._resuming.cancel()  # an uninstalled app is told of it twice
         self._resuming = self._start(self._resume())
 
+    def slack_fault(self, fault: SlackFault) -> None:
+        """A call of Slack failed. That access is withdrawn may be told by nothing else."""
+        self.parts.metrics.slack_fault(fault.method, fault.error)
+        is_begun = self._connecting is not None and self._connecting.done()
+        if fault.is_token_trouble and is_begun and self._connection.is_introduced:
+            self.pause(fault.error)
+
     def group_changed(self) -> None:
         """Somebody has joined or left a group of approvers: no click is judged by the old members."""
         self.parts.directory.forget_groups()
@@ -339,14 +346,13 @@ async def build(settings: Settings, clock: Clock | None = None) -> App:
         await _check_organisation(store, settings.org)
         clock = clock or await own_clock(store)
         client = web_client(settings.slack_bot_token, settings.slack_api_url, session)
-        workspace = Workspace(
-            client, session, lambda fault: metrics.slack_fault(fault.method, fault.error)
-        )
+        workspace = Workspace(client, session)
         parts = assemble(settings, clock, store, workspace, http, metrics)
         await _check_credentials(parts.api)
         connection = Connection(settings, workspace, session, memory(store, clock), metrics.others)
         parts.listeners.register(connection.bolt)
         app = App(settings, clock, parts, connection, opening.pop_all())
+        workspace.on_fault = app.slack_fault
         Events(
             groups=policy_of(settings).groups,
             group_changed=app.group_changed,

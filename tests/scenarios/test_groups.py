@@ -140,6 +140,17 @@ async def test_without_access_the_bot_is_not_ready_and_begins_nothing(
     assert "Slack has withdrawn mailcfg's access; paused until it works again" in said
 
 
+async def test_a_call_that_is_refused_tells_that_access_is_withdrawn_as_well(play: Play):
+    card = await play.asks()
+    assert play.bot is not None
+    for method in ("users.info", "auth.test"):
+        play.slack.plan_fault(Fault(method, FaultKind.ERROR, error="token_revoked", times=99))
+
+    assert (await play.clicks(BOB, "approve", card)).startswith("Could not check with Slack")
+
+    assert not (await play.bot.readiness())["slack"]
+
+
 async def test_access_that_works_again_ends_the_pause(play: Play, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("bot.app.RESUME_SECONDS", 0.01)
     assert play.bot is not None
