@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -196,20 +196,31 @@ class Notifier:
         try:
             return await self._post(card, subject)
         except SlackFault as fault:
-            return await self._post(self._elsewhere(card, fault), subject)
+            proper = card.instead_of or card.channel
 
-    def _elsewhere(self, card: Card, fault: SlackFault) -> Card:
-        """The card in the place of its channel, if that is gone; else raises the fault."""
-        channel = self._instead_of(card.channel, fault)
-        home = card.instead_of or card.channel
-        return replace(card, channel=channel, instead_of="" if channel == home else home)
+            async def post(channel: str) -> Card:
+                instead_of = "" if channel == proper else proper
+                there = replace(card, channel=channel, instead_of=instead_of)
+                return await self._post(there, subject)
 
-    def _instead_of(self, channel: str, fault: SlackFault) -> str:
-        others = [other for other in self._fallbacks if other != channel]
-        if fault.error not in CHANNEL_GONE or not others:
+            moved: Card = await self._elsewhere(card.channel, fault, post)
+            return moved
+
+    async def _elsewhere(
+        self, channel: str, fault: SlackFault, post: Callable[[str], Awaitable[Any]]
+    ) -> Any:
+        """`post` in the first other channel that is not gone; without one, raises the fault."""
+        if fault.error not in CHANNEL_GONE:
             raise fault
-        log.error("channel is gone", channel=channel, error=fault.error, instead=others[0])
-        return others[0]
+        for other in self._fallbacks:
+            if other != channel:
+                log.error("channel is gone", channel=channel, error=fault.error, instead=other)
+                try:
+                    return await post(other)
+                except SlackFault as again:
+                    if again.error not in CHANNEL_GONE:
+                        raise
+        raise fault
 
     async def _post(self, card: Card, subject: ChangeRequest | Incident, **thread: str) -> Card:
         """A new message. It mentions people the first time only: else they are named by an edit,
@@ -319,8 +330,10 @@ class Notifier:
         except SlackFault as fault:
             if where["channel"] != self._alert_channel or "thread_ts" in where:
                 raise
-            there = self._instead_of(where["channel"], fault)
-            await self._call(POST, there, parts.elsewhere(content, where["channel"]))
+            said = parts.elsewhere(content, where["channel"])
+            await self._elsewhere(
+                where["channel"], fault, lambda there: self._call(POST, there, said)
+            )
 
     async def _not_sent(self, message: Message, tries: int, fault: SlackFault) -> None:
         log.warning("message not sent", key=message.key, error=fault.error)

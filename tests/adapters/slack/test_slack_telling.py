@@ -272,6 +272,23 @@ async def test_the_fallback_channel_comes_first_where_there_is_one(
     assert seen(slack, ALERTS) == []
 
 
+async def test_where_the_fallback_channel_is_gone_too_the_next_one_is_tried(
+    office: Office, workspace: Workspace, slack: SlackWorkspace
+):
+    notifier = notifier_of(office, workspace, fallbacks=(SPARE, ADMIN, ALERTS))
+    await office.changes.propose(ALICE, NEW_ADDRESS)
+    for channel in (ADMIN, SPARE):
+        slack.set_channel(channel, is_archived=True)
+    await notifier.send_due()
+    assert GONE_NOTE in seen(slack, ALERTS)[0]
+
+    slack.set_channel(ADMIN, is_archived=False)
+    slack.set_channel(ALERTS, is_archived=True)
+    await tell(office, notice(1))
+    await notifier.send_due()
+    assert "This belongs in #alerts (C0ALERTS)" in seen(slack)[0]
+
+
 async def test_where_every_channel_is_gone_the_card_waits_for_one(
     notifier: Notifier, office: Office, slack: SlackWorkspace
 ):
