@@ -28,6 +28,7 @@ from bot.adapters.slack.pacer import POST, UPDATE, Pacer
 from bot.adapters.slack.workspace import SlackFault, Workspace, part
 from bot.domain.change import ChangeRequest, State
 from bot.domain.incident import CHECKLIST_ID, Incident
+from bot.domain.reminders import QuietHours
 from bot.errors import DatabaseError, Tampered
 from bot.logs import about_change
 from bot.ports import Card, Clock, Message, Store, Waiting
@@ -56,7 +57,8 @@ class Notifier:
 
     `lease` is how long a message is one process's to send; after it whoever took it counts as dead.
     `fallbacks` are channels, in their order, for what belongs in one that is gone. `pace` is the
-    time between two new messages in one channel.
+    time between two new messages in one channel. What was to remind before the `quiet` hours and
+    could not be sent waits for their end.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Notifier:
         lease: timedelta,
         fallbacks: Sequence[str] = (),
         pace: timedelta = timedelta(0),
+        quiet: QuietHours | None = None,
     ) -> None:
         self._workspace = workspace
         self._store = store
@@ -79,6 +82,7 @@ class Notifier:
         self._lease = lease
         self._fallbacks = tuple(fallbacks)
         self._pace = pace
+        self._quiet = quiet
         self._pacer = Pacer(clock, pace)
         self._one_at_a_time = asyncio.Lock()
 
@@ -282,6 +286,8 @@ class Notifier:
     ) -> float:
         if await self._is_void(message, subject):
             await self._finish(message)
+            return 0.0
+        if message.kind == REMINDER and self._quiet and self._quiet.holds(self._clock.now()):
             return 0.0
         where = await self._where(message, subject)
         if where is None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -14,6 +15,7 @@ from bot.adapters.slack.workspace import Workspace
 from bot.adapters.store.sql import SqlStore, open_engine
 from bot.domain.change import ChangeRequest
 from bot.domain.incident import Kind
+from bot.domain.reminders import QuietHours
 from bot.ports import Message
 from bot.sandbox import world
 from bot.sandbox.slack import SlackWorkspace
@@ -435,6 +437,23 @@ async def test_reminders_are_lines_in_the_thread_and_the_second_escalates(
     )
     assert [f"@Carol {ESCALATION}" in line for line in reminders] == [False, True, False]
     assert "#1 expired" in thread(slack)[-1]
+
+
+async def test_a_reminder_that_slack_delayed_into_the_quiet_hours_waits_for_their_end(
+    office: Office, workspace: Workspace, slack: SlackWorkspace
+):
+    quiet = QuietHours(time(11), time(12), ZoneInfo("UTC"))
+    notifier = notifier_of(office, workspace, quiet=quiet)
+    await office.changes.propose(ALICE, NEW_ADDRESS)
+    await notifier.send_due()
+    await wait(office, hours=1)
+    office.clock.advance(hours=1, minutes=30)
+    await notifier.send_due()
+    assert thread(slack) == []
+
+    office.clock.advance(minutes=30)
+    await notifier.send_due()
+    assert ["Reminder" in line for line in thread(slack)] == [True]
 
 
 async def test_help_is_called_for_once_though_slack_was_away_at_the_time(
