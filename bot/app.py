@@ -50,6 +50,8 @@ log = structlog.get_logger(__name__)
 
 HEARTBEAT_SECONDS = 1.0
 CONNECT_RETRY_SECONDS = 2.0
+RESUME_SECONDS = 60.0
+"""How often Slack is asked whether an access that it has withdrawn works again."""
 CHECKS_MISSED_MAX = 3
 """Intervals without a check that succeeded after which the bot does not do its job."""
 CHECK_GRACE_SECONDS = 60.0
@@ -85,6 +87,7 @@ class App:
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._connecting: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._resuming: asyncio.Task[None] | None = None
         self._has_shown_rules = False
         parts.store.on_due = self._telling.wake
         parts.store.on_move = self._moved
@@ -147,23 +150,40 @@ class App:
         """
         log.error("Slack has withdrawn mailcfg's access; paused until it works again", said=why)
         self._connection.pause()
-        self._start(self._resume())
+        if self._resuming is not None:
+            self._resuming.cancel()  # an uninstalled app is told of it twice
+        self._resuming = self._start(self._resume())
+
+    def slack_fault(self, fault: SlackFault) -> None:
+        """A call of Slack failed. That access is withdrawn may be told by nothing else."""
+        self.parts.metrics.slack_fault(fault.method, fault.error)
+        is_begun = self._connecting is not None and self._connecting.done()
+        if fault.is_token_trouble and is_begun and self._connection.is_introduced:
+            self.pause(fault.error)
 
     def group_changed(self) -> None:
         """Somebody has joined or left a group of approvers: no click is judged by the old members."""
         self.parts.directory.forget_groups()
         self._start(self._warn_of_approvers())
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _resume(self) -> None:
-        try:
-            await self._connect()
-        except SettingsError as error:
-            log.error("paused until mailcfg is mended and started again", faults=error.faults)
+        said: tuple[str, ...] = ()
+        while True:
+            try:
+                await self._connect()
+            except SettingsError as error:
+                if error.faults != said:
+                    log.error("paused; asking again each minute", faults=error.faults)
+                said = error.faults
+                await asyncio.sleep(RESUME_SECONDS)
+            else:
+                return
 
     async def _warn_of_approvers(self) -> None:
         try:
@@ -326,14 +346,13 @@ async def build(settings: Settings, clock: Clock | None = None) -> App:
         await _check_organisation(store, settings.org)
         clock = clock or await own_clock(store)
         client = web_client(settings.slack_bot_token, settings.slack_api_url, session)
-        workspace = Workspace(
-            client, session, lambda fault: metrics.slack_fault(fault.method, fault.error)
-        )
+        workspace = Workspace(client, session)
         parts = assemble(settings, clock, store, workspace, http, metrics)
         await _check_credentials(parts.api)
         connection = Connection(settings, workspace, session, memory(store, clock), metrics.others)
         parts.listeners.register(connection.bolt)
         app = App(settings, clock, parts, connection, opening.pop_all())
+        workspace.on_fault = app.slack_fault
         Events(
             groups=policy_of(settings).groups,
             group_changed=app.group_changed,

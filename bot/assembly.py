@@ -107,6 +107,7 @@ def assemble(
         lease=settings.lease,
         fallbacks=settings.fallbacks,
         pace=settings.slack_pace,
+        quiet=settings.quiet_hours,
     )
     look = Look(
         **shared, policy=policy, resolver=resolver, directory=directory, admission=admission

@@ -258,9 +258,9 @@ def _number(word: str) -> int | None:
 
 
 def _only_reason(name: str, rest: str) -> str:
-    values = _arguments(rest)
+    values = _arguments(rest) if "=" in rest else {}
     extra = [field for field in values if field != "reason"]
-    if extra:
+    if extra or (rest and not values):
         form = "undo 42" if name == "undo" else name
         raise InputError(
             f'`/mailcfg {name}` takes a reason only: `/mailcfg {form} reason="…"`. '

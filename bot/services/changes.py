@@ -390,6 +390,8 @@ class Changes:
                     f"Only the person who asked for #{request.number} can withdraw it; an approver "
                     "can reject it.",
                 )
+        await self._allowed(actor, "withdraw", _may_look, request)
+        async with self._admission.auditing_refusals(actor, "withdraw", request):
             moved = request.withdraw(self._clock.now())
         await self._store_move(request, moved, "withdrawn", actor.principal, {"user": actor.user})
         return moved
@@ -491,6 +493,10 @@ class Changes:
         if self._clock.now() - from_milliseconds(base["at"]) > BASE_MAX_AGE:
             raise Refusal(f"This form is older than ten minutes. {again}")
         return MailConfig.from_dict(base["live"])
+
+
+async def _may_look(facts: Facts) -> Verdict:
+    return rules.may_show(facts)
 
 
 def _wish_of(request: ChangeRequest, reason: str) -> Wish:

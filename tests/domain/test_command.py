@@ -201,6 +201,18 @@ FIELDS = "`name`, `email`, `dkim`, `cname` and `reason`"
         ),
         ("undo 42 reason=", BadValue, 'A reason is needed. Add `reason="…"`: approvers read it.'),
         (
+            "accept because it is right",
+            InputError,
+            '`/mailcfg accept` takes a reason only: `/mailcfg accept reason="…"`. '
+            "To change a field, use `/mailcfg set`.",
+        ),
+        (
+            "undo 42 43",
+            InputError,
+            '`/mailcfg undo` takes a reason only: `/mailcfg undo 42 reason="…"`. '
+            "To change a field, use `/mailcfg set`.",
+        ),
+        (
             "undo 42 name=x",
             InputError,
             '`/mailcfg undo` takes a reason only: `/mailcfg undo 42 reason="…"`. '

@@ -79,6 +79,25 @@ async def test_who_asked_withdraws_by_the_button(play: Play):
     await play.says(card, "Withdrawn by the requester.")
 
 
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("is_restricted", "You are a guest in this workspace; only full members may do this."),
+        ("is_stranger", "You are not a member of this workspace; only its members may do this."),
+    ],
+)
+async def test_who_asked_and_is_no_full_member_any_more_withdraws_nothing(
+    play: Play, flag: str, said: str
+):
+    card = await play.asks()
+    play.slack.set_flags(ALICE.id, **{flag: True})
+
+    assert await play.clicks(ALICE, "withdraw", card) == said
+    assert await play.types(ALICE, "withdraw") == said
+
+    assert "0 of 2 approvals" in play.stage.read(play.card())
+
+
 async def test_a_form_to_reject_that_a_stranger_got_hold_of_is_refused(play: Play):
     await play.asks()
     view = await play.opens(CAROL, "reject")

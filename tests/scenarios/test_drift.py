@@ -251,6 +251,30 @@ async def test_a_change_outside_approval_is_undone_by_restoring(settled: Play):
     assert live["name"] == "Scott Fisher"
 
 
+async def test_who_restores_where_mailcfg_is_no_member_is_answered_in_a_direct_message(
+    settled: Play,
+):
+    play, lounge = settled, "C0LOUNGE"
+    play.slack.add_channel(lounge, "lounge", (ALICE.id,))
+    play.cliq.edit(name="Accounts Payable")
+    await play.slack.command(ALICE.id, "check", lounge)
+    checked = await play.until(
+        lambda: next(
+            (m for m in play.slack.sees(ALICE.id, lounge) if "Restore" in play.stage.read(m)), None
+        ),
+        "the answer",
+    )
+
+    view = await play.opens(ALICE, "restore", checked)
+    await play.slack.submit(ALICE.id, view.id, {"reason": "Nobody knows who did that"})
+
+    def told() -> list[str]:
+        direct = play.slack.sees(ALICE.id, play.slack.dm_channel(ALICE.id))
+        return [text for text in map(play.stage.read, direct) if "is posted" in text]
+
+    assert len(await play.until(told, "a direct message")) == 1
+
+
 async def test_a_sender_that_somebody_removed_is_reported(settled: Play):
     settled.cliq.edit()
     settled.passes()

@@ -132,11 +132,37 @@ async def test_without_access_the_bot_is_not_ready_and_begins_nothing(
     play.slack.plan_fault(Fault("auth.test", FaultKind.ERROR, error="account_inactive"))
 
     await play.slack.event(event)
-    await asyncio.gather(*play.bot._tasks)
+    await asyncio.wait(play.bot._tasks, timeout=0.2)
 
+    assert play.slack.planned_faults == ()
     assert not (await play.bot.readiness())["slack"]
     said = capsys.readouterr().out
     assert "Slack has withdrawn mailcfg's access; paused until it works again" in said
+
+
+async def test_a_call_that_is_refused_tells_that_access_is_withdrawn_as_well(play: Play):
+    card = await play.asks()
+    assert play.bot is not None
+    for method in ("users.info", "auth.test"):
+        play.slack.plan_fault(Fault(method, FaultKind.ERROR, error="token_revoked", times=99))
+
+    assert (await play.clicks(BOB, "approve", card)).startswith("Could not check with Slack")
+
+    assert not (await play.bot.readiness())["slack"]
+
+
+async def test_access_that_works_again_ends_the_pause(play: Play, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("bot.app.RESUME_SECONDS", 0.01)
+    assert play.bot is not None
+    refused = Fault("auth.test", FaultKind.ERROR, error="account_inactive", times=3)
+    play.slack.plan_fault(refused)
+
+    await play.slack.event(REVOKED)
+    await play.slack.event(UNINSTALLED)
+    await asyncio.gather(*play.bot._tasks, return_exceptions=True)
+
+    assert (await play.bot.readiness())["slack"]
+    await play.asks()
 
 
 async def test_access_that_still_works_is_found_out_by_asking(play: Play):

@@ -130,6 +130,12 @@ async def test_bytes_that_are_no_text_are_refused(door: Door):
     assert await nothing_happened(door)
 
 
+@pytest.mark.parametrize("packing", ["gzip", "deflate"])
+async def test_bytes_that_are_not_packed_as_they_say_are_refused(door: Door, packing: str):
+    assert await door.post(ASK, door.sign(ASK) | {"Content-Encoding": packing}) == 401
+    assert await nothing_happened(door)
+
+
 @pytest.mark.parametrize("body", ["payload=%7Bnot", '{"enterprise":7}', "[" * 10_000])
 async def test_what_strangers_send_is_not_even_read(door: Door, body: str):
     assert await door.post(body, door.sign("another body")) == 401

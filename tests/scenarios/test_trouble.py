@@ -8,6 +8,8 @@ from datetime import timedelta
 import pytest
 import structlog
 
+from bot.adapters.slack.cards import forms
+from bot.adapters.slack.cards.parts import actions, button
 from bot.errors import DatabaseError
 from bot.sandbox.cliq_faults import Fault, FaultKind
 from bot.sandbox.slack_faults import Fault as SlackFault
@@ -341,6 +343,36 @@ async def test_a_request_that_is_not_known_is_refused_neutrally(play: Play):
             "I do not know that request. See the open one with /mailcfg pending."
         )
     assert "0 of 2 approvals" in play.stage.read(play.card())
+
+
+OF_ANOTHER_VERSION = (
+    "This is of another version of mailcfg, so nothing was done. /mailcfg help lists what there is."
+)
+
+
+async def test_a_button_of_another_version_is_answered(play: Play):
+    card = await play.asks()
+    assert play.bot is not None
+    old = actions("gone", [button("gone", "Gone", "x")]).to_dict()
+    await play.bot.parts.workspace.call(
+        "chat.update", channel=card.channel, ts=card.ts, text="Old", blocks=[old]
+    )
+
+    assert await play.clicks(BOB, "gone", card) == OF_ANOTHER_VERSION
+
+
+async def test_a_form_of_another_version_asks_for_nothing(play: Play):
+    await play.asks()
+    await play.types(ALICE, "withdraw")
+    view = await play.opens(CAROL, "details")
+    assert play.bot is not None
+    old = forms.note("gone", "Gone", "Why?", "Ask", channel=ADMIN).to_dict()
+    await play.bot.parts.workspace.call("views.update", view_id=view.id, view=old)
+
+    assert (await play.slack.submit(CAROL.id, view.id, {"reason": "x"})).ok
+    left = play.slack.open_view(CAROL.id)
+    assert left is not None
+    assert OF_ANOTHER_VERSION in play.slack.plain_text(left).replace("`", "")
 
 
 async def test_a_fault_of_our_own_gives_a_reference_that_is_in_the_log(play: Play):

@@ -23,7 +23,8 @@ from bot.adapters.slack.cards import alert as alert_cards
 from bot.adapters.slack.cards import answers, forms, history
 from bot.adapters.slack.cards import request as request_cards
 from bot.adapters.slack.cards.parts import Deployment, Rendered
-from bot.adapters.slack.notifier import Notifier
+from bot.adapters.slack.notifier import CHANNEL_GONE, Notifier
+from bot.adapters.slack.pacer import POST
 from bot.adapters.slack.team_check import TeamCheck
 from bot.adapters.slack.workspace import SlackFault, Workspace
 from bot.domain import alert
@@ -230,6 +231,7 @@ class Listeners:
                 self._answer(respond, self._open(kind, actor, body, value))
             case _:
                 await ack()
+                self._answer(respond, _as_is(answers.refusal(_OF_ANOTHER_VERSION)))
 
     async def _approve(self, actor: Actor, request_id: str) -> Rendered | None:
         request = await self._changes.decide(actor, request_id, VoteKind.APPROVE)
@@ -313,8 +315,11 @@ class Listeners:
                 await self._submit_set(ack, actor, typed, view["private_metadata"])
             case "reject":
                 await self._submit_reject(ack, actor, typed, view["private_metadata"])
-            case kind:
+            case "accept" | "restore" as kind:
                 await self._submit_wish(ack, actor, typed, kind, view["private_metadata"])
+            case _:
+                unknown = forms.closing("Nothing was done", _OF_ANOTHER_VERSION)
+                await ack(response_action="update", view=unknown.to_dict())
 
     async def _submit_set(self, ack: Ack, actor: Actor, typed: dict[str, str], base: str) -> None:
         async def ask() -> View:
@@ -365,9 +370,16 @@ class Listeners:
 
         async def respond(**content: Any) -> None:
             content = {key: content[key] for key in ("text", "blocks")}
-            await self._workspace.call(
-                "chat.postEphemeral", channel=channel, user=actor.user, **content
-            )
+            try:
+                await self._workspace.call(
+                    "chat.postEphemeral", channel=channel, user=actor.user, **content
+                )
+            except SlackFault as fault:
+                if fault.error not in CHANNEL_GONE | {"user_not_in_channel"}:
+                    raise
+                # A command can be typed where mailcfg is no member, and so can this be clicked.
+                plain = {"unfurl_links": False, "unfurl_media": False}
+                await self._workspace.call(POST, channel=actor.user, **content, **plain)
 
         self._answer(respond, self._wish(actor, kind, reason))
 
@@ -452,6 +464,7 @@ class Listeners:
 
 
 _TROUBLE = (CliqError, OAuthError, OperatorError, SlackFault)
+_OF_ANOTHER_VERSION = "This is of another version of mailcfg, so nothing was done. `/mailcfg help` lists what there is."
 _TOO_SLOW = "This takes longer than usual and is not recorded for sure; look at the card."
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from structlog.contextvars import unbind_contextvars
 
 from bot.adapters.slack.cards import checklist as checklist_cards
 from bot.adapters.slack.cards import notices, parts
@@ -24,10 +25,11 @@ from bot.adapters.slack.cards import telling as telling_cards
 from bot.adapters.slack.cards import watch as watch_cards
 from bot.adapters.slack.cards.parts import Deployment, Rendered
 from bot.adapters.slack.pacer import POST, UPDATE, Pacer
-from bot.adapters.slack.workspace import SlackFault, Workspace
+from bot.adapters.slack.workspace import SlackFault, Workspace, part
 from bot.domain.change import ChangeRequest, State
 from bot.domain.incident import CHECKLIST_ID, Incident
-from bot.errors import Tampered
+from bot.domain.reminders import QuietHours
+from bot.errors import DatabaseError, Tampered
 from bot.logs import about_change
 from bot.ports import Card, Clock, Message, Store, Waiting
 from bot.services.tell_watch import FOLLOWED_DM
@@ -55,7 +57,8 @@ class Notifier:
 
     `lease` is how long a message is one process's to send; after it whoever took it counts as dead.
     `fallbacks` are channels, in their order, for what belongs in one that is gone. `pace` is the
-    time between two new messages in one channel.
+    time between two new messages in one channel. What was to remind before the `quiet` hours and
+    could not be sent waits for their end.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Notifier:
         lease: timedelta,
         fallbacks: Sequence[str] = (),
         pace: timedelta = timedelta(0),
+        quiet: QuietHours | None = None,
     ) -> None:
         self._workspace = workspace
         self._store = store
@@ -78,24 +82,40 @@ class Notifier:
         self._lease = lease
         self._fallbacks = tuple(fallbacks)
         self._pace = pace
+        self._quiet = quiet
         self._pacer = Pacer(clock, pace)
         self._one_at_a_time = asyncio.Lock()
 
     async def send_due(self) -> float | None:
         """Bring Slack up to date, as far as it lets us now.
 
-        Returns the seconds after which more may be sent, if something had to wait.
+        Returns the seconds after which more may be sent, if something had to wait. Raises what broke
+        one of them, once all the others are told.
         """
+        broken: list[Exception] = []
+
+        async def attempt(telling: Awaitable[float]) -> float:
+            try:
+                return await telling
+            except DatabaseError:
+                raise
+            except Exception as error:  # whatever it is, the others need not wait for it
+                broken.append(error)
+                unbind_contextvars("change")
+                return 0.0
+
         async with self._one_at_a_time:  # or two callers would post one card twice
             at = self._pacer.now()
             due = await self._store.due_cards(self._clock.now())
-            waits = [await self._show(card, at) for card in due if not _is_checklist(card)]
+            waits = [await attempt(self._show(card, at)) for card in due if not _is_checklist(card)]
             waits += [
-                await self._send(waiting, at)
+                await attempt(self._send(waiting, at))
                 for waiting in await self._store.due_messages(self._clock.now())
             ]
             # A checklist follows a result, which is said before it.
-            waits += [await self._show(card, at) for card in due if _is_checklist(card)]
+            waits += [await attempt(self._show(card, at)) for card in due if _is_checklist(card)]
+        if broken:
+            raise broken[0]
         return min((wait for wait in waits if wait), default=None)
 
     async def posted(self, subject: str) -> str | None:
@@ -141,19 +161,17 @@ class Notifier:
         return 0.0
 
     async def _bring_up_to_date(self, card: Card, subject: ChangeRequest | Incident) -> None:
-        thread: dict[str, str] = {}
+        home: Card | None = None
         if _is_checklist(card):
             home = await self._store.card(subject.key) if isinstance(subject, Incident) else None
             if home is None or not home.ts:
                 return  # The card of its request comes first.
-            card = card if card.ts else replace(card, channel=home.channel)
-            thread = {"thread_ts": home.ts}
         if not await self._claim_card(card):
             return
         try:
-            shown = await self._post_or_update(card, subject, **thread)
+            shown = await self._post_or_update(card, subject, home)
         except SlackFault as fault:
-            await self._put_off_card(card, fault)
+            await self._put_off_card(card, fault, home)
         else:
             async with self._store.begin() as tx:
                 await tx.save_card(shown)
@@ -165,8 +183,9 @@ class Notifier:
             return await tx.claim_card(card, now, now + self._lease)
 
     async def _post_or_update(
-        self, card: Card, subject: ChangeRequest | Incident, **thread: str
+        self, card: Card, subject: ChangeRequest | Incident, home: Card | None
     ) -> Card:
+        """A card with a `home` stands in its thread, wherever that has moved to."""
         if card.ts:
             try:
                 await self._call(UPDATE, card.channel, self._render(subject, card), ts=card.ts)
@@ -175,25 +194,37 @@ class Notifier:
                     raise
             else:
                 return replace(card, shown_rev=subject.rev, tries=0)
+        if home is not None:
+            there = replace(card, channel=home.channel)
+            return await self._post(there, subject, thread_ts=home.ts)
         try:
-            return await self._post(card, subject, **thread)
+            return await self._post(card, subject)
         except SlackFault as fault:
-            if thread:
-                raise
-            return await self._post(self._elsewhere(card, fault), subject)
+            proper = card.instead_of or card.channel
 
-    def _elsewhere(self, card: Card, fault: SlackFault) -> Card:
-        """The card in the place of its channel, if that is gone; else raises the fault."""
-        channel = self._instead_of(card.channel, fault)
-        home = card.instead_of or card.channel
-        return replace(card, channel=channel, instead_of="" if channel == home else home)
+            async def post(channel: str) -> Card:
+                instead_of = "" if channel == proper else proper
+                there = replace(card, channel=channel, instead_of=instead_of)
+                return await self._post(there, subject)
 
-    def _instead_of(self, channel: str, fault: SlackFault) -> str:
-        others = [other for other in self._fallbacks if other != channel]
-        if fault.error not in CHANNEL_GONE or not others:
+            moved: Card = await self._elsewhere(card.channel, fault, post)
+            return moved
+
+    async def _elsewhere(
+        self, channel: str, fault: SlackFault, post: Callable[[str], Awaitable[Any]]
+    ) -> Any:
+        """`post` in the first other channel that is not gone; without one, raises the fault."""
+        if fault.error not in CHANNEL_GONE:
             raise fault
-        log.error("channel is gone", channel=channel, error=fault.error, instead=others[0])
-        return others[0]
+        for other in self._fallbacks:
+            if other != channel:
+                log.error("channel is gone", channel=channel, error=fault.error, instead=other)
+                try:
+                    return await post(other)
+                except SlackFault as again:
+                    if again.error not in CHANNEL_GONE:
+                        raise
+        raise fault
 
     async def _post(self, card: Card, subject: ChangeRequest | Incident, **thread: str) -> Card:
         """A new message. It mentions people the first time only: else they are named by an edit,
@@ -202,7 +233,7 @@ class Notifier:
         whole = self._render(subject, card)
         said = whole if _may_mention(card, subject) else self._render(subject, card, quiet=True)
         answer = await self._call(POST, card.channel, said, **thread)
-        where = {"channel": answer["channel"], "ts": answer["ts"]}
+        where = {name: part(POST, answer, name) for name in ("channel", "ts")}
         if said != whole:
             try:
                 await self._call(UPDATE, where["channel"], whole, ts=where["ts"])
@@ -224,11 +255,13 @@ class Notifier:
                 self._pacer.hold(method, fault.retry_after)
             raise
 
-    async def _put_off_card(self, card: Card, fault: SlackFault) -> None:
+    async def _put_off_card(self, card: Card, fault: SlackFault, home: Card | None) -> None:
         log.warning("card not shown", subject=card.subject, channel=card.channel, error=fault.error)
         tries = card.tries + 1
         async with self._store.begin() as tx:
             await tx.save_card(replace(card, tries=tries), after=self._again(tries, fault))
+            if home is not None and fault.error in THREAD_GONE:
+                await tx.show_again(home.subject)
 
     async def _send(self, waiting: Waiting, at: float) -> float:
         """Send a one-time message; the seconds for which it has to wait, as `_show`."""
@@ -254,6 +287,8 @@ class Notifier:
         if await self._is_void(message, subject):
             await self._finish(message)
             return 0.0
+        if message.kind == REMINDER and self._quiet and self._quiet.holds(self._clock.now()):
+            return 0.0
         where = await self._where(message, subject)
         if where is None:
             return 0.0  # Its thread does not exist yet; the card comes first.
@@ -274,6 +309,8 @@ class Notifier:
             return False
         if subject.state is not State.PENDING:
             return True
+        if message.facts.get("escalates"):
+            return False  # no later one calls for help again
         return (await self._store.told(subject.id, message.kind))[-1] != message.key
 
     async def _where(
@@ -299,8 +336,10 @@ class Notifier:
         except SlackFault as fault:
             if where["channel"] != self._alert_channel or "thread_ts" in where:
                 raise
-            there = self._instead_of(where["channel"], fault)
-            await self._call(POST, there, parts.elsewhere(content, where["channel"]))
+            said = parts.elsewhere(content, where["channel"])
+            await self._elsewhere(
+                where["channel"], fault, lambda there: self._call(POST, there, said)
+            )
 
     async def _not_sent(self, message: Message, tries: int, fault: SlackFault) -> None:
         log.warning("message not sent", key=message.key, error=fault.error)

@@ -23,7 +23,7 @@ from slack_sdk.signature import SignatureVerifier
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 
-from bot.adapters.slack.workspace import SILENT, Workspace, call, web_client
+from bot.adapters.slack.workspace import SILENT, Workspace, call, part, web_client
 
 # Bolt logs bodies that it cannot read at INFO, and warns of choices that are meant.
 BOLT = logging.getLogger("bot.adapters.slack.bolt")
@@ -117,8 +117,8 @@ class SocketMode:
     async def connect(self) -> None:
         """Raises SlackFault."""
         # The SDK's client would ask for the address itself, and repeat even a refused token for ever.
-        answer = await call(self._web_client, "apps.connections.open")
-        self._client.wss_uri = answer["url"]
+        method = "apps.connections.open"
+        self._client.wss_uri = part(method, await call(self._web_client, method), "url")
         await self._client.connect()
 
     async def _hear(self, _client: Any, message: dict[str, Any], _raw: str | None) -> None:
@@ -160,12 +160,12 @@ def http_endpoint(
 
 async def _is_signed(request: web.Request, verifier: SignatureVerifier) -> bool:
     """Bolt would parse the body of strangers before it looks at the signature, raise on headers
-    that are none, and on bytes that are not UTF-8."""
+    that are none, and on bytes that are not UTF-8 or not packed as they are said to be."""
     timestamp = request.headers.get("X-Slack-Request-Timestamp", "")
     signature = request.headers.get("X-Slack-Signature", "")
     if not _TIMESTAMP.fullmatch(timestamp) or not _SIGNATURE.fullmatch(signature):
         return False
     try:
         return verifier.is_valid((await request.read()).decode("utf-8"), timestamp, signature)
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, web.RequestPayloadError):
         return False

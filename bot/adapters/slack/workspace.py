@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,7 +43,10 @@ TOKEN_TROUBLE = frozenset(
 
 HOOKS = "hooks.slack.com"
 """Where Slack takes answers to interactions (docs.slack.dev/interactivity/handling-user-interaction)."""
+NOT_SLACKS = "an answer that is not Slack's"
 CALL_SECONDS = 10.0
+RETRY_AFTER_MAX_SECONDS = 86_400.0
+"""Nothing is left alone for longer, whatever something in Slack's place may say."""
 _RESPOND_TIMEOUT = aiohttp.ClientTimeout(total=10)
 
 
@@ -135,7 +139,11 @@ class Workspace:
             raise SlackFault("response_url", "not an address of Slack")
         try:
             async with self._session.post(
-                response_url, json=content, proxy=self.client.proxy, timeout=_RESPOND_TIMEOUT
+                response_url,
+                json=content,
+                proxy=self.client.proxy,
+                timeout=_RESPOND_TIMEOUT,
+                allow_redirects=False,
             ) as answer:
                 if answer.status != 200:
                     raise SlackFault("response_url", f"HTTP {answer.status}")
@@ -143,30 +151,36 @@ class Workspace:
             raise SlackFault("response_url", type(error).__name__) from error
 
     def _is_slacks(self, url: str) -> bool:
-        given, ours = urlsplit(url), urlsplit(self.client.base_url)
+        try:
+            given, ours = urlsplit(url), urlsplit(self.client.base_url)
+        except ValueError:
+            return False
         same_place = (given.scheme, given.netloc) == (ours.scheme, ours.netloc)
         return same_place or (given.scheme == "https" and given.hostname == HOOKS)
 
     async def permalink(self, channel: str, ts: str) -> str | None:
         """A link to a message, or None if Slack gives none."""
         try:
-            answer = await self._form("chat.getPermalink", channel=channel, message_ts=ts)
+            found: str = await self._form(
+                "chat.getPermalink", "permalink", str, channel=channel, message_ts=ts
+            )
         except SlackFault:
             return None
-        return str(answer["permalink"])
+        return found
 
     async def user(self, user: str) -> Any:
-        return (await self._form("users.info", user=user))["user"]
+        return await self._form("users.info", "user", dict, user=user)
 
     async def group_members(self, group: str) -> tuple[str, ...]:
         """The user ids in a usergroup; a disabled one counts as none."""
-        answer = await self._form("usergroups.users.list", usergroup=group)
-        return tuple(map(str, answer["users"]))
+        users = await self._form("usergroups.users.list", "users", list, usergroup=group)
+        return tuple(map(str, users))
 
-    async def _form(self, method: str, **arguments: str) -> Any:
-        """For the methods that take no JSON body."""
+    async def _form(self, method: str, name: str, kind: type, **arguments: str) -> Any:
+        """What is called `name` in the answer of a method that takes no JSON body."""
         with self._noting_faults():
-            return await call(self.client, method, params=arguments, http_verb="GET")
+            answer = await call(self.client, method, params=arguments, http_verb="GET")
+            return part(method, answer, name, kind)
 
 
 async def call(client: AsyncWebClient, method: str, **how: Any) -> Any:
@@ -185,15 +199,23 @@ async def response_to(client: AsyncWebClient, method: str, **how: Any) -> AsyncS
         raise SlackFault(method, type(error).__name__) from error
     except (SlackClientError, AttributeError, TypeError, ValueError) as error:
         # What a proxy answers in Slack's place can be JSON of any shape, or only said to be.
-        raise SlackFault(method, "an answer that is not Slack's") from error
+        raise SlackFault(method, NOT_SLACKS) from error
+
+
+def part(method: str, answer: Mapping[str, Any], name: str, kind: type = str) -> Any:
+    """One thing in an answer of Slack. Raises SlackFault if it is not there, or something else."""
+    found = answer.get(name)
+    if not isinstance(found, kind) or found == {}:
+        raise SlackFault(method, NOT_SLACKS)
+    return found
 
 
 def identity_in(answer: Mapping[str, Any]) -> Identity:
-    """Who we are, as `auth.test` answers."""
+    """Who we are, as `auth.test` answers. Raises SlackFault."""
     return Identity(
-        team=answer["team_id"],
+        team=part("auth.test", answer, "team_id"),
         enterprise=answer.get("enterprise_id"),
-        bot_user=answer["user_id"],
+        bot_user=part("auth.test", answer, "user_id"),
         bot=answer.get("bot_id"),
     )
 
@@ -206,4 +228,13 @@ def _fault(method: str, error: SlackApiError) -> SlackFault:
     data = told if isinstance(told, dict) else {}
     status = getattr(response, "status_code", None) or getattr(response, "status", "error")
     word = str(data.get("error") or f"HTTP {status}")
-    return SlackFault(method, word, int(after) if after and str(after).isdigit() else None)
+    return SlackFault(method, word, _wait_asked(after))
+
+
+def _wait_asked(retry_after: object) -> int | None:
+    """The whole seconds of a `Retry-After`: some at least, or we would ask again at once for ever."""
+    try:
+        seconds = float(str(retry_after))
+    except ValueError:
+        return None
+    return math.ceil(min(max(1.0, seconds), RETRY_AFTER_MAX_SECONDS))

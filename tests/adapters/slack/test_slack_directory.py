@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 
 from bot.adapters.slack.directory import SlackDirectory, facts_of
-from bot.adapters.slack.workspace import Identity, Workspace, web_client
+from bot.adapters.slack.workspace import Identity, SlackFault, Workspace, web_client
 from bot.domain.policy import Actor, Facts
 from bot.errors import CouldNotCheck, GroupTrouble, NotAllowed
 from bot.sandbox import world
@@ -222,6 +225,37 @@ async def test_a_look_up_that_takes_too_long_refuses(
     workspace.identity = Identity("T0ACME", None, "U0MAILCFG", "B0MAILCFG")
     with pytest.raises(CouldNotCheck):
         await SlackDirectory(workspace, clock, within_seconds=0.05).look_up(ALICE)
+
+
+HALF_ANSWERS: dict[str, Any] = {
+    "nothing": {},
+    "no person": {"user": None},
+    "an empty person": {"user": {}},
+    "a list": {"user": ["U0ALICE"]},
+}
+
+
+@pytest.mark.parametrize("answer", HALF_ANSWERS.values(), ids=HALF_ANSWERS.keys())
+async def test_half_an_answer_is_none(
+    session: aiohttp.ClientSession, clock: FakeClock, answer: dict[str, Any]
+):
+    async def answered(_: web.Request) -> web.Response:
+        return web.json_response({"ok": True} | answer)
+
+    far_end = web.Application()
+    far_end.router.add_get("/api/users.info", answered)
+    far_end.router.add_get("/api/usergroups.users.list", answered)
+    far_end.router.add_post("/api/auth.test", answered)
+    async with TestServer(far_end) as server:
+        base_url = str(server.make_url("/api/"))
+        workspace = Workspace(web_client(SecretStr("xoxb-1"), base_url, session), session)
+        with pytest.raises(SlackFault):
+            await workspace.introduce()
+        workspace.identity = Identity("T0ACME", None, "U0MAILCFG", "B0MAILCFG")
+        with pytest.raises(CouldNotCheck):
+            await SlackDirectory(workspace, clock).look_up(ALICE)
+        with pytest.raises(CouldNotCheck):
+            await SlackDirectory(workspace, clock).named("S0ADMINS")
 
 
 async def test_nobody_is_known_before_slack_has_said_who_we_are(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Table, update
 
 from bot.adapters.slack.notifier import Notifier
 from bot.adapters.slack.workspace import Workspace
@@ -96,6 +96,26 @@ async def test_an_undamaged_card_is_shown_beside_a_damaged_one(
     await notifier.send_due()
 
     assert ["In force" in card for card in seen(slack)] == [True]
+
+
+@pytest.mark.parametrize("table", [schema.incident, schema.outbox])
+async def test_what_cannot_be_rendered_keeps_nothing_else_from_being_told(
+    notifier: Notifier, office: Office, slack: SlackWorkspace, table: Table
+):
+    opened = alert(found())
+    async with office.store.begin() as tx:
+        await tx.save_incident(opened)
+        await tx.save_card(Card(opened.id, ALERTS))
+    await tell(office, replace(NOTICE, key="status:0"))
+    await office.tamper(update(table).values(facts_json="{}"))
+    await office.changes.propose(ALICE, NEW_ADDRESS)
+    await tell(office, NOTICE)
+
+    with pytest.raises(KeyError):
+        await notifier.send_due()
+
+    assert ["0 of 2 approvals" in card for card in seen(slack)] == [True]
+    assert any("Zoho changed the DKIM status" in line for line in seen(slack, ALERTS))
 
 
 async def test_two_callers_at_once_post_one_card(

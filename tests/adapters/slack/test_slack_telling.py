@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -13,6 +14,8 @@ from bot.adapters.slack.notifier import Notifier
 from bot.adapters.slack.workspace import Workspace
 from bot.adapters.store.sql import SqlStore, open_engine
 from bot.domain.change import ChangeRequest
+from bot.domain.incident import Kind
+from bot.domain.reminders import QuietHours
 from bot.ports import Message
 from bot.sandbox import world
 from bot.sandbox.slack import SlackWorkspace
@@ -159,6 +162,24 @@ async def test_slacks_retry_after_holds_back_everything_of_its_kind(
     assert thread(slack) == ["@Bob approved #1: 1 of 2."]
 
 
+@pytest.mark.parametrize(
+    ("said", "waits"),
+    [("0", 1), ("-5", 1), ("1.5", 2), ("nan", 1), ("9" * 30, 86_400), ("1e999", 86_400)],
+)
+async def test_whatever_retry_after_says_there_is_a_pause_and_it_ends(
+    notifier: Notifier, office: Office, slack: SlackWorkspace, said: Any, waits: int
+):
+    slack.plan_fault(Fault("chat.postMessage", FaultKind.RATELIMITED, retry_after=said))
+    await tell(office, notice(1), notice(2))
+
+    assert await notifier.send_due() == waits
+    await notifier.send_due()
+    assert len(posts(slack)) == 1
+    office.clock.advance(seconds=waits)
+    await notifier.send_due()
+    assert len(seen(slack, ALERTS)) == 2
+
+
 async def test_edits_wait_for_their_own_retry_after(
     notifier: Notifier, office: Office, slack: SlackWorkspace
 ):
@@ -251,6 +272,23 @@ async def test_the_fallback_channel_comes_first_where_there_is_one(
 
     assert GONE_NOTE in seen(slack, SPARE)[0]
     assert seen(slack, ALERTS) == []
+
+
+async def test_where_the_fallback_channel_is_gone_too_the_next_one_is_tried(
+    office: Office, workspace: Workspace, slack: SlackWorkspace
+):
+    notifier = notifier_of(office, workspace, fallbacks=(SPARE, ADMIN, ALERTS))
+    await office.changes.propose(ALICE, NEW_ADDRESS)
+    for channel in (ADMIN, SPARE):
+        slack.set_channel(channel, is_archived=True)
+    await notifier.send_due()
+    assert GONE_NOTE in seen(slack, ALERTS)[0]
+
+    slack.set_channel(ADMIN, is_archived=False)
+    slack.set_channel(ALERTS, is_archived=True)
+    await tell(office, notice(1))
+    await notifier.send_due()
+    assert "This belongs in #alerts (C0ALERTS)" in seen(slack)[0]
 
 
 async def test_where_every_channel_is_gone_the_card_waits_for_one(
@@ -401,6 +439,37 @@ async def test_reminders_are_lines_in_the_thread_and_the_second_escalates(
     assert "#1 expired" in thread(slack)[-1]
 
 
+async def test_a_reminder_that_slack_delayed_into_the_quiet_hours_waits_for_their_end(
+    office: Office, workspace: Workspace, slack: SlackWorkspace
+):
+    quiet = QuietHours(time(11), time(12), ZoneInfo("UTC"))
+    notifier = notifier_of(office, workspace, quiet=quiet)
+    await office.changes.propose(ALICE, NEW_ADDRESS)
+    await notifier.send_due()
+    await wait(office, hours=1)
+    office.clock.advance(hours=1, minutes=30)
+    await notifier.send_due()
+    assert thread(slack) == []
+
+    office.clock.advance(minutes=30)
+    await notifier.send_due()
+    assert ["Reminder" in line for line in thread(slack)] == [True]
+
+
+async def test_help_is_called_for_once_though_slack_was_away_at_the_time(
+    office: Office, workspace: Workspace, slack: SlackWorkspace
+):
+    deployment = replace(DEPLOYMENT, escalate_to=(CAROL.user,))
+    notifier = notifier_of(office, workspace, deployment=deployment)
+    await office.changes.propose(ALICE, NEW_ADDRESS)
+    for hours in (1, 3, 19):
+        await wait(office, hours=hours)
+    for _ in range(2):
+        await notifier.send_due()
+
+    assert [ESCALATION in line for line in thread(slack)] == [True, False]
+
+
 async def test_two_bots_on_one_database_remind_once(
     url: str, office: Office, clock: FakeClock, workspace: Workspace, slack: SlackWorkspace
 ):
@@ -511,3 +580,38 @@ async def ended_without_a_card(office: Office, slack: SlackWorkspace) -> ChangeR
         slack.set_channel(channel, is_archived=True)
     request = await office.changes.propose(ALICE, RENAME)
     return await office.reject(BOB, request)
+
+
+async def test_a_checklist_moves_with_the_card_of_its_request(
+    notifier: Notifier, office: Office, slack: SlackWorkspace
+):
+    await office.applied(RENAME)
+    for _ in range(2):
+        await notifier.send_due()
+    slack.set_channel(ADMIN, is_archived=True)
+    office.dns.publish_key_of(office.cliq.live)
+    await office.watch.check_now()
+    for _ in range(3):
+        await notifier.send_due()
+        office.clock.advance(minutes=5)
+
+    card = next(m for m in slack.sees(BOB.user, ALERTS) if GONE_NOTE in slack.plain_text(m))
+    replies = texts(slack, slack.sees(BOB.user, ALERTS, thread_ts=card.ts)[1:])
+    assert ["✓ Verified by Zoho" in line for line in replies].count(True) == 1
+
+
+async def test_a_checklist_takes_the_card_of_its_request_along(
+    notifier: Notifier, office: Office, slack: SlackWorkspace
+):
+    await office.applied(RENAME)
+    await notifier.send_due()
+    checklist = await office.store.open_incidents(office.changes.org, Kind.CHECKLIST)
+    slack.set_channel(ADMIN, is_archived=True)
+    async with office.store.begin() as tx:
+        await tx.save_incident(checklist[0].edited(checklist[0].facts))
+    for _ in range(3):
+        await notifier.send_due()
+        office.clock.advance(minutes=5)
+
+    assert GONE_NOTE in seen(slack, ALERTS)[0]
+    assert "What follows #1" in thread(slack, ALERTS)[0]
