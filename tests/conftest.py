@@ -24,6 +24,15 @@ from tests.soak.options import (  # noqa: F401  # pytest reads options from this
 )
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Tests of many steps, whose module says so, belong to the long runs on PostgreSQL."""
+    told = getattr(item.getparent(pytest.Module), "obj", None)
+    chosen = getattr(item, "callspec", None)
+    is_postgres = chosen is not None and chosen.params.get("url") == "postgresql"
+    if is_postgres and getattr(told, "IS_LONG_ON_POSTGRESQL", False):
+        item.add_marker(pytest.mark.soak)
+
+
 def database_url(path: Path) -> str:
     return f"sqlite+aiosqlite:///{path}"
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from benchmarks import ack, check, history, job, load, processes, start, table
 from benchmarks.load import Promises
 from benchmarks.people import People
@@ -50,6 +52,7 @@ async def test_the_history_has_its_length_and_its_acts_are_timed():
     assert all(len(short) == len(long) == 1 for short, long in taken.values())
 
 
+@pytest.mark.soak
 async def test_every_door_does_the_whole_job_as_often_as_it_is_asked():
     """More often than Zoho would let the bot ask: `jobs` raises for any message but the sender."""
     found = await job.run(rounds=1, seconds=0.2, clients=2 * Purpose.LOOK.value)
@@ -59,6 +62,7 @@ async def test_every_door_does_the_whole_job_as_often_as_it_is_asked():
     assert min(min(each.cpu + each.rate) for each in found.values()) > 0
 
 
+@pytest.mark.soak
 async def test_every_start_is_timed_and_the_memory_after_requests_is_weighed(tmp_path: Path):
     started = await start.starts(tmp_path, rounds=1, settled_seconds=0)
     grown = await start.growth(tmp_path, requests=8, clients=2, warm_up=8)

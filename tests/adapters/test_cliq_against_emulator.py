@@ -60,7 +60,7 @@ def keys() -> KeyPool:
 
 
 def every_zoho(*, with_limits: bool = False) -> Iterator[object]:
-    """Both profiles as they are, and each with one switch turned the other way.
+    """Both profiles as they are and, in the long runs, each with one switch turned the other way.
 
     `with_limits` leaves out the one that is turned by taking every limit away.
     """
@@ -70,9 +70,8 @@ def every_zoho(*, with_limits: bool = False) -> Iterator[object]:
             turned = not getattr(usual, switch)
             if with_limits and switch == "throttle":
                 continue
-            mark = pytest.mark.soak if profile == "observed" else ()
             name = f"{profile}-{'' if turned else 'no_'}{switch}"
-            yield pytest.param((profile, {switch: turned}), id=name, marks=mark)
+            yield pytest.param((profile, {switch: turned}), id=name, marks=pytest.mark.soak)
 
 
 @pytest.fixture(params=tuple(every_zoho()))

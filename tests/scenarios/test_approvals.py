@@ -168,7 +168,7 @@ async def test_a_time_out_after_the_effect_ends_in_force_with_one_write(play: Pl
     assert "Not known yet whether the write took effect; next look" in shown
     assert "In force" not in shown
 
-    play.passes(timedelta(seconds=31))
+    play.passes(timedelta(seconds=36))
 
     await play.says(card, "In force: change sender address")
     assert play.puts() == 1
@@ -184,7 +184,7 @@ async def test_an_answer_that_was_lost_after_the_effect_ends_in_force_with_one_w
     play.spoil(kind, "PUT")
     card = await play.approved()
     await play.says(card, "Outcome unknown")
-    play.passes(timedelta(seconds=31))
+    play.passes(timedelta(seconds=36))
     await play.says(card, "In force")
     assert play.puts() == 1
 
@@ -216,7 +216,7 @@ async def test_a_write_that_had_no_effect_is_sent_again_after_a_look(play: Play)
     card = await play.approved()
     await play.says(card, "Outcome unknown")
 
-    play.passes(timedelta(seconds=31))
+    play.passes(timedelta(seconds=36))
 
     await play.says(card, "In force")
     assert play.puts() == 2
@@ -229,7 +229,7 @@ async def test_an_unknown_outcome_is_not_guessed_while_nothing_can_be_read(play:
     card = await play.approved()
     await play.says(card, "Outcome unknown")
     play.spoil(FaultKind.STATUS, "GET", code=500, next=3)
-    play.passes(timedelta(seconds=31))
+    play.passes(timedelta(seconds=36))
     await play.says(card, "Zoho Cliq has a fault of its own")
     assert "Outcome unknown" in play.stage.read(play.card())
 
@@ -351,7 +351,7 @@ async def test_a_bot_started_again_settles_an_unknown_outcome_by_reading(play: P
     card = await play.approved()
     await play.says(card, "Outcome unknown")
     await play.stop()
-    play.passes(timedelta(seconds=31))
+    play.passes(timedelta(seconds=36))
     await play.start()
     await play.says(card, "In force")
     assert play.puts() == 1

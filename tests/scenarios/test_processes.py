@@ -261,8 +261,9 @@ async def test_missing_settings_are_named_one_a_line(tmp_path: Path, ending: Asy
     bot = await Process.start("run", folder=tmp_path)
     ending.push_async_callback(bot.kill)
     assert await bot.ends() == 2
-    head, *faults = bot.lines
+    head, *faults, cure = bot.lines
     assert head == "mailcfg cannot start:"
+    assert cure == "  There is no .env here; `mailcfg init` writes one."
     assert [fault.split(" is missing. ")[0].strip() for fault in faults] == [
         "SLACK_BOT_TOKEN",
         "ZOHO_CLIENT_ID",

@@ -13,6 +13,8 @@ from bot.errors import AlreadySettled, NotAllowed, Refusal
 from tests.fakes import Killed
 from tests.office import ALICE, BOB, ERIN, MALLORY, ORG, RENAME, Office
 
+IS_LONG_ON_POSTGRESQL = True
+
 DAY = timedelta(days=1)
 
 

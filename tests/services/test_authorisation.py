@@ -23,6 +23,8 @@ from bot.errors import (
 from tests.fakes import TEAM
 from tests.office import ALICE, BOB, CAROL, ERIN, RENAME, Office
 
+IS_LONG_ON_POSTGRESQL = True
+
 TABLE = Path(__file__).parents[1] / "samples" / "authorisation.csv"
 GRID = replace(ALICE, enterprise_user="E0ALICE")
 FORMER = Actor(TEAM, "U0FORMER")

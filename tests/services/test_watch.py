@@ -25,6 +25,8 @@ from bot.ports import Message
 from tests.fakes import FakeDns, Killed, config, dkim_value
 from tests.office import ALICE, BOB, NEW_ADDRESS, ORG, RENAME, Office
 
+IS_LONG_ON_POSTGRESQL = True
+
 NS1, NS2 = FakeDns.SERVERS
 NEW_DOMAIN = Set(Patch(email_id="it@mail.acme.example"), "a domain of its own")
 
@@ -573,7 +575,7 @@ async def test_an_address_that_cliq_keeps_in_lower_case_is_the_one_that_was_aske
     healthy.cliq.fail_next_write(Ambiguous("PUT"), after_effect=True)
     await healthy.applier.settle()
     healthy.cliq.edit(email_id="it@acme.example")
-    healthy.clock.advance(seconds=30)
+    healthy.clock.advance(seconds=36)
     await healthy.applier.settle()
 
     await healthy.passes()
