@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from bot.domain.change import milliseconds
 from bot.domain.mail_config import MailConfig
 from bot.domain.policy import Actor
 from tests.fakes import FakeClock
@@ -47,6 +48,8 @@ class Judge:
         self.kept: set[str] = set()
         self.removed: set[str] = set()
         self._first: dict[str, Row] = {}
+        self._taken_over = Counter[str]()
+        self._leases: dict[str, int] = {}
         self._ended: dict[str, Row] = {}
         self._decided_at: dict[str, datetime] = {}
         self._clock = clock
@@ -85,6 +88,7 @@ class Judge:
         self._check_votes(rows)
         self._check_ends(rows)
         self._check_moves(rows)
+        self._check_leases(rows)
 
     def _check_votes(self, rows: dict[str, Row]) -> None:
         votes = self.all("SELECT request_id, voter_json, verdict FROM decision")
@@ -126,6 +130,18 @@ class Judge:
         moves = Counter(e["request_id"] for e in entries if e["kind"] not in NO_MOVE)
         for row in rows.values():
             assert moves[row["id"]] == row["rev"], "moves and audit entries differ in number"
+
+    def _check_leases(self, rows: dict[str, Row]) -> None:
+        """Who is at work is left to it: what could go wrong then is caught by other means as well."""
+        entries = self.all("SELECT request_id FROM audit WHERE kind = 'taken_over'")
+        taken = Counter(entry["request_id"] for entry in entries)
+        for request_id in taken - self._taken_over:
+            lease = self._leases.get(request_id)
+            now = milliseconds(self._clock.now())
+            assert lease is None or now >= lease, "it was taken over before its lease had ended"
+        self._taken_over = taken
+        at_work = [row for row in rows.values() if row["state"] == "APPLYING"]
+        self._leases = {row["id"]: row["lease_until"] for row in at_work}
 
     def check_sent(self, sent: Sent) -> None:
         """A write that leaves is one that enough people approved, over what they were shown."""
