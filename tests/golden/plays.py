@@ -17,11 +17,9 @@ from bot.sandbox.stage import open_stage
 from bot.sandbox.tour import Tour
 from tests.golden.recorder import Recorder
 from tests.scenarios.play import (
-    ADMIN,
     ALERTS,
     ALICE,
     BOB,
-    CAROL,
     ERIN,
     MALLORY,
     MOVE,
