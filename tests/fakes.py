@@ -17,8 +17,9 @@ from pathlib import Path
 
 from bot.domain.dns_answers import Answers, Reply, Status
 from bot.domain.key_host import KeyHost
-from bot.domain.mail_config import NOT_VERIFIED, MailConfig
+from bot.domain.mail_config import MailConfig
 from bot.domain.policy import Actor, Facts, is_group
+from bot.domain.typed import NOT_VERIFIED
 from bot.errors import CouldNotCheck, GroupTrouble, NotAllowed
 from bot.ports import Purpose
 

@@ -29,7 +29,7 @@ from bot.domain.change import (
 )
 from bot.domain.command import Accept, Reset, Set
 from bot.domain.dns_answers import Answers
-from bot.domain.mail_config import CNAME_STATUSES, REASON_MAX, MailConfig, Patch, clean_reason
+from bot.domain.mail_config import MailConfig, Patch
 from bot.domain.plan import (
     AcceptPlan,
     Baseline,
@@ -43,6 +43,7 @@ from bot.domain.plan import (
 from bot.domain.policy import Actor, Facts, Policy, Verdict
 from bot.domain.preflight import Preflight
 from bot.domain.reminders import MENTION_EVERY, USUAL, Reminders, alarm
+from bot.domain.typed import CNAME_STATUSES, REASON_MAX, clean_reason
 from bot.domain.undo import plan_undo
 from bot.errors import (
     AlreadyOpen,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.domain import policy as rules
+from bot.domain.case import api_problem
 from bot.domain.change import ChangeRequest
 from bot.domain.dkim import Record
 from bot.domain.key_host import KeyHost
@@ -111,8 +112,14 @@ class Look:
         """The record that the live configuration needs; raises Refusal if it needs none."""
         await self.check_member(actor, "dns")
         live = await self._api.read(Purpose.LOOK)
-        if live is None or not live.dkim_value:
+        if live is None:
             raise Refusal("Cliq's system sender is in use, so there is no record to publish.")
+        problem = api_problem(live)
+        if problem:
+            raise Refusal(
+                f"Zoho's own DKIM data is unusable: {problem}. There is no record to publish until "
+                "the sender is set again in Zoho, which needs approval."
+            )
         approved = await self._store.last_applied(self.org)
         is_approved = approved is not None and not drift(approved.approved_config, live)
         host = KeyHost.of(live.dkim_host)

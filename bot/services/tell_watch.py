@@ -27,6 +27,7 @@ from bot.domain.incident import (
     standing_facts,
     watch_facts,
 )
+from bot.domain.mail_config import fingerprint
 from bot.domain.moment import stamp
 from bot.domain.notices import Reading
 from bot.domain.report import DRIFT, explanation, headline
@@ -267,7 +268,7 @@ class WatchTeller:
 def _marks(check: Check) -> Facts:
     """What the audit says of a change outside approval."""
     late = {"late": check.late.number} if check.late else {}
-    return {"live": notices.fingerprint(check.live)} | late
+    return {"live": fingerprint(check.live)} | late
 
 
 def _explained(found: Diagnosis) -> str:
