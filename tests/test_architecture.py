@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BOT = ROOT / "bot"
 LAYERS = ["errors", "domain", "ports", "services", "adapters"]
-LAYERS += ["check", "storage", "zoho", "assembly", "loops", "connection", "doctor", "app"]
+LAYERS += ["check", "storage", "zoho", "organisation", "loops", "connection", "doctor", "app"]
 LAYERS += ["__main__"]
 TOP = set(LAYERS[LAYERS.index("check") :])
 AROUND = {
@@ -57,6 +57,19 @@ def test_adapters_do_not_import_one_another(module: str):
     mine = module.split(".")[2]
     others = {m.split(".")[2] for m in imports(MODULES[module]) if m.startswith("bot.adapters.")}
     assert others <= {mine}
+
+
+def test_nothing_is_put_together_from_more_than_seven_things():
+    """More belong together, and have a name: an organisation, its services, how a call is tried."""
+    made_of = {
+        (module, made.name): [*found.args.args[1:], *found.args.kwonlyargs]
+        for module, file in MODULES.items()
+        for made in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(made, ast.ClassDef)
+        for found in made.body
+        if isinstance(found, ast.FunctionDef) and found.name == "__init__"
+    }
+    assert [name for name, things in made_of.items() if len(things) > 7] == []
 
 
 @pytest.mark.parametrize("module", SANDBOX)

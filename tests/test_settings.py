@@ -7,11 +7,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bot import settings
-from bot.assembly import alert_parameters_of, timing_of
 from bot.domain.alert import Parameters
 from bot.domain.reminders import QuietHours
+from bot.domain.timing import Timing
 from bot.errors import SettingsError
-from bot.services.apply import Timing
+from bot.organisation import organisation_of
 
 GOOD = {
     "SLACK_BOT_TOKEN": "xoxb-1",
@@ -291,11 +291,11 @@ def test_a_duration_is_a_number_with_its_unit(text: str, span: timedelta):
 
 
 def test_how_long_a_change_waits_for_what_is_said_once():
-    assert timing_of(settings.from_values(GOOD)) == Timing()
+    assert organisation_of(settings.from_values(GOOD)).timing == Timing()
 
 
 def test_how_patient_alerts_are_is_said_once():
-    assert alert_parameters_of(settings.from_values(GOOD)) == Parameters()
+    assert organisation_of(settings.from_values(GOOD)).alerts == Parameters()
 
 
 def test_alerts_may_be_set_to_the_very_border():

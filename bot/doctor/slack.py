@@ -18,7 +18,6 @@ from bot.adapters.slack.inspection import (
 )
 from bot.adapters.slack.manifest import GROUP_SCOPES, SCOPES
 from bot.adapters.slack.workspace import SlackFault, Workspace, web_client
-from bot.assembly import policy_of
 from bot.connection import refused
 from bot.doctor.clocks import judge_clock, read_date
 from bot.doctor.findings import (
@@ -30,6 +29,7 @@ from bot.doctor.findings import (
     warning,
 )
 from bot.errors import CouldNotCheck, GroupTrouble, SettingsError
+from bot.organisation import organisation_of
 from bot.ports import Clock
 from bot.services.approvers import Approvers
 from bot.settings import Partial, Settings
@@ -51,7 +51,7 @@ class SlackCheckup:
         self._clock = clock
         self._call_seconds = call_seconds
         self._channels = dict(_channels(found.settings))
-        self._groups = policy_of(found.settings).groups
+        self._groups = organisation_of(found.settings).policy.groups
 
     def sheet(self) -> Sheet:
         groups = ("slack.usergroups",) if self._groups else ()
@@ -131,7 +131,9 @@ class SlackCheckup:
         if self._settings.watch_only:
             return ok("This deployment only watches: nobody needs to approve.")
         try:
-            said = await Approvers(policy_of(self._settings), directory).check_settings()
+            said = await Approvers(
+                organisation_of(self._settings).policy, directory
+            ).check_settings()
         except GroupTrouble as trouble:
             raise SettingsError([trouble.cure]) from trouble
         except CouldNotCheck as trouble:

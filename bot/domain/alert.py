@@ -59,9 +59,6 @@ class Parameters:
     """Takes the place of `resolve_after` for a flapping incident."""
 
 
-USUAL = Parameters()
-
-
 @dataclass(frozen=True, slots=True)
 class Observation:
     """What a tick found: its primary finding, None where there is none.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bot import settings
-from bot.adapters.cliq.client import CliqClient
+from bot.adapters.cliq.client import Tries
 from bot.app import App, build
 from bot.sandbox import world
 from bot.sandbox.cliq_faults import Fault, FaultKind, Target
@@ -110,10 +110,7 @@ class Play:
     def be_impatient(self, seconds: float = 0.1) -> None:
         """Let the bot's calls to Cliq time out soon, and repeat reads without a pause."""
         assert self.bot is not None
-        api = self.bot.parts.changes._api
-        assert isinstance(api, CliqClient)
-        api._total_seconds = seconds
-        api._sleep = _at_once
+        self.bot.served.api._tries = Tries(seconds, sleep=_at_once)
 
     def spoil(self, kind: FaultKind, method: str = "GET", **more: Any) -> None:
         """Let the next calls of `method` to Cliq go wrong."""

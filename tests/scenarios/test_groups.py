@@ -64,7 +64,7 @@ async def test_whoever_joins_the_group_approves_at_once(grouped: Play):
 async def test_a_group_that_cannot_be_read_refuses_the_click(grouped: Play):
     card = await grouped.asks()
     assert grouped.bot is not None
-    grouped.bot.parts.directory.forget_groups()
+    grouped.bot.served.directory.forget_groups()
     grouped.slack.plan_fault(Fault("usergroups.users.list", FaultKind.RATELIMITED, times=5))
 
     answer = await grouped.clicks(BOB, "approve", card)

@@ -279,7 +279,7 @@ class Play:
                 yield "said to be in force without having been read back"
         for call in calls_while_locked(requests, self._trouble.locked_by):
             yield f"called while locked: {call.method} at {call.at}"
-        problem = (await verify(self._app.parts.store, "acme", Seal((KEY.encode(),)))).problem
+        problem = (await verify(self._app.deployment.store, "acme", Seal((KEY.encode(),)))).problem
         if problem:
             yield problem
 
