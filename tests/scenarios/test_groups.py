@@ -102,7 +102,7 @@ async def test_the_bot_does_not_start_with_approvers_who_can_never_approve(
 ):
     empty_play.slack.scopes = (*empty_play.slack.scopes, *scopes)
     values = empty_play.environment() | {"MAILCFG_APPROVERS": approvers}
-    async with await build(settings.from_values(values), clock=empty_play.stage.clock) as app:
+    async with await build(settings.from_values(values), empty_play.stage.clock) as app:
         with pytest.raises(SettingsError) as refused:
             await app.wait()
         assert not (await app.readiness())["slack"]

@@ -223,11 +223,12 @@ async def test_connecting_shows_neither_the_code_nor_what_it_is_exchanged_for(
 ):
     play = empty_play
     code = play.cliq.issue_code() if is_anew else None
-    environment = play.environment() | {"MAILCFG_CALL_TIMEOUT": "100ms"}
+    environment = play.environment()
     zoho_settings = settings.ZohoSettings(**environment)
     if fault is not None:
         play.cliq.faults.add(Fault(fault, path=path))
-    said = await what_is_said(connect(zoho_settings, SecretStr(code) if code else None))
+    typed, soon = SecretStr(code) if code else None, timedelta(seconds=0.1)
+    said = await what_is_said(connect(zoho_settings, typed, soon))
     secrets = {*canaries(play), *play.cliq.state.refresh_tokens} | ({code} if code else set())
     stored = b"".join(file.read_bytes() for file in play.folder.glob("mailcfg.db*"))
 
