@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from bot.adapters.slack.cards import request as cards
+from bot.domain.audit import AuditHead
 from bot.domain.change import ChangeRequest
 from bot.domain.mail_config import Patch
 from bot.domain.plan import AcceptPlan, ResetPlan, SetPlan, Undoing, plan_set
-from bot.ports import AuditHead, Message
+from bot.ports import Message
 from tests.adapters.slack.every_card import (
     ADDRESS,
     LIVE,
