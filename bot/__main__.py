@@ -378,8 +378,8 @@ def emulate_cliq(
     """Zoho's accounts server and the Cliq mail configuration API."""
     import secrets
 
-    from bot.sandbox import cliq
-    from bot.sandbox.cliq_profile import PROFILES, read_switches, sentence
+    from bot.sandbox.cliq import emulator as cliq
+    from bot.sandbox.cliq.profile import PROFILES, read_switches, sentence
 
     try:
         switches = read_switches(switch or [])
@@ -404,8 +404,8 @@ def emulate_slack(
     ] = None,
 ) -> None:
     """A Slack workspace with four people and two channels."""
-    from bot.sandbox import slack
     from bot.sandbox.clock import AdjustableClock
+    from bot.sandbox.slack import emulator as slack
 
     workspace = slack.SlackWorkspace(clock=AdjustableClock(), request_url=request_url)
     _run(_serve_emulator(slack.start(host, port, workspace=workspace)))
@@ -418,9 +418,9 @@ def emulate_dns(
     zone: Annotated[str, typer.Option(help="The zone it serves.")] = "acme.example",
 ) -> None:
     """Two name servers of one editable zone, and a resolver with a cache, over UDP and TCP."""
-    from bot.sandbox import dns_control
+    from bot.sandbox.dns import control as dns
 
-    _run(_serve_emulator(dns_control.start(host, port, zone=zone)))
+    _run(_serve_emulator(dns.start(host, port, zone=zone)))
 
 
 async def _serve_emulator(starting: Coroutine[Any, Any, Any]) -> None:

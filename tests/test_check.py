@@ -20,7 +20,7 @@ from bot.adapters.store.migrate import migrate
 from bot.adapters.store.shared import shared_budget
 from bot.adapters.store.sql import SqlStore, open_engine
 from bot.clock import SystemClock
-from bot.sandbox import cliq
+from bot.sandbox.cliq import emulator as cliq
 from tests.adapters.dkim_scene import OWN, RESOLVERS, Scene
 from tests.fakes import dkim_value
 

@@ -18,11 +18,11 @@ from bot import settings
 from bot.app import App, build
 from bot.errors import OperatorError
 from bot.sandbox.bot_thread import BotThread
+from bot.sandbox.listening import listen
 from bot.sandbox.page.server import PageServer
 from bot.sandbox.seed import LIVED, live_in
 from bot.sandbox.stage import STATE_FILE, Stage, open_stage
 from bot.sandbox.tour import WIDTH, Tour
-from bot.sandbox.wire import listen
 
 KEY_FILE = "secret.key"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from bot.sandbox import world
-from bot.sandbox.slack_records import Message
+from bot.sandbox.slack.records import Message
 from bot.sandbox.stage import CHECK_EVERY, Stage
 
 LIVED = timedelta(weeks=3)

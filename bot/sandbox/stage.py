@@ -13,15 +13,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bot.sandbox import slack as slack_emulator
 from bot.sandbox import world
-from bot.sandbox.cliq import CliqEmulator
+from bot.sandbox.cliq.emulator import CliqEmulator
 from bot.sandbox.clock import AdjustableClock
-from bot.sandbox.dns import DnsEmulator
-from bot.sandbox.slack import RunningSlack, SlackWorkspace
-from bot.sandbox.slack_records import Message
-from bot.sandbox.wire import Listening, listen
-from bot.sandbox.wire_log import WireLog
+from bot.sandbox.dns.emulator import DnsEmulator
+from bot.sandbox.exchanges import WireLog
+from bot.sandbox.listening import Listening, listen
+from bot.sandbox.slack import emulator as slack_emulator
+from bot.sandbox.slack.emulator import RunningSlack, SlackWorkspace
+from bot.sandbox.slack.records import Message
 
 Found = TypeVar("Found")
 CHECK_EVERY = timedelta(minutes=15)

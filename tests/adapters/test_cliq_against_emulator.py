@@ -33,11 +33,11 @@ from bot.errors import (
     ServerError,
 )
 from bot.ports import Purpose
-from bot.sandbox.cliq import ServedCliq, start
-from bot.sandbox.cliq_faults import Fault, FaultKind, Target
-from bot.sandbox.cliq_keys import KeyPool
-from bot.sandbox.cliq_profile import PROFILES, Switches
-from bot.sandbox.cliq_state import ADMIN, Role
+from bot.sandbox.cliq.emulator import ServedCliq, start
+from bot.sandbox.cliq.faults import Fault, FaultKind, Target
+from bot.sandbox.cliq.keys import KeyPool
+from bot.sandbox.cliq.profile import PROFILES, Switches
+from bot.sandbox.cliq.state import ADMIN, Role
 from bot.sandbox.clock import AdjustableClock
 
 Connect = Callable[..., CliqClient]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bot.adapters.cliq.client import new_http_client
-from bot.sandbox.cliq import start
+from bot.sandbox.cliq.emulator import start
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 

@@ -30,8 +30,8 @@ from bot.errors import (
     SettingsError,
 )
 from bot.ports import Purpose
-from bot.sandbox.cliq import ServedCliq, start
-from bot.sandbox.cliq_faults import Fault, FaultKind, Target
+from bot.sandbox.cliq.emulator import ServedCliq, start
+from bot.sandbox.cliq.faults import Fault, FaultKind, Target
 from bot.settings import ZohoSettings, from_values
 from bot.zoho import cliq_client, connect
 from tests.fakes import FakeClock

@@ -16,10 +16,10 @@ from bot.adapters.store.sql import SqlStore, open_engine
 from bot.adapters.store.vault import Vault
 from bot.ports import Purpose
 from bot.sandbox.accounts import TOKEN_PATH
-from bot.sandbox.cliq import ServedCliq, start
-from bot.sandbox.cliq_log import LoggedRequest
-from bot.sandbox.cliq_profile import PROFILES
-from bot.sandbox.cliq_state import ADMIN
+from bot.sandbox.cliq.emulator import ServedCliq, start
+from bot.sandbox.cliq.log import LoggedRequest
+from bot.sandbox.cliq.profile import PROFILES
+from bot.sandbox.cliq.state import ADMIN
 from tests.callers import KEY, ORG, Callers, callers
 from tests.postgres import Postgres
 from tests.soak.options import SOAK, Soak

@@ -22,10 +22,10 @@ from bot.doctor.findings import Finding, Mark
 from bot.doctor.record import WHOLE_UP_TO
 from bot.doctor.report import examine
 from bot.ports import AuditEntry, Purpose
-from bot.sandbox.cliq_faults import Fault, FaultKind, Target
-from bot.sandbox.cliq_state import Role
-from bot.sandbox.slack_faults import Fault as SlackFault
-from bot.sandbox.slack_faults import FaultKind as SlackFaultKind
+from bot.sandbox.cliq.faults import Fault, FaultKind, Target
+from bot.sandbox.cliq.state import Role
+from bot.sandbox.slack.faults import Fault as SlackFault
+from bot.sandbox.slack.faults import FaultKind as SlackFaultKind
 from bot.sandbox.stage import Stage, open_stage
 from bot.sandbox.world import ADMIN_CHANNEL, ALERT_CHANNEL, ALICE, BOB, CAROL, MAIL_APPROVERS
 from bot.services.audit import GENESIS

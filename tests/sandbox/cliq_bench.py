@@ -14,8 +14,8 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from bot.sandbox.cliq import CliqEmulator, start
-from bot.sandbox.cliq_keys import KeyPool
+from bot.sandbox.cliq.emulator import CliqEmulator, start
+from bot.sandbox.cliq.keys import KeyPool
 from bot.sandbox.clock import AdjustableClock
 
 PATH = "/api/v2/mailconfigurations/global"

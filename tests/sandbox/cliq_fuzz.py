@@ -22,8 +22,8 @@ from schemathesis.hooks import HookContext
 from schemathesis.openapi.checks import RejectedPositiveData
 from schemathesis.schemas import BaseSchema
 
-from bot.sandbox.cliq import ServedCliq, start
-from bot.sandbox.cliq_config import REQUIRED
+from bot.sandbox.cliq.config import REQUIRED
+from bot.sandbox.cliq.emulator import ServedCliq, start
 
 LEFT_OUT = {"documented": [], "observed": ["unsupported_method"]}
 """Checks: a method that does not exist is HTTP's 405, and what clients of Cliq saw is a 400."""

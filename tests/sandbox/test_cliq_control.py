@@ -10,8 +10,8 @@ import httpx
 import pytest
 from cliq_bench import CONTROL_TOKEN, Zoho, bits, served_zoho
 
-from bot.sandbox.cliq import start
-from bot.sandbox.cliq_faults import Fault, FaultKind
+from bot.sandbox.cliq.emulator import start
+from bot.sandbox.cliq.faults import Fault, FaultKind
 
 
 @pytest.fixture

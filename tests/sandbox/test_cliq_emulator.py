@@ -14,8 +14,8 @@ from cliq_bench import PATH, WHOLE, Zoho, bits, served_zoho
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bot.errors import PortInUse
-from bot.sandbox.cliq import CliqEmulator, start
-from bot.sandbox.cliq_profile import SENTENCES, Switches
+from bot.sandbox.cliq.emulator import CliqEmulator, start
+from bot.sandbox.cliq.profile import SENTENCES, Switches
 from bot.sandbox.clock import AdjustableClock
 
 NOON_MS = 1795348800000

@@ -11,8 +11,8 @@ import pytest
 from cliq_bench import PATH
 from cliq_fuzz import authorization, fuzzed, schema_of, served_in_a_thread
 
-from bot.sandbox.cliq import ServedCliq
-from bot.sandbox.cliq_profile import ALLOWED_METHODS, PROFILES
+from bot.sandbox.cliq.emulator import ServedCliq
+from bot.sandbox.cliq.profile import ALLOWED_METHODS, PROFILES
 from tests.soak.options import SOAK, Soak
 
 SEED = 20261122

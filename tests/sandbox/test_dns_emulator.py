@@ -21,8 +21,8 @@ from dns.rcode import Rcode
 
 from bot.errors import InputError, PortInUse
 from bot.sandbox.clock import AdjustableClock as Clock
-from bot.sandbox.dns_control import RunningDns, start
-from bot.sandbox.dns_server import DnsServer
+from bot.sandbox.dns.control import RunningDns, start
+from bot.sandbox.dns.server import DnsServer
 from tests.name_server import NameServer
 
 KEY = "k=rsa; p=" + "A" * 392

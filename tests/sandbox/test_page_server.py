@@ -12,11 +12,11 @@ import aiohttp
 import pytest
 
 from bot.sandbox import world
-from bot.sandbox.cliq_profile import PROFILES
+from bot.sandbox.cliq.profile import PROFILES
+from bot.sandbox.listening import listen
 from bot.sandbox.page import server
 from bot.sandbox.page.server import PageServer
 from bot.sandbox.stage import Stage, open_stage
-from bot.sandbox.wire import listen
 
 TOKEN = "a-token-for-this-test"
 STATIC = Path(server.__file__).with_name("static")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.sandbox.slack_blocks import (
+from bot.sandbox.slack.blocks import (
     BLOCKS,
     ELEMENTS,
     block_problems,

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from bot.errors import PortInUse
-from bot.sandbox.slack import start
+from bot.sandbox.slack.emulator import start
 
 ADMIN = "C0MAILADMIN"
 

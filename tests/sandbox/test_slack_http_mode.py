@@ -11,8 +11,8 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.clock import AdjustableClock
-from bot.sandbox.slack import SlackWorkspace, start
-from bot.sandbox.wire import listen
+from bot.sandbox.listening import listen
+from bot.sandbox.slack.emulator import SlackWorkspace, start
 
 ADMIN = "C0MAILADMIN"
 BUTTON = {

@@ -12,8 +12,8 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.clock import AdjustableClock
-from bot.sandbox.slack import SlackWorkspace, start
-from bot.sandbox.slack_records import PersonCannot
+from bot.sandbox.slack.emulator import SlackWorkspace, start
+from bot.sandbox.slack.records import PersonCannot
 
 ADMIN = "C0MAILADMIN"
 CARD = [

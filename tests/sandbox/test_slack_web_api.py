@@ -11,8 +11,8 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.clock import AdjustableClock
-from bot.sandbox.slack import SlackWorkspace, start
-from bot.sandbox.slack_faults import Fault, FaultKind
+from bot.sandbox.slack.emulator import SlackWorkspace, start
+from bot.sandbox.slack.faults import Fault, FaultKind
 
 ADMIN = "C0MAILADMIN"
 EVERY_SCOPE = (

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from bot.errors import OperatorError
 from bot.sandbox.run import play_tour, sandbox
-from bot.sandbox.slack_faults import Fault, FaultKind
+from bot.sandbox.slack.faults import Fault, FaultKind
 from bot.sandbox.stage import Stage
 from bot.sandbox.tour import Tour
 

@@ -19,8 +19,8 @@ from bot import settings
 from bot.adapters.cliq.client import CliqClient
 from bot.app import App, build
 from bot.sandbox import world
-from bot.sandbox.cliq_faults import Fault, FaultKind, Target
-from bot.sandbox.slack_records import Message, View
+from bot.sandbox.cliq.faults import Fault, FaultKind, Target
+from bot.sandbox.slack.records import Message, View
 from bot.sandbox.stage import CHECK_EVERY, Stage
 from bot.sandbox.world import ALICE, BOB, CAROL, MALLORY, Person
 

@@ -9,9 +9,9 @@ from datetime import timedelta
 import pytest
 
 from bot.sandbox import world
-from bot.sandbox.cliq_faults import FaultKind
-from bot.sandbox.slack_faults import Fault as SlackFault
-from bot.sandbox.slack_faults import FaultKind as SlackFaultKind
+from bot.sandbox.cliq.faults import FaultKind
+from bot.sandbox.slack.faults import Fault as SlackFault
+from bot.sandbox.slack.faults import FaultKind as SlackFaultKind
 from tests.scenarios.play import (
     ADMIN,
     ALERTS,

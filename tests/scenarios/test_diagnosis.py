@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.slack_records import Message
+from bot.sandbox.slack.records import Message
 from tests.scenarios.play import ADMIN, ALERTS, ALICE, ERIN, SCOTT, Person, Play
 
 ACCEPT = 'accept reason="It has always been so"'

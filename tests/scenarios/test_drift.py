@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from bot.sandbox import dns_mistakes
-from bot.sandbox.cliq_faults import FaultKind
-from bot.sandbox.dns_mistakes import Wanted
-from bot.sandbox.slack_records import Message, View
+from bot.sandbox.cliq.faults import FaultKind
+from bot.sandbox.dns import mistakes
+from bot.sandbox.dns.mistakes import Wanted
+from bot.sandbox.slack.records import Message, View
 from bot.sandbox.stage import CHECK_EVERY
 from tests.scenarios.play import (
     ADMIN,
@@ -133,7 +133,7 @@ async def test_a_missing_record_opens_one_living_message_and_recovery_is_said_on
 async def test_a_record_at_the_wrong_name_is_found_there(settled: Play):
     play, live = settled, settled.cliq.configuration
     assert live is not None
-    dns_mistakes.make(play.stage.dns, Wanted(live["dkim_host"], live["dkim_value"]), "doubled")
+    mistakes.make(play.stage.dns, Wanted(live["dkim_host"], live["dkim_value"]), "doubled")
     await checks(play, 2)
     await alert(play, f"The key is published at {live['dkim_host']}.acme.example instead of")
 

@@ -10,7 +10,7 @@ from bot import settings
 from bot.app import build
 from bot.errors import SettingsError
 from bot.sandbox import world
-from bot.sandbox.slack_faults import Fault, FaultKind
+from bot.sandbox.slack.faults import Fault, FaultKind
 from tests.scenarios.play import ALICE, BOB, CAROL, ERIN, OSCAR, RENAME, Play
 
 GROUP = world.MAIL_APPROVERS

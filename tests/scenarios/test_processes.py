@@ -12,10 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bot.sandbox import cliq, slack
+from bot.sandbox.cliq import emulator as cliq
 from bot.sandbox.clock import AdjustableClock
-from bot.sandbox.dns import DnsEmulator
-from bot.sandbox.slack import SlackWorkspace
+from bot.sandbox.dns.emulator import DnsEmulator
+from bot.sandbox.slack import emulator as slack
+from bot.sandbox.slack.emulator import SlackWorkspace
 from tests.scenarios.processes import (
     Control,
     Process,

@@ -18,9 +18,9 @@ from bot import logs, settings
 from bot.adapters.cliq.client import CliqClient
 from bot.adapters.cliq.connect import Connected
 from bot.errors import MailcfgError, SettingsError
-from bot.sandbox.cliq_faults import Fault, FaultKind, Target
-from bot.sandbox.slack_faults import Fault as SlackFault
-from bot.sandbox.slack_faults import FaultKind as SlackFaultKind
+from bot.sandbox.cliq.faults import Fault, FaultKind, Target
+from bot.sandbox.slack.faults import Fault as SlackFault
+from bot.sandbox.slack.faults import FaultKind as SlackFaultKind
 from bot.zoho import connect
 from tests.scenarios.play import ALERTS, ALICE, BOB, CAROL, MALLORY, SECRET_KEY, Play
 from tests.test_settings import GOOD

@@ -11,9 +11,9 @@ import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
-from bot.sandbox.cliq_faults import FaultKind
-from bot.sandbox.slack_faults import Fault as SlackFault
-from bot.sandbox.slack_faults import FaultKind as SlackFaultKind
+from bot.sandbox.cliq.faults import FaultKind
+from bot.sandbox.slack.faults import Fault as SlackFault
+from bot.sandbox.slack.faults import FaultKind as SlackFaultKind
 from bot.sandbox.stage import CHECK_EVERY
 from tests.scenarios.play import ALERTS, ALICE, BOB, MOVE, RENAME, SECRET_KEY, Play
 from tests.scenarios.processes import until

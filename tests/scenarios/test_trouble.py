@@ -11,9 +11,9 @@ import structlog
 from bot.adapters.slack.cards import forms
 from bot.adapters.slack.cards.parts import actions, button
 from bot.errors import DatabaseError
-from bot.sandbox.cliq_faults import Fault, FaultKind
-from bot.sandbox.slack_faults import Fault as SlackFault
-from bot.sandbox.slack_faults import FaultKind as SlackFaultKind
+from bot.sandbox.cliq.faults import Fault, FaultKind
+from bot.sandbox.slack.faults import Fault as SlackFault
+from bot.sandbox.slack.faults import FaultKind as SlackFaultKind
 from tests.scenarios.play import ADMIN, ALERTS, ALICE, BOB, CAROL, MOVE, RENAME, Play
 
 REASON = 'reason="x"'

@@ -10,12 +10,14 @@ import asyncio
 import secrets
 import sys
 
-from bot.sandbox import cliq, dns_control, slack
+from bot.sandbox.cliq import emulator as cliq
 from bot.sandbox.clock import AdjustableClock
+from bot.sandbox.dns import control as dns_emulator
+from bot.sandbox.slack import emulator as slack
 
 
 async def serve() -> None:
-    dns = await dns_control.start()
+    dns = await dns_emulator.start()
     zoho = await cliq.start(
         clock=AdjustableClock(),
         control_token=secrets.token_urlsafe(24),

@@ -20,8 +20,8 @@ from bot import settings
 from bot.app import App, build
 from bot.domain.change import Seal
 from bot.errors import SettingsError
-from bot.sandbox.cliq_log import LoggedRequest
-from bot.sandbox.slack_records import Message, PersonCannot
+from bot.sandbox.cliq.log import LoggedRequest
+from bot.sandbox.slack.records import Message, PersonCannot
 from bot.sandbox.stage import Stage, open_stage
 from bot.sandbox.world import ADMIN_CHANNEL, ALICE, BOB, CAROL
 from bot.services.audit import verify

@@ -22,7 +22,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from bot.sandbox import world
-from bot.sandbox.slack_records import Message, PersonCannot
+from bot.sandbox.slack.records import Message, PersonCannot
 from bot.sandbox.stage import Stage, open_stage
 from tests.soak.processes import ROOT
 

@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 
 import pytest
 
-from bot.sandbox.cliq_faults import Fault, FaultKind, Target
-from bot.sandbox.cliq_state import ADMIN
-from bot.sandbox.cliq_throttle import LOCK, Bucket
-from bot.sandbox.slack_faults import Fault as SlackFault
-from bot.sandbox.slack_faults import FaultKind as SlackFaultKind
+from bot.sandbox.cliq.faults import Fault, FaultKind, Target
+from bot.sandbox.cliq.state import ADMIN
+from bot.sandbox.cliq.throttle import LOCK, Bucket
+from bot.sandbox.slack.faults import Fault as SlackFault
+from bot.sandbox.slack.faults import FaultKind as SlackFaultKind
 from bot.sandbox.stage import Stage
 from tests.soak.fault_play import (
     IN_A_FORM,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bot.sandbox import world
 from bot.sandbox.page.journal import Journal
-from bot.sandbox.slack_forms import elements
-from bot.sandbox.slack_records import Message
+from bot.sandbox.slack.forms import elements
+from bot.sandbox.slack.records import Message
 from bot.sandbox.stage import Stage
 
 APPROVE = "approve"

@@ -13,15 +13,15 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from bot.errors import InputError
-from bot.sandbox import dns_mistakes
-from bot.sandbox.cliq_faults import Fault, FaultKind
-from bot.sandbox.cliq_profile import sentence
-from bot.sandbox.cliq_state import ADMIN
-from bot.sandbox.dns_mistakes import Wanted
-from bot.sandbox.dns_zone import DEFAULT_TTL
+from bot.sandbox.cliq.faults import Fault, FaultKind
+from bot.sandbox.cliq.profile import sentence
+from bot.sandbox.cliq.state import ADMIN
+from bot.sandbox.dns import mistakes
+from bot.sandbox.dns.mistakes import Wanted
+from bot.sandbox.dns.zone import DEFAULT_TTL
 from bot.sandbox.page.checklist import Checklist
 from bot.sandbox.page.screens import Screens
-from bot.sandbox.slack_records import Json, PersonCannot
+from bot.sandbox.slack.records import Json, PersonCannot
 from bot.sandbox.stage import CHECK_EVERY, Stage
 
 LONGEST_MOVE = timedelta(days=31)
@@ -177,7 +177,7 @@ class WorldDoings:
 
     async def publish(self, given: Json) -> Json:
         """The resolver starts anew: a visitor who checks at once is not to wait for its cache."""
-        dns_mistakes.publish(self._stage.dns, self._wanted())
+        mistakes.publish(self._stage.dns, self._wanted())
         self._stage.dns.forget_cache()
         return {"ok": True}
 
@@ -190,9 +190,9 @@ class WorldDoings:
     async def mistake(self, given: Json) -> Json:
         """Somebody publishes the record, and does it wrong."""
         kind = text_in(given, "kind")
-        if kind not in dns_mistakes.MISTAKES:
+        if kind not in mistakes.MISTAKES:
             raise Refused(f"`{kind}` is no mistake that can be made here.")
-        dns_mistakes.make(self._stage.dns, self._wanted(), kind)
+        mistakes.make(self._stage.dns, self._wanted(), kind)
         self._stage.dns.forget_cache()
         return {"ok": True}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from bot.sandbox.slack import SlackWorkspace
-from bot.sandbox.slack_records import Message
+from bot.sandbox.slack.emulator import SlackWorkspace
+from bot.sandbox.slack.records import Message
 
 MOST_GONE = 1000
 

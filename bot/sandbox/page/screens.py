@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from bot.sandbox import world
-from bot.sandbox.dns_mistakes import MISTAKES
+from bot.sandbox.dns.mistakes import MISTAKES
 from bot.sandbox.page.journal import Journal
-from bot.sandbox.slack import SlackWorkspace
-from bot.sandbox.slack_records import Channel, Json, Message, User, View
+from bot.sandbox.slack.emulator import SlackWorkspace
+from bot.sandbox.slack.records import Channel, Json, Message, User, View
 
 
 class Screens:

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from bot.adapters.slack.workspace import Workspace, web_client
 from bot.sandbox.clock import AdjustableClock
-from bot.sandbox.slack import SlackWorkspace, start
+from bot.sandbox.slack.emulator import SlackWorkspace, start
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from bot.adapters.slack.workspace import Identity, SlackFault, Workspace, web_cl
 from bot.domain.policy import Actor, Facts
 from bot.errors import CouldNotCheck, GroupTrouble, NotAllowed
 from bot.sandbox import world
-from bot.sandbox.slack import SlackWorkspace
-from bot.sandbox.slack_faults import Fault, FaultKind
+from bot.sandbox.slack.emulator import SlackWorkspace
+from bot.sandbox.slack.faults import Fault, FaultKind
 from tests.fakes import FakeClock
 
 ALICE = Actor("T0ACME", "U0ALICE")

@@ -14,9 +14,9 @@ from bot.adapters.slack.workspace import Workspace
 from bot.adapters.store import schema
 from bot.ports import Card, Message
 from bot.sandbox import world
-from bot.sandbox.slack import SlackWorkspace
-from bot.sandbox.slack_faults import Fault, FaultKind
-from bot.sandbox.slack_records import Message as Posted
+from bot.sandbox.slack.emulator import SlackWorkspace
+from bot.sandbox.slack.faults import Fault, FaultKind
+from bot.sandbox.slack.records import Message as Posted
 from tests.adapters.slack.every_card import DEPLOYMENT, TIMES, alert, found
 from tests.office import ALICE, BOB, CAROL, NEW_ADDRESS, RENAME, Office
 

@@ -18,9 +18,9 @@ from bot.domain.incident import Kind
 from bot.domain.reminders import QuietHours
 from bot.ports import Message
 from bot.sandbox import world
-from bot.sandbox.slack import SlackWorkspace
-from bot.sandbox.slack_faults import Fault, FaultKind
-from bot.sandbox.slack_records import Message as Posted
+from bot.sandbox.slack.emulator import SlackWorkspace
+from bot.sandbox.slack.faults import Fault, FaultKind
+from bot.sandbox.slack.records import Message as Posted
 from tests.adapters.slack.every_card import DEPLOYMENT, TIMES
 from tests.fakes import FakeClock
 from tests.office import ALICE, BOB, CAROL, NEW_ADDRESS, RENAME, Office

@@ -17,16 +17,16 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from bot.sandbox import accounts
-from bot.sandbox.cliq_api import CliqApi, bearer
-from bot.sandbox.cliq_config import shown
-from bot.sandbox.cliq_control import ControlEndpoint, is_control
-from bot.sandbox.cliq_faults import Faults, Target, spoiled
-from bot.sandbox.cliq_keys import KeyPool
-from bot.sandbox.cliq_log import LoggedRequest, RequestLog, Write, masked
-from bot.sandbox.cliq_openapi import DOCUMENT_PATH, openapi_document
-from bot.sandbox.cliq_profile import Answer, profile_switches, turned
-from bot.sandbox.cliq_sender import CustomSender, LookupTxt
-from bot.sandbox.cliq_state import (
+from bot.sandbox.cliq.api import CliqApi, bearer
+from bot.sandbox.cliq.config import shown
+from bot.sandbox.cliq.control import ControlEndpoint, is_control
+from bot.sandbox.cliq.faults import Faults, Target, spoiled
+from bot.sandbox.cliq.keys import KeyPool
+from bot.sandbox.cliq.log import LoggedRequest, RequestLog, Write, masked
+from bot.sandbox.cliq.openapi import DOCUMENT_PATH, openapi_document
+from bot.sandbox.cliq.profile import Answer, profile_switches, turned
+from bot.sandbox.cliq.sender import CustomSender, LookupTxt
+from bot.sandbox.cliq.state import (
     ADMIN,
     ALL_SCOPE,
     SCOPES,
@@ -37,8 +37,8 @@ from bot.sandbox.cliq_state import (
     seed,
 )
 from bot.sandbox.clock import AdjustableClock
-from bot.sandbox.wire import CONTROL_PREFIX, Listening, listen
-from bot.sandbox.wire_log import WireLog
+from bot.sandbox.exchanges import WireLog
+from bot.sandbox.listening import CONTROL_PREFIX, Listening, listen
 
 SEED_SENDER = {
     "email_id": "scott@acme.example",
@@ -53,7 +53,7 @@ AnswerCall = Callable[[web.Request, bytes | None], Awaitable[Answer]]
 
 
 class CliqEmulator:
-    """One organisation's Zoho. Serve `app` with `bot.sandbox.wire.listen`.
+    """One organisation's Zoho. Serve `app` with `bot.sandbox.listening.listen`.
 
     `control_token` None leaves the control endpoint out. `lookup_txt` is the zone that decides
     `dkim_status`; by default the emulator has one of its own. `configured` False starts without a

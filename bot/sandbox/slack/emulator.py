@@ -2,9 +2,9 @@
 and the people in it.
 
 It speaks Slack's wire on loopback, so that the real bot and the real SDK talk to it unchanged. This
-module is its door; what is behind it is divided by question: `slack_methods` (what the Web API
-answers), `slack_blocks` (what it refuses), `slack_delivery` (how interactions reach the app),
-`slack_people` (what persons do and see), `slack_control` (the same over HTTP).
+module is its door; what is behind it is divided by question: `methods` (what the Web API
+answers), `blocks` (what it refuses), `delivery` (how interactions reach the app),
+`people` (what persons do and see), `control` (the same over HTTP).
 """
 
 from __future__ import annotations
@@ -16,23 +16,24 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from bot.sandbox import slack_blocks, world
+from bot.sandbox import world
 from bot.sandbox.clock import AdjustableClock
-from bot.sandbox.slack_control import control_routes
-from bot.sandbox.slack_delivery import Delivery
-from bot.sandbox.slack_faults import Fault, Faults, Interaction, Request
-from bot.sandbox.slack_people import (
+from bot.sandbox.exchanges import WireLog
+from bot.sandbox.listening import CONTROL_PREFIX, Listening, control_guard, listen
+from bot.sandbox.slack.blocks import block_problems
+from bot.sandbox.slack.control import control_routes
+from bot.sandbox.slack.delivery import Delivery
+from bot.sandbox.slack.faults import Fault, Faults, Interaction, Request
+from bot.sandbox.slack.people import (
     ClickOutcome,
     CommandOutcome,
     People,
     SubmitOutcome,
 )
-from bot.sandbox.slack_records import Channel, Json, Message, PersonCannot, User, Usergroup, View
-from bot.sandbox.slack_state import State
-from bot.sandbox.slack_text import Reader
-from bot.sandbox.slack_web_api import LARGEST_BODY, WebApi
-from bot.sandbox.wire import CONTROL_PREFIX, Listening, control_guard, listen
-from bot.sandbox.wire_log import WireLog
+from bot.sandbox.slack.records import Channel, Json, Message, PersonCannot, User, Usergroup, View
+from bot.sandbox.slack.state import State
+from bot.sandbox.slack.text import Reader
+from bot.sandbox.slack.web_api import LARGEST_BODY, WebApi
 
 T = TypeVar("T")
 
@@ -247,7 +248,7 @@ class SlackWorkspace:
 
     def block_problems(self, blocks: Any, surface: str = "message") -> list[str]:
         """What Slack would say against these blocks in a `message` or a `view`; empty is fine."""
-        return slack_blocks.block_problems(blocks, surface=surface)
+        return block_problems(blocks, surface=surface)
 
     def users(self) -> list[User]:
         return list(self._state.users.values())

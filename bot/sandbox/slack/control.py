@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from bot.sandbox import world
-from bot.sandbox.slack_faults import Fault, FaultKind
-from bot.sandbox.slack_methods import view_wire
-from bot.sandbox.slack_records import Json, Message, PersonCannot, View
-from bot.sandbox.wire import CONTROL_PREFIX, bad_control, control_body
+from bot.sandbox.listening import CONTROL_PREFIX, bad_control, control_body
+from bot.sandbox.slack.faults import Fault, FaultKind
+from bot.sandbox.slack.methods import view_wire
+from bot.sandbox.slack.records import Json, Message, PersonCannot, View
 
 if TYPE_CHECKING:
-    from bot.sandbox.slack import SlackWorkspace
+    from bot.sandbox.slack.emulator import SlackWorkspace
 
 Act = Callable[[Json], Awaitable[Any]]
 CHANNEL_FLAGS = (

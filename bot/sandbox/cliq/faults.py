@@ -15,7 +15,7 @@ from enum import StrEnum
 
 from aiohttp import web
 
-from bot.sandbox.cliq_profile import Answer, Switches, answer_of_status
+from bot.sandbox.cliq.profile import Answer, Switches, answer_of_status
 
 POLL_SECONDS = 0.05
 LINGER_NOT = struct.pack("ii", 1, 0)

@@ -25,14 +25,14 @@ from pydantic import (
     ValidationError,
 )
 
-from bot.sandbox.cliq_config import shown
-from bot.sandbox.cliq_faults import Fault, FaultKind, Target
-from bot.sandbox.cliq_log import masked
-from bot.sandbox.cliq_state import ADMIN, ALL_SCOPE, SCOPES, Role, User
-from bot.sandbox.wire import CONTROL_PREFIX, bad_control, control_body, control_guard
+from bot.sandbox.cliq.config import shown
+from bot.sandbox.cliq.faults import Fault, FaultKind, Target
+from bot.sandbox.cliq.log import masked
+from bot.sandbox.cliq.state import ADMIN, ALL_SCOPE, SCOPES, Role, User
+from bot.sandbox.listening import CONTROL_PREFIX, bad_control, control_body, control_guard
 
 if TYPE_CHECKING:
-    from bot.sandbox.cliq import CliqEmulator
+    from bot.sandbox.cliq.emulator import CliqEmulator
 
 MOST_SECONDS = 3652 * 86_400
 

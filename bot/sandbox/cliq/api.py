@@ -11,9 +11,9 @@ import math
 
 from aiohttp import web
 
-from bot.sandbox import cliq_config
-from bot.sandbox.cliq_config import PATH, envelope
-from bot.sandbox.cliq_profile import (
+from bot.sandbox.cliq import config
+from bot.sandbox.cliq.config import PATH, envelope
+from bot.sandbox.cliq.profile import (
     ALLOWED_METHODS,
     DEAD_TOKEN,
     INACTIVE,
@@ -30,8 +30,8 @@ from bot.sandbox.cliq_profile import (
     Answer,
     Refused,
 )
-from bot.sandbox.cliq_sender import CustomSender
-from bot.sandbox.cliq_state import ALL_SCOPE, SCOPES, AccessToken, Role, State
+from bot.sandbox.cliq.sender import CustomSender
+from bot.sandbox.cliq.state import ALL_SCOPE, SCOPES, AccessToken, Role, State
 from bot.sandbox.clock import AdjustableClock
 
 SCHEMES = ("bearer", "zoho-oauthtoken")
@@ -60,7 +60,7 @@ class CliqApi:
             _check_address(request)
             _check_scope(token, request.method)
             organisation = self._organisation(token.user)
-            if not cliq_config.accepts_json(",".join(request.headers.getall("Accept", []))):
+            if not config.accepts_json(",".join(request.headers.getall("Accept", []))):
                 raise Refused(NOT_ACCEPTABLE)
             return await self._act(request, body, organisation, token.user)
         except Refused as refused:
@@ -104,7 +104,7 @@ class CliqApi:
             case "PUT":
                 if body is None:
                     raise Refused(MALFORMED)
-                arguments = cliq_config.parsed(body, request.headers.get("Content-Type"))
+                arguments = config.parsed(body, request.headers.get("Content-Type"))
                 after = await self._sender.put(organisation, user, arguments)
                 return Answer.json(200, envelope(after))
             case _:

@@ -1,6 +1,6 @@
 """The organisation's custom sender: what the API, and an administrator in the panel, do to it.
 
-The rules are `cliq_config`'s; here they meet the state, the clock, fresh keys and the zone.
+The rules are `config`'s; here they meet the state, the clock, fresh keys and the zone.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from bot.sandbox import cliq_config
-from bot.sandbox.cliq_config import envelope, key_size_needed
-from bot.sandbox.cliq_keys import KeyPool, private_pem
-from bot.sandbox.cliq_log import Write
-from bot.sandbox.cliq_state import ORGANISATION, Configuration, State, domain_of
+from bot.sandbox.cliq import config
+from bot.sandbox.cliq.config import envelope, key_size_needed
+from bot.sandbox.cliq.keys import KeyPool, private_pem
+from bot.sandbox.cliq.log import Write
+from bot.sandbox.cliq.state import ORGANISATION, Configuration, State, domain_of
 from bot.sandbox.clock import AdjustableClock
 
 LookupTxt = Callable[[str], Sequence[str]]
@@ -41,7 +41,7 @@ class CustomSender:
         if live is None:
             return None
         published = self._lookup_txt(live.dkim_host)
-        seen = cliq_config.checked_record(live, published, self._state.switches)
+        seen = config.checked_record(live, published, self._state.switches)
         self._state.configure(organisation, seen)
         return seen
 
@@ -51,8 +51,8 @@ class CustomSender:
         """Carry out a PUT whose arguments are checked one by one. Raises Refused."""
         key = await self._key_for(organisation, arguments)
         current, switches = self._state.configuration(organisation), self._state.switches
-        cliq_config.check_complete(current, arguments, switches)
-        if cliq_config.is_held(current, arguments, switches):
+        config.check_complete(current, arguments, switches)
+        if config.is_held(current, arguments, switches):
             return self.read(organisation)
         self._state.configure(organisation, self._updated(current, arguments, key))
         after = self.read(organisation)
@@ -66,13 +66,13 @@ class CustomSender:
     def edit(self, fields: dict[str, Any]) -> None:
         """Change the configuration past the API; see `CliqEmulator.edit`. Raises ValueError."""
         current = self._state.configuration()
-        cliq_config.check_edit(current, fields)
+        config.check_edit(current, fields)
         if not fields:
             self._state.configure(ORGANISATION, None)
             return
         stated = {"cname_status": "not_verified"} if current is None else {}
-        arguments = stated | {k: v for k, v in fields.items() if k in cliq_config.ARGUMENTS}
-        forced = {k: v for k, v in fields.items() if k in cliq_config.FORCIBLE}
+        arguments = stated | {k: v for k, v in fields.items() if k in config.ARGUMENTS}
+        forced = {k: v for k, v in fields.items() if k in config.FORCIBLE}
         bits = key_size_needed(current, arguments, self._state.switches)
         key = None if bits is None else self._keys.take(bits).result()
         after = self._updated(current, arguments, key)
@@ -98,11 +98,11 @@ class CustomSender:
         self, current: Configuration | None, arguments: dict[str, Any], key: RSAPrivateKey | None
     ) -> Configuration:
         if key is None:
-            return cliq_config.updated(current, arguments, None, "")
+            return config.updated(current, arguments, None, "")
         email_id = arguments.get("email_id") or (current.email_id if current else "")
         host = self._state.new_dkim_host(domain_of(email_id), self._clock.now())
         self._state.keys[host] = private_pem(key)
-        return cliq_config.updated(current, arguments, key, host)
+        return config.updated(current, arguments, key, host)
 
     def _note(
         self, method: str, user: str, body: dict[str, Any] | None, after: Configuration | None

@@ -14,9 +14,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from bot.errors import InputError
-from bot.sandbox.dns import DnsEmulator
-from bot.sandbox.dns_zone import DEFAULT_TTL
-from bot.sandbox.wire import (
+from bot.sandbox.dns.emulator import DnsEmulator
+from bot.sandbox.dns.zone import DEFAULT_TTL
+from bot.sandbox.listening import (
     CONTROL_PREFIX,
     Listening,
     bad_control,
@@ -68,7 +68,7 @@ async def start(
 
 
 def control_app(emulator: DnsEmulator, token: str) -> web.Application:
-    """The control endpoint alone, to be served with `wire.listen`."""
+    """The control endpoint alone, to be served with `listening.listen`."""
     control = _Control(emulator)
     app = web.Application(middlewares=[control_guard(token), _sentences])
     app.add_routes(

@@ -15,8 +15,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from bot.sandbox.cliq_profile import Switches
-from bot.sandbox.cliq_throttle import Throttle
+from bot.sandbox.cliq.profile import Switches
+from bot.sandbox.cliq.throttle import Throttle
 
 TOKEN_LIFE = timedelta(seconds=3600)
 CODE_LIFE = timedelta(minutes=2)

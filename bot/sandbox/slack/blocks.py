@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bot.sandbox.slack_records import Json
-from bot.sandbox.slack_rules import (
+from bot.sandbox.slack.records import Json
+from bot.sandbox.slack.rules import (
     Report,
     Rule,
     Shape,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from bot.sandbox.slack_records import Json, PersonCannot
+from bot.sandbox.slack.records import Json, PersonCannot
 
 TEXT_TYPES = {"plain_text_input", "email_text_input", "url_text_input", "number_input"}
 ONE_OPTION = {"static_select", "radio_buttons"}

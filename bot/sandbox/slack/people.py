@@ -11,20 +11,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bot.sandbox import slack_payloads as payloads
 from bot.sandbox import world
-from bot.sandbox.slack_blocks import block_problems
-from bot.sandbox.slack_delivery import NO_ANSWER, Delivery, Envelope, NotAcknowledged
-from bot.sandbox.slack_faults import Interaction
-from bot.sandbox.slack_forms import elements, enter, problems, state_values
-from bot.sandbox.slack_methods import (
+from bot.sandbox.exchanges import WireLog
+from bot.sandbox.slack import payloads
+from bot.sandbox.slack.blocks import block_problems
+from bot.sandbox.slack.delivery import NO_ANSWER, Delivery, Envelope, NotAcknowledged
+from bot.sandbox.slack.faults import Interaction
+from bot.sandbox.slack.forms import elements, enter, problems, state_values
+from bot.sandbox.slack.methods import (
     checked_view,
     close_stack,
     close_top,
     push_view,
     replace_view,
 )
-from bot.sandbox.slack_records import (
+from bot.sandbox.slack.records import (
     Channel,
     Json,
     Message,
@@ -33,8 +34,7 @@ from bot.sandbox.slack_records import (
     User,
     View,
 )
-from bot.sandbox.slack_state import State
-from bot.sandbox.wire_log import WireLog
+from bot.sandbox.slack.state import State
 
 MOST_INTERACTIONS = 10_000
 TROUBLE = "We had some trouble connecting. Try again?"

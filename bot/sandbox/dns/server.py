@@ -33,7 +33,7 @@ from dns.rrset import RRset
 
 from bot.errors import InputError, PortInUse
 from bot.sandbox.clock import AdjustableClock
-from bot.sandbox.dns_zone import Reply, Zone
+from bot.sandbox.dns.zone import Reply, Zone
 
 EDNS_PAYLOAD = 1232
 """Bytes of the largest UDP answer (DNS flag day 2020)."""

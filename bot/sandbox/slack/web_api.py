@@ -1,6 +1,6 @@
 """The emulated Web API over HTTP: tokens, scopes, planned faults, the request log; and `response_url`.
 
-What each method does is in `slack_methods`.
+What each method does is in `methods`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from bot.sandbox.slack_faults import Fault, FaultKind, Faults, Request
-from bot.sandbox.slack_methods import LONGEST_POST, METHODS, Arguments, Method, content
-from bot.sandbox.slack_records import Json, Message, ResponseUrl, SlackError
-from bot.sandbox.slack_state import State
-from bot.sandbox.wire_log import WireLog
+from bot.sandbox.exchanges import WireLog
+from bot.sandbox.slack.faults import Fault, FaultKind, Faults, Request
+from bot.sandbox.slack.methods import LONGEST_POST, METHODS, Arguments, Method, content
+from bot.sandbox.slack.records import Json, Message, ResponseUrl, SlackError
+from bot.sandbox.slack.state import State
 
 LARGEST_BODY = 2 * 1024 * 1024
 MOST_REQUESTS = 10_000

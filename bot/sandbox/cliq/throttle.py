@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from bot.sandbox.cliq_profile import Switches
+from bot.sandbox.cliq.profile import Switches
 
 THRESHOLD = 20
 WINDOW = timedelta(seconds=60)

@@ -13,9 +13,9 @@ from typing import Any, NoReturn, TypeGuard
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from bot.sandbox.cliq_keys import dkim_value, key_bits, public_part
-from bot.sandbox.cliq_profile import MALFORMED, Refused, Switches, bad_value, extra_key
-from bot.sandbox.cliq_state import Configuration, domain_of
+from bot.sandbox.cliq.keys import dkim_value, key_bits, public_part
+from bot.sandbox.cliq.profile import MALFORMED, Refused, Switches, bad_value, extra_key
+from bot.sandbox.cliq.state import Configuration, domain_of
 
 PATH = "/api/v2/mailconfigurations/global"
 REQUIRED = ("name", "email_id", "cname_status")

@@ -1,4 +1,4 @@
-"""The vocabulary in which `slack_blocks` says what Slack refuses: a rule looks at one value and reports
+"""The vocabulary in which `blocks` says what Slack refuses: a rule looks at one value and reports
 what is wrong with it and where; a Shape is the rules of an object's fields."""
 
 from __future__ import annotations

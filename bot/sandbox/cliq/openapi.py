@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bot.sandbox.cliq_config import (
+from bot.sandbox.cliq.config import (
     EMAIL_PATTERN,
     KEY_SIZES,
     NAME_PATTERN,
@@ -16,7 +16,7 @@ from bot.sandbox.cliq_config import (
     REQUIRED,
     STATUSES,
 )
-from bot.sandbox.cliq_profile import (
+from bot.sandbox.cliq.profile import (
     ALLOWED_METHODS,
     NO_TOKEN,
     PLACEHOLDER,

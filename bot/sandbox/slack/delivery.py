@@ -20,8 +20,8 @@ import aiohttp
 from aiohttp import WSMsgType, web
 
 from bot.sandbox import world
-from bot.sandbox.slack_records import Json
-from bot.sandbox.slack_state import State
+from bot.sandbox.slack.records import Json
+from bot.sandbox.slack.state import State
 
 MOST_CONNECTIONS = 10
 CONNECTION_SECONDS = 18_060

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bot.sandbox import world
-from bot.sandbox.slack_blocks import block_problems, is_view_too_large, view_problems
-from bot.sandbox.slack_forms import state_values
-from bot.sandbox.slack_records import Channel, Json, Message, SlackError, View
-from bot.sandbox.slack_state import State
+from bot.sandbox.slack.blocks import block_problems, is_view_too_large, view_problems
+from bot.sandbox.slack.forms import state_values
+from bot.sandbox.slack.records import Channel, Json, Message, SlackError, View
+from bot.sandbox.slack.state import State
 
 LONGEST_POST = 40_000
 LONGEST_UPDATE = 4_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from bot.sandbox.slack_records import Json
+from bot.sandbox.slack.records import Json
 
 
 class FaultKind(StrEnum):

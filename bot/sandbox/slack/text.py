@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot.sandbox.slack_records import Channel, Json, Message, User, Usergroup, View
+from bot.sandbox.slack.records import Channel, Json, Message, User, Usergroup, View
 
 _TOKEN = re.compile(r"<([^<>]+)>")
 _BEFORE, _AFTER = r"(?<![^\s(\[>*_~])", r"(?![^\s.,;:!?)\]*_~])"

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
-from bot.sandbox.cliq_keys import EXPONENT, dkim_value, public_part
-from bot.sandbox.dns import DnsEmulator
+from bot.sandbox.cliq.keys import EXPONENT, dkim_value, public_part
+from bot.sandbox.dns.emulator import DnsEmulator
 
 CUT_AT = 200
 """Characters that come through where a panel cuts a value off; every key is longer."""

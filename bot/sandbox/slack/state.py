@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 from bot.sandbox import world
 from bot.sandbox.clock import AdjustableClock
-from bot.sandbox.slack_forms import ELEMENTS_IN
-from bot.sandbox.slack_records import (
+from bot.sandbox.slack.forms import ELEMENTS_IN
+from bot.sandbox.slack.records import (
     Channel,
     Json,
     Message,

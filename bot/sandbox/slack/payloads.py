@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from bot.sandbox import world
-from bot.sandbox.slack_forms import entered, option, state_values
-from bot.sandbox.slack_methods import view_wire
-from bot.sandbox.slack_records import Channel, Json, Message, User, View
-from bot.sandbox.slack_state import State
+from bot.sandbox.slack.forms import entered, option, state_values
+from bot.sandbox.slack.methods import view_wire
+from bot.sandbox.slack.records import Channel, Json, Message, User, View
+from bot.sandbox.slack.state import State
 
 
 def slash_command(state: State, user: User, channel: Channel, command: str, text: str) -> Json:

@@ -1,8 +1,8 @@
 """The emulated DNS: one editable zone, its two authoritative servers, and a resolver with a cache.
 
 Each is a real server on a port of its own, and each can be silent, lame, old or broken while the
-others work. The servers are `dns_server`'s, the records `dns_zone`'s, the control endpoint
-`dns_control`'s.
+others work. The servers are `server`'s, the records `zone`'s, the control endpoint
+`control`'s.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 
 from bot.errors import InputError
 from bot.sandbox.clock import AdjustableClock
-from bot.sandbox.dns_server import Authority, DnsServer, Query, Resolver
-from bot.sandbox.dns_zone import DEFAULT_TTL, Value, Zone
-from bot.sandbox.wire_log import WireLog
+from bot.sandbox.dns.server import Authority, DnsServer, Query, Resolver
+from bot.sandbox.dns.zone import DEFAULT_TTL, Value, Zone
+from bot.sandbox.exchanges import WireLog
 
 QUERIES_KEPT = 1000
 AUTHORITIES = ("ns1", "ns2")
