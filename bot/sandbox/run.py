@@ -141,7 +141,7 @@ async def running_bot(stage: Stage, folder: Path, transport: str = "socket") -> 
         del environment["SLACK_APP_TOKEN"]
     async with await build(settings.from_values(environment), clock=stage.clock) as app:
         if transport == "http":
-            stage.workspace.request_url = f"http://127.0.0.1:{app.port}/slack/events"
+            stage.workspace.delivery.request_url = f"http://127.0.0.1:{app.port}/slack/events"
         loop = asyncio.get_running_loop()
 
         def wake() -> None:

@@ -368,7 +368,7 @@ class Tour:
 
     async def _requester_told(self) -> Seen | None:
         workspace = self._stage.workspace
-        channel = workspace.dm_channel(ALICE.id)
+        channel = workspace.state.dm_with(ALICE.id).id
 
         def told() -> Message | None:
             mine = workspace.sees(ALICE.id, channel)

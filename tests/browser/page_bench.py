@@ -76,7 +76,7 @@ def card(number: int) -> dict[str, Any]:
 def post(stage: Stage, number: int) -> str:
     """The ts of the new message."""
     headers = {
-        "Authorization": f"Bearer {stage.workspace.bot_token}",
+        "Authorization": f"Bearer {stage.workspace.state.credentials.bot_token}",
         "Content-Type": "application/json",
     }
     body = json.dumps(card(number)).encode()

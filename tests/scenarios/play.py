@@ -90,7 +90,7 @@ class Play:
         built = await build(settings.from_values(values), clock=self.stage.clock)
         self.bot = await self._running.enter_async_context(built)
         if transport == "http":
-            self.slack.request_url = f"http://127.0.0.1:{self.bot.port}/slack/events"
+            self.slack.delivery.request_url = f"http://127.0.0.1:{self.bot.port}/slack/events"
         self.stage.clock.on_move(self._wake)
         await self.bot.connected()
         await self.until(lambda: self.stage.card("Watching", ALERTS), "the watch line")
@@ -240,7 +240,7 @@ class Play:
             return [row[0] for row in database.execute(query)]
 
     def puts(self) -> int:
-        return sum(1 for request in self.cliq.requests if request.method == "PUT")
+        return sum(1 for request in self.cliq.log.all() if request.method == "PUT")
 
 
 def head_cut_off(line: str) -> str:

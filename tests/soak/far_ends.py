@@ -10,19 +10,16 @@ import asyncio
 import secrets
 import sys
 
-from bot.sandbox.cliq import emulator as cliq
-from bot.sandbox.clock import AdjustableClock
-from bot.sandbox.dns import control as dns_emulator
-from bot.sandbox.slack import emulator as slack
+from bot.sandbox.cliq import serving as cliq
+from bot.sandbox.cliq.emulator import CliqEmulator
+from bot.sandbox.dns import serving as dns_emulator
+from bot.sandbox.slack import serving as slack
 
 
 async def serve() -> None:
     dns = await dns_emulator.start()
-    zoho = await cliq.start(
-        clock=AdjustableClock(),
-        control_token=secrets.token_urlsafe(24),
-        lookup_txt=dns.emulator.txt,
-    )
+    emulator = CliqEmulator(lookup_txt=dns.emulator.txt)
+    zoho = await cliq.start(emulator, control_token=secrets.token_urlsafe(24))
     workspace = await slack.start()
     for line in (*dns.dotenv(), *zoho.dotenv(), *workspace.dotenv(), ""):
         print(line, flush=True)

@@ -201,7 +201,7 @@ class Fleet:
     def _go_to(self, bot: Bot) -> None:
         """Over Socket Mode it is Slack that picks the bot."""
         if "SLACK_APP_TOKEN" not in self.environment:
-            self.stage.workspace.request_url = f"{bot.address}/slack/events"
+            self.stage.workspace.delivery.request_url = f"{bot.address}/slack/events"
 
     async def mailcfg(self, *words: str) -> tuple[int, str]:
         """Run a command to its end; its exit code and all that it said."""

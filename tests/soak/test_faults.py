@@ -162,7 +162,7 @@ class Pair:
     def _slack(self, stage: Stage) -> None:
         how = SLACK_FAULTS.get(self.fault, {"kind": SlackFaultKind.ERROR, "error": self.fault})
         method, skip = self.call.method, self.call.skip
-        stage.workspace.plan_fault(SlackFault(method, times=self.times, skip=skip, **how))
+        stage.workspace.faults.plan(SlackFault(method, times=self.times, skip=skip, **how))
 
     def _zoho(self, stage: Stage) -> None:
         if self.call is SETTLING:
@@ -335,7 +335,7 @@ def fault(planned: Fault, stage: Stage) -> None:
 
 
 def slack_fault(planned: SlackFault, stage: Stage) -> None:
-    stage.workspace.plan_fault(planned)
+    stage.workspace.faults.plan(planned)
 
 
 def moves(how: dict[str, str]) -> dict[str, Trouble]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -36,9 +36,6 @@ class LoggedRequest:
     fault: str | None = None
     status: int | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "at": self.at.isoformat()}
-
 
 @dataclass(frozen=True, slots=True)
 class Write:
@@ -49,9 +46,6 @@ class Write:
     user: str
     body: dict[str, Any] | None
     after: dict[str, str] | None
-
-    def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "at": self.at.isoformat()}
 
 
 class RequestLog:

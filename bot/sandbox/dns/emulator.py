@@ -1,8 +1,7 @@
 """The emulated DNS: one editable zone, its two authoritative servers, and a resolver with a cache.
 
 Each is a real server on a port of its own, and each can be silent, lame, old or broken while the
-others work. The servers are `server`'s, the records `zone`'s, the control endpoint
-`control`'s.
+others work. The servers are `server`'s, the records `zone`'s; `serving` starts it as a whole.
 """
 
 from __future__ import annotations
@@ -116,10 +115,6 @@ class DnsEmulator:
             raise InputError(f"{fault!r} is no fault that all servers can have; name one of them.")
         for name in self.servers:
             self.break_server(name, fault)
-
-    def forget_cache(self) -> None:
-        """What the resolver has kept is gone, as after a restart."""
-        self.resolver.forget()
 
     def on_change(self, listener: Callable[[], None]) -> None:
         self._listeners.append(listener)

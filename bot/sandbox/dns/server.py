@@ -263,6 +263,7 @@ class Resolver(DnsServer):
         self._cache: dict[tuple[Name, RdataType], _Kept] = {}
 
     def forget(self) -> None:
+        """What was kept is gone, as after a restart."""
         self._cache.clear()
 
     def reply(self, name: Name, rdtype: RdataType, *, checking: bool = True) -> Reply:

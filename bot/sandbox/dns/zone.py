@@ -242,6 +242,8 @@ def _character_strings(value: Value) -> list[bytes]:
     if isinstance(value, str):
         whole = _bytes(value)
         return [whole[i : i + STRING_MAX] for i in range(0, len(whole), STRING_MAX)] or [b""]
+    if not isinstance(value, Sequence) or not all(isinstance(part, str) for part in value):
+        raise InputError("The value of a TXT record is a text, or the list of its strings.")
     strings = [_bytes(part) for part in value]
     if not strings:
         raise InputError("A TXT record needs at least one string; it may be empty.")

@@ -70,7 +70,9 @@ class Checklist:
         return live is not None and live["dkim_status"] == "verified"
 
     def _newest(self) -> str:
-        return max((message.ts for message in self._stage.workspace.messages()), default="0")
+        return max(
+            (message.ts for message in self._stage.workspace.state.messages.values()), default="0"
+        )
 
 
 def _offers(message: Message, action: str) -> bool:

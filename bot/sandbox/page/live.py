@@ -69,7 +69,7 @@ class Live:
         self._screens = screens
         self._checklist = checklist
         self._pages: set[Page] = set()
-        stage.workspace.on_change(self.happened)
+        stage.workspace.changes.on_change(self.happened)
         stage.dns.on_change(self.happened)
         stage.wire_log.on_change(self.happened)
 

@@ -1,333 +1,239 @@
-"""The control endpoint of the emulated Slack: what persons do and what goes wrong, as JSON over HTTP.
-
-It maps onto the methods of SlackWorkspace, one for one. Bad input is answered with 400 and a sentence.
-"""
+"""The control endpoint of the emulated Slack: what persons do and what goes wrong, as JSON over HTTP."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import asdict
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
 from aiohttp import web
+from pydantic import Field, StrictBool
 
 from bot.sandbox import world
-from bot.sandbox.listening import CONTROL_PREFIX, bad_control, control_body
+from bot.sandbox.control import ClockControl, Count, Json, control_app
+from bot.sandbox.slack.emulator import SlackWorkspace
 from bot.sandbox.slack.faults import Fault, FaultKind
 from bot.sandbox.slack.methods import view_wire
-from bot.sandbox.slack.records import Json, Message, PersonCannot, View
+from bot.sandbox.slack.people import ClickOutcome, CommandOutcome, SubmitOutcome
+from bot.sandbox.slack.records import Channel, Message, Usergroup
 
-if TYPE_CHECKING:
-    from bot.sandbox.slack.emulator import SlackWorkspace
-
-Act = Callable[[Json], Awaitable[Any]]
-CHANNEL_FLAGS = (
+Id = Annotated[str, Field(alias="id")]
+Url = Annotated[str, Field(pattern="^https?://")]
+CHANNEL_CHANGES = (
     "is_archived",
     "is_private",
     "is_ext_shared",
     "is_org_shared",
     "is_pending_ext_shared",
+    "members",
 )
 
 
-def control_routes(workspace: SlackWorkspace) -> list[web.RouteDef]:
-    control = _Control(workspace)
-    posts: dict[str, Act] = {
-        "command": control.command,
-        "click": control.click,
-        "submit": control.submit,
-        "close_view": control.close_view,
-        "say": control.say,
-        "users": control.add_user,
-        "faults": control.plan_fault,
-        "disconnect": control.disconnect,
-        "ghost": control.add_ghost,
-        "clock": control.move_clock,
-        "forget_ephemerals": control.forget_ephemerals,
-    }
-    puts: dict[str, Act] = {
-        "users/{id}": control.set_flags,
-        "channels/{id}": control.set_channel,
-        "usergroups/{id}": control.set_usergroup,
-        "request_url": control.set_request_url,
-        "scopes": control.set_scopes,
-    }
-    gets: dict[str, Act] = {
-        "state": control.state,
-        "sees": control.sees,
-        "views": control.views,
-        "users": control.users,
-        "channels": control.channels,
-        "usergroups": control.usergroups,
-        "faults": control.faults,
-        "requests": control.requests,
-        "interactions": control.interactions,
-        "clock": control.clock,
-        "request_url": control.request_url,
-    }
-    deletes: dict[str, Act] = {"faults": control.clear_faults, "ghost": control.remove_ghosts}
-    return [
-        web.route(verb, f"{CONTROL_PREFIX}/{path}", _answering(act))
-        for verb, acts in (("POST", posts), ("PUT", puts), ("GET", gets), ("DELETE", deletes))
-        for path, act in acts.items()
-    ]
-
-
-def _answering(act: Act) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """Arguments from the path, the query and the body; what a person cannot do is a 400."""
-
-    async def answer(request: web.Request) -> web.Response:
-        given: Json = {**request.query, **await control_body(request), **request.match_info}
-        try:
-            return web.json_response(await act(given))
-        except PersonCannot as refusal:
-            raise bad_control(str(refusal)) from refusal
-
-    return answer
+def slack_control(workspace: SlackWorkspace, token: str) -> web.Application:
+    return control_app(_Control(workspace).acts(), token)
 
 
 class _Control:
     def __init__(self, workspace: SlackWorkspace) -> None:
         self._workspace = workspace
+        self._state = workspace.state
+        self._delivery = workspace.delivery
 
-    async def command(self, given: Json) -> Json:
-        outcome = await self._workspace.command(
-            _text(given, "user"),
-            _text(given, "text", ""),
-            _text(given, "channel", world.ADMIN_CHANNEL),
-            _text(given, "command", "/mailcfg"),
+    def acts(self) -> dict[str, Callable[..., Any]]:
+        clock = ClockControl(self._workspace.clock)
+        return {
+            "POST command": self.command,
+            "POST click": self.click,
+            "POST submit": self.submit,
+            "POST close_view": self.close_view,
+            "POST say": self.say,
+            "POST forget_ephemerals": self.forget_ephemerals,
+            "GET sees": self.sees,
+            "GET views": self.views,
+            "GET state": self.state,
+            "GET users": self.users,
+            "POST users": self.add_user,
+            "PUT users/{id}": self.set_flags,
+            "GET channels": self.channels,
+            "PUT channels/{id}": self.set_channel,
+            "GET usergroups": self.usergroups,
+            "PUT usergroups/{id}": self.set_usergroup,
+            "GET faults": self.faults,
+            "POST faults": self.plan_fault,
+            "DELETE faults": self.clear_faults,
+            "POST disconnect": self.disconnect,
+            "POST ghost": self.add_ghost,
+            "DELETE ghost": self.remove_ghosts,
+            "GET clock": clock.now,
+            "POST clock": clock.move,
+            "GET request_url": self.request_url,
+            "PUT request_url": self.set_request_url,
+            "PUT scopes": self.set_scopes,
+            "GET requests": self.requests,
+            "GET interactions": self.interactions,
+        }
+
+    async def command(
+        self,
+        user: str,
+        text: str = "",
+        channel: str = world.ADMIN_CHANNEL,
+        command: str = "/mailcfg",
+    ) -> CommandOutcome:
+        return await self._workspace.command(user, text, channel, command)
+
+    async def click(
+        self,
+        user: str,
+        action_id: str,
+        channel: str = "",
+        ts: str = "",
+        value: Any = None,
+        view_id: str | None = None,
+        typed: Json | None = None,
+    ) -> ClickOutcome:
+        """In the message `ts` of a channel, or in the open form `view_id`, once `typed` is in it."""
+        if view_id is None:
+            return await self._workspace.click(user, channel, ts, action_id, value=value)
+        return await self._workspace.click_in_view(
+            user, view_id, action_id, value=value, typed=typed or {}
         )
-        return asdict(outcome)
 
-    async def click(self, given: Json) -> Json:
-        user, action_id, value = _text(given, "user"), _text(given, "action_id"), given.get("value")
-        if "view_id" in given:
-            view_id, typed = _text(given, "view_id"), _object(given, "typed")
-            outcome = await self._workspace.click_in_view(
-                user, view_id, action_id, value=value, typed=typed
-            )
-        else:
-            channel, ts = _text(given, "channel"), _text(given, "ts")
-            outcome = await self._workspace.click(user, channel, ts, action_id, value=value)
-        return asdict(outcome)
+    async def submit(self, user: str, view_id: str, values: Json | None = None) -> SubmitOutcome:
+        return await self._workspace.submit(user, view_id, values or {})
 
-    async def submit(self, given: Json) -> Json:
-        outcome = await self._workspace.submit(
-            _text(given, "user"), _text(given, "view_id"), _object(given, "values")
-        )
-        return asdict(outcome)
-
-    async def close_view(self, given: Json) -> Json:
-        await self._workspace.close_view(_text(given, "user"), _text(given, "view_id"))
+    def close_view(self, user: str, view_id: str) -> Json:
+        self._workspace.close_view(user, view_id)
         return {}
 
-    async def say(self, given: Json) -> Json:
-        message = self._workspace.say(
-            _text(given, "user"),
-            _text(given, "channel"),
-            _text(given, "text"),
-            _text(given, "thread_ts", "") or None,
-        )
-        return self._message(message)
+    def say(self, user: str, channel: str, text: str, thread_ts: str = "") -> Json:
+        return self._message(self._workspace.say(user, channel, text, thread_ts or None))
 
-    async def sees(self, given: Json) -> list[Json]:
-        messages = self._workspace.sees(
-            _text(given, "user"),
-            _text(given, "channel"),
-            thread_ts=_text(given, "thread_ts", "") or None,
-        )
-        return [self._message(message) for message in messages]
+    def forget_ephemerals(self, user: str = "") -> Json:
+        self._workspace.forget_ephemerals(user or None)
+        return {}
+
+    def sees(self, user: str, channel: str, thread_ts: str = "") -> list[Json]:
+        seen = self._workspace.sees(user, channel, thread_ts=thread_ts or None)
+        return [self._message(message) for message in seen]
 
     def _message(self, message: Message) -> Json:
         plain_text = self._workspace.plain_text(message)
         return asdict(message) | {"is_ephemeral": message.is_ephemeral, "plain_text": plain_text}
 
-    async def views(self, given: Json) -> list[Json]:
-        people = [given["user"]] if "user" in given else [u.id for u in self._workspace.users()]
-        shown = [self._workspace.open_view(user) for user in people]
-        return [self._view(view) for view in shown if view is not None]
+    def views(self, user: str | None = None) -> list[Json]:
+        shown = [view for view in self._state.views.values() if user in (None, view.user)]
+        read = self._workspace.plain_text
+        return [
+            view_wire(view) | {"user": view.user, "errors": view.errors, "plain_text": read(view)}
+            for view in shown
+        ]
 
-    def _view(self, view: View) -> Json:
-        plain_text = self._workspace.plain_text(view)
-        extra = {"user": view.user, "errors": view.errors, "plain_text": plain_text}
-        return view_wire(view) | extra
-
-    async def state(self, given: Json) -> Json:
+    def state(self) -> Json:
         """Everything, except what lets its holder act as Slack or as the app."""
-        state = self._workspace.dump()
+        state = self._state.dump()
         del state["response_urls"]
         return state | {"credentials": dict.fromkeys(state["credentials"], "…")}
 
-    async def users(self, given: Json) -> list[Json]:
-        return [user.wire() for user in self._workspace.users()]
+    def users(self) -> list[Json]:
+        return [user.wire() for user in self._state.users.values()]
 
-    async def add_user(self, given: Json) -> Json:
-        user_id = _text(given, "id")
-        if any(user.id == user_id for user in self._workspace.users()):
-            raise bad_control(f"There is already somebody with the id `{user_id}`.")
-        team = {"team_id": _text(given, "team_id")} if "team_id" in given else {}
-        user = self._workspace.add_user(
-            user_id, _text(given, "real_name"), **team, **_object(given, "flags")
-        )
-        return user.wire()
+    def add_user(
+        self, user: Id, real_name: str, team_id: str = world.TEAM_ID, flags: Json | None = None
+    ) -> Json:
+        if user in self._state.users:
+            raise ValueError(f"There is already somebody with the id `{user}`.")
+        added = self._workspace.add_user(user, real_name, team_id=team_id, **flags or {})
+        return added.wire()
 
-    async def set_flags(self, given: Json) -> Json:
-        flags = _object(given, "flags")
-        return self._workspace.set_flags(given["id"], **flags).wire()
+    def set_flags(self, user: Id, flags: Json | None = None) -> Json:
+        return self._workspace.set_flags(user, **flags or {}).wire()
 
-    async def channels(self, given: Json) -> list[Json]:
-        return [asdict(channel) for channel in self._workspace.channels()]
+    def channels(self) -> list[Channel]:
+        return list(self._state.channels.values())
 
-    async def set_channel(self, given: Json) -> Json:
-        changes: Json = {}
-        for flag in CHANNEL_FLAGS:
-            if flag in given:
-                changes[flag] = _boolean(given, flag)
-        if "members" in given:
-            changes["members"] = self._people(given, "members")
+    def set_channel(
+        self,
+        channel: Id,
+        is_archived: StrictBool | None = None,
+        is_private: StrictBool | None = None,
+        is_ext_shared: StrictBool | None = None,
+        is_org_shared: StrictBool | None = None,
+        is_pending_ext_shared: StrictBool | None = None,
+        members: list[str] | None = None,
+    ) -> Channel:
+        people = None if members is None else self._people(members)
+        flags = (is_archived, is_private, is_ext_shared, is_org_shared, is_pending_ext_shared)
+        given = dict(zip(CHANNEL_CHANGES, (*flags, people), strict=True))
+        changes = {name: value for name, value in given.items() if value is not None}
         if not changes:
-            flags = ", ".join(f"`{flag}`" for flag in CHANNEL_FLAGS)
-            raise bad_control(f"name {flags} or `members`")
-        return asdict(self._workspace.set_channel(given["id"], **changes))
+            raise ValueError(f"name one of {', '.join(CHANNEL_CHANGES)}")
+        return self._workspace.set_channel(channel, **changes)
 
-    async def usergroups(self, given: Json) -> list[Json]:
-        return [asdict(group) for group in self._workspace.usergroups()]
+    def usergroups(self) -> list[Usergroup]:
+        return list(self._state.usergroups.values())
 
-    async def set_usergroup(self, given: Json) -> Json:
+    async def set_usergroup(
+        self, group: Id, users: list[str], handle: str | None = None
+    ) -> Usergroup:
         """A new group where there is a `handle`, else other members of an old one."""
-        users = self._people(given, "users")
-        if "handle" in given:
-            self._workspace.add_usergroup(given["id"], _text(given, "handle"), users)
-        group = await self._workspace.set_members(given["id"], users)
-        return asdict(group)
+        people = self._people(users)
+        if handle is not None:
+            self._workspace.add_usergroup(group, handle, people)
+        return await self._workspace.set_members(group, people)
 
-    def _people(self, given: Json, name: str) -> tuple[str, ...]:
-        ids = given.get(name)
-        known = {user.id for user in self._workspace.users()}
-        if not isinstance(ids, list) or not set(map(str, ids)) <= known:
-            raise bad_control(f"`{name}` must be a list of ids of people who exist")
+    def _people(self, ids: list[str]) -> tuple[str, ...]:
+        if not set(ids) <= self._state.users.keys():
+            raise ValueError("these must be ids of people who exist")
         return tuple(ids)
 
-    async def faults(self, given: Json) -> list[Json]:
-        return [asdict(fault) for fault in self._workspace.planned_faults]
+    def faults(self) -> tuple[Fault, ...]:
+        return self._workspace.faults.planned
 
-    async def plan_fault(self, given: Json) -> list[Json]:
-        self._workspace.plan_fault(
-            Fault(
-                _text(given, "method"),
-                _fault_kind(given),
-                _count(given, "times", 1),
-                _count(given, "retry_after", 1),
-                _text(given, "error", "internal_error"),
-                _count(given, "skip", 0, least=0),
-            )
-        )
-        return await self.faults(given)
+    def plan_fault(
+        self,
+        method: str,
+        kind: FaultKind,
+        times: Count = 1,
+        retry_after: Count = 1,
+        error: str = "internal_error",
+        skip: Annotated[int, Field(strict=True, ge=0)] = 0,
+    ) -> tuple[Fault, ...]:
+        self._workspace.faults.plan(Fault(method, kind, times, retry_after, error, skip))
+        return self.faults()
 
-    async def clear_faults(self, given: Json) -> list[Json]:
-        self._workspace.clear_faults()
-        return []
+    def clear_faults(self) -> tuple[Fault, ...]:
+        self._workspace.faults.clear()
+        return self.faults()
 
-    async def disconnect(self, given: Json) -> Json:
-        await self._workspace.disconnect(_text(given, "reason", "refresh_requested"))
-        return {"connections": self._workspace.connections}
+    async def disconnect(self, reason: str = "refresh_requested") -> Json:
+        await self._delivery.sockets.disconnect(reason)
+        return self._connections()
 
-    async def add_ghost(self, given: Json) -> Json:
-        self._workspace.add_ghost()
-        return {"connections": self._workspace.connections}
+    def add_ghost(self) -> Json:
+        self._delivery.sockets.add_ghost()
+        return self._connections()
 
-    async def remove_ghosts(self, given: Json) -> Json:
-        self._workspace.remove_ghosts()
-        return {"connections": self._workspace.connections}
+    def remove_ghosts(self) -> Json:
+        self._delivery.sockets.remove_ghosts()
+        return self._connections()
 
-    async def forget_ephemerals(self, given: Json) -> Json:
-        self._workspace.forget_ephemerals(_text(given, "user", "") or None)
-        return {}
+    def _connections(self) -> Json:
+        return {"connections": self._delivery.sockets.count}
 
-    async def clock(self, given: Json) -> Json:
-        return {"now": self._workspace.clock.now().isoformat()}
+    def request_url(self) -> Json:
+        return {"request_url": self._delivery.request_url}
 
-    async def move_clock(self, given: Json) -> Json:
-        clock = self._workspace.clock
-        try:
-            if "set" in given:
-                clock.set(_moment(given["set"]))
-            else:
-                clock.advance(timedelta(seconds=_seconds(given)))
-        except (ValueError, OverflowError) as error:
-            raise bad_control(f"the clock cannot be moved like this: {error}") from error
-        return await self.clock(given)
+    def set_request_url(self, request_url: Url | None = None) -> Json:
+        self._delivery.request_url = request_url
+        return self.request_url()
 
-    async def requests(self, given: Json) -> list[Json]:
-        return [asdict(request) for request in self._workspace.requests]
-
-    async def interactions(self, given: Json) -> list[Json]:
-        return [asdict(interaction) for interaction in self._workspace.interactions]
-
-    async def request_url(self, given: Json) -> Json:
-        return {"request_url": self._workspace.request_url}
-
-    async def set_request_url(self, given: Json) -> Json:
-        url = given.get("request_url")
-        if url is not None and not str(url).startswith(("http://", "https://")):
-            raise bad_control("`request_url` must begin with http:// or https://, or be null")
-        self._workspace.request_url = url
-        return await self.request_url(given)
-
-    async def set_scopes(self, given: Json) -> Json:
-        scopes = given.get("scopes")
-        if not isinstance(scopes, list) or not all(isinstance(each, str) for each in scopes):
-            raise bad_control("`scopes` must be a list of names")
-        self._workspace.scopes = tuple(scopes)
+    def set_scopes(self, scopes: list[str]) -> Json:
+        self._state.scopes = tuple(scopes)
         return {"scopes": scopes}
 
+    def requests(self) -> Any:
+        return self._workspace.requests
 
-def _text(given: Json, name: str, default: str | None = None) -> str:
-    value = given.get(name, default)
-    if not isinstance(value, str):
-        raise bad_control(f"`{name}` is missing or not a text")
-    return value
-
-
-def _object(given: Json, name: str) -> Json:
-    value = given.get(name) or {}
-    if not isinstance(value, dict):
-        raise bad_control(f"`{name}` must be an object")
-    return value
-
-
-def _boolean(given: Json, name: str) -> bool:
-    if not isinstance(given[name], bool):
-        raise bad_control(f"`{name}` must be true or false")
-    return bool(given[name])
-
-
-def _count(given: Json, name: str, default: int, least: int = 1) -> int:
-    value = given.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise bad_control(f"`{name}` must be a whole number above {least - 1}")
-    return value
-
-
-def _fault_kind(given: Json) -> FaultKind:
-    try:
-        return FaultKind(_text(given, "kind"))
-    except ValueError as error:
-        raise bad_control(f"`kind` must be one of: {', '.join(FaultKind)}") from error
-
-
-def _seconds(given: Json) -> float:
-    value = given.get("advance_seconds")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise bad_control(
-            "name `advance_seconds`, a number, or `set`, a time such as 2026-01-31T12:00Z"
-        )
-    return value
-
-
-def _moment(text: Any) -> datetime:
-    moment = datetime.fromisoformat(str(text))
-    if moment.tzinfo is None:
-        raise ValueError("the time needs a zone, such as Z")
-    return moment
+    def interactions(self) -> Any:
+        return self._workspace.interactions

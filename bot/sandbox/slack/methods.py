@@ -19,7 +19,6 @@ from bot.sandbox.slack.state import State
 
 LONGEST_POST = 40_000
 LONGEST_UPDATE = 4_000
-DEEPEST_STACK = 3
 
 
 @dataclass(frozen=True)
@@ -42,12 +41,6 @@ class Arguments:
 
     def flag(self, name: str) -> bool:
         return self.text(name).lower() in ("1", "true")
-
-    def number(self, name: str, default: int) -> int:
-        try:
-            return int(self.text(name) or default)
-        except ValueError as error:
-            raise SlackError("invalid_arguments", f"must be an integer: {name}") from error
 
     def parsed(self, name: str, error: str) -> Any:
         """A JSON value, which in a form is a string; raises SlackError with `error`."""
@@ -101,40 +94,13 @@ def conversations_info(state: State, arguments: Arguments) -> Json:
     needed = _scope_to_read(channel)
     if needed not in state.scopes:
         raise SlackError("missing_scope", needed=needed, provided=",".join(state.scopes))
-    info = channel.wire()
-    if arguments.flag("include_num_members"):
-        info["num_members"] = len(channel.members)
-    return {"channel": info}
+    return {"channel": channel.wire()}
 
 
 def _scope_to_read(channel: Channel) -> str:
     if channel.is_im:
         return "im:read"
     return "groups:read" if channel.is_private else "channels:read"
-
-
-def conversations_members(state: State, arguments: Arguments) -> Json:
-    channel = visible_channel(state, arguments.required("channel"))
-    start = arguments.number("cursor", 0)
-    end = start + arguments.number("limit", 100)
-    cursor = str(end) if end < len(channel.members) else ""
-    return {
-        "members": list(channel.members[start:end]),
-        "response_metadata": {"next_cursor": cursor},
-    }
-
-
-def conversations_open(state: State, arguments: Arguments) -> Json:
-    user = arguments.required("users")
-    if user not in state.users:
-        raise SlackError("user_not_found")
-    return {"channel": {"id": direct_message(state, user).id}}
-
-
-def usergroups_list(state: State, arguments: Arguments) -> Json:
-    with_users, with_disabled = arguments.flag("include_users"), arguments.flag("include_disabled")
-    shown = [g for g in state.usergroups.values() if with_disabled or not g.deleted]
-    return {"usergroups": [group.wire(with_users=with_users) for group in shown]}
 
 
 def usergroups_users_list(state: State, arguments: Arguments) -> Json:
@@ -213,41 +179,19 @@ def permalink(state: State, message: Message) -> str:
 def views_open(state: State, arguments: Arguments) -> Json:
     content = checked_view(arguments.parsed("view", "invalid_arguments"))
     user = state.redeem_trigger(arguments.required("trigger_id"))
-    _refuse_taken_external_id(state, content)
-    close_stack(state, user)
-    return {"view": view_wire(push_view(state, user, content))}
-
-
-def views_push(state: State, arguments: Arguments) -> Json:
-    content = checked_view(arguments.parsed("view", "invalid_arguments"))
-    user = state.redeem_trigger(arguments.required("trigger_id"))
-    _refuse_taken_external_id(state, content)
-    return {"view": view_wire(push_view(state, user, content))}
+    view = View(f"V{state.serial():08d}", user, state.new_hash(), _with_ids(state, content))
+    return {"view": view_wire(state.put_view(view))}
 
 
 def views_update(state: State, arguments: Arguments) -> Json:
     content = checked_view(arguments.parsed("view", "invalid_arguments"))
-    view = _named_view(state, arguments)
-    expected = arguments.text("hash")
+    view_id, expected = arguments.required("view_id"), arguments.text("hash")
+    view = next((each for each in state.views.values() if each.id == view_id), None)
+    if view is None:
+        raise SlackError("not_found")
     if expected and expected != view.hash:
         raise SlackError("hash_conflict")
     return {"view": view_wire(replace_view(state, view, content))}
-
-
-def _named_view(state: State, arguments: Arguments) -> View:
-    view_id, external_id = arguments.text("view_id"), arguments.text("external_id")
-    if not view_id and not external_id:
-        raise SlackError("invalid_arguments", "missing required field: view_id or external_id")
-    for view in state.views.values():
-        if view.id == view_id or (external_id and view.external_id == external_id):
-            return view
-    raise SlackError("not_found")
-
-
-def _refuse_taken_external_id(state: State, content: Json) -> None:
-    external_id = content.get("external_id")
-    if external_id and any(v.external_id == external_id for v in state.views.values()):
-        raise SlackError("duplicate_external_id")
 
 
 def checked_view(view: Any) -> Json:
@@ -262,50 +206,14 @@ def checked_view(view: Any) -> Json:
     return view
 
 
-def push_view(state: State, user: str, content: Json) -> View:
-    """Put a view on top of what this person has open; raises SlackError."""
-    stack = state.stacks.setdefault(user, [])
-    if len(stack) >= DEEPEST_STACK:
-        raise SlackError("push_limit_reached")
-    view_id = f"V{state.serial():08d}"
-    view = View(
-        view_id,
-        user,
-        state.new_hash(),
-        {**content, "blocks": state.with_ids(content["blocks"])},
-        root_view_id=stack[0] if stack else view_id,
-        previous_view_id=stack[-1] if stack else None,
-    )
-    state.views[view_id] = view
-    stack.append(view_id)
-    state.changes.happened()
-    return view
-
-
 def replace_view(state: State, view: View, content: Json) -> View:
     """What was typed stays where the block and the action keep their ids."""
-    updated = replace(
-        view,
-        hash=state.new_hash(),
-        content={**content, "blocks": state.with_ids(content["blocks"])},
-        errors={},
-    )
-    state.views[view.id] = updated
-    state.changes.happened()
-    return updated
+    shown = _with_ids(state, content)
+    return state.put_view(replace(view, hash=state.new_hash(), content=shown, errors={}))
 
 
-def close_stack(state: State, user: str) -> None:
-    for view_id in state.stacks.pop(user, []):
-        state.views.pop(view_id, None)
-    state.changes.happened()
-
-
-def close_top(state: State, user: str) -> None:
-    stack = state.stacks.get(user, [])
-    if stack:
-        state.views.pop(stack.pop(), None)
-    state.changes.happened()
+def _with_ids(state: State, content: Json) -> Json:
+    return {**content, "blocks": state.with_ids(content["blocks"])}
 
 
 def view_wire(view: View) -> Json:
@@ -377,12 +285,8 @@ METHODS: dict[str, Method] = {
     "chat.postMessage": Method(post_message, ("chat:write",)),
     "chat.update": Method(update_message, ("chat:write",)),
     "conversations.info": Method(conversations_info, READ_CHANNELS),
-    "conversations.members": Method(conversations_members, READ_CHANNELS),
-    "conversations.open": Method(conversations_open, ("im:write",)),
-    "usergroups.list": Method(usergroups_list, ("usergroups:read",)),
     "usergroups.users.list": Method(usergroups_users_list, ("usergroups:read",)),
     "users.info": Method(users_info, ("users:read",)),
     "views.open": Method(views_open),
-    "views.push": Method(views_push),
     "views.update": Method(views_update),
 }

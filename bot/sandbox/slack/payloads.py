@@ -74,12 +74,6 @@ def view_submission(state: State, user: User, view: View) -> Json:
     }
 
 
-def view_closed(state: State, user: User, view: View) -> Json:
-    payload = _common(state, user, "view_closed") | {"view": view_wire(view), "is_cleared": False}
-    del payload["trigger_id"]
-    return payload
-
-
 def event(state: State, inner: Json) -> Json:
     return {
         "token": state.credentials.verification_token,

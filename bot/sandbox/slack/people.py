@@ -18,13 +18,7 @@ from bot.sandbox.slack.blocks import block_problems
 from bot.sandbox.slack.delivery import NO_ANSWER, Delivery, Envelope, NotAcknowledged
 from bot.sandbox.slack.faults import Interaction
 from bot.sandbox.slack.forms import elements, enter, problems, state_values
-from bot.sandbox.slack.methods import (
-    checked_view,
-    close_stack,
-    close_top,
-    push_view,
-    replace_view,
-)
+from bot.sandbox.slack.methods import checked_view, replace_view
 from bot.sandbox.slack.records import (
     Channel,
     Json,
@@ -67,20 +61,30 @@ class SubmitOutcome:
 
 
 class People:
-    """What persons do and see; `interactions` is what was done lately, oldest first."""
+    """What persons do and see; `interactions` is all that they did lately, oldest first."""
 
     def __init__(self, state: State, delivery: Delivery, wire_log: WireLog) -> None:
-        self._state = state
-        self._delivery = delivery
+        self.state = state
+        self.delivery = delivery
         self._wire_log = wire_log
         self.interactions: list[Interaction] = []
 
     async def command(
-        self, user: str, text: str, channel: str, command: str, *, stale: bool = False
+        self,
+        user: str,
+        text: str,
+        channel: str = world.ADMIN_CHANNEL,
+        command: str = "/mailcfg",
+        *,
+        stale: bool = False,
     ) -> CommandOutcome:
-        """Type a command; returns once the app has acknowledged it or failed to."""
+        """Type a command; raises PersonCannot. Returns once it is acknowledged, or has failed.
+
+        `stale`: the person's standing changed while the command was on its way, so that it is sent
+        although the account is a bot's or deactivated.
+        """
         person, place = self._person(user, stale=stale), self._place(user, channel)
-        body = payloads.slash_command(self._state, person, place, command, text)
+        body = payloads.slash_command(self.state, person, place, command, text)
         try:
             answer = await self._send("command", user, Envelope("slash_commands", body, True))
             return CommandOutcome(True, self._command_answer(user, place.id, answer))
@@ -96,26 +100,37 @@ class People:
         if block_problems(blocks):
             raise SlackError("invalid_blocks")
         is_public = answer.get("response_type") == "in_channel"
-        message = self._state.app_message(
+        message = self.state.app_message(
             channel, text, blocks, ephemeral_to=None if is_public else user
         )
-        return self._state.post(message)
+        return self.state.post(message)
 
     def _command_failed(self, user: str, channel: str, command: str, reason: str) -> CommandOutcome:
         if reason == NO_ANSWER:
             sentence = f"{command} failed because the app did not respond"
         else:
             sentence = f'{command} failed with the error "{reason}"'
-        return CommandOutcome(False, self._state.notice(channel, user, sentence), sentence)
+        return CommandOutcome(False, self.state.notice(channel, user, sentence), sentence)
 
     async def click(
-        self, user: str, channel: str, ts: str, action_id: str, value: Any, *, stale: bool
+        self,
+        user: str,
+        channel: str,
+        ts: str,
+        action_id: str,
+        *,
+        value: Any = None,
+        stale: bool = False,
     ) -> ClickOutcome:
-        """Use an element of a message; returns once the app has acknowledged it or failed to."""
+        """Click a button, or choose the option `value`, in a message; raises PersonCannot.
+
+        For a button `value` tells apart several with one action_id. `stale`: the screen was out of
+        date, so the click is sent although the button is gone or the account was closed.
+        """
         person, place = self._person(user, stale=stale), self._place(user, channel)
         message = self._visible(user, channel, ts)
         action = self._action(message.blocks, action_id, value, stale=stale)
-        body = payloads.message_click(self._state, person, place, message, action)
+        body = payloads.message_click(self.state, person, place, message, action)
         try:
             await self._send("click", user, Envelope("interactive", body))
         except NotAcknowledged as failure:
@@ -125,31 +140,39 @@ class People:
         return ClickOutcome(True)
 
     def _mark(self, channel: str, ts: str, marker: str | None) -> None:
-        message = self._state.messages.get((channel, ts))
+        message = self.state.messages.get((channel, ts))
         if message is not None and message.marker != marker:
-            self._state.put_message(replace(message, marker=marker))
+            self.state.put_message(replace(message, marker=marker))
 
     async def click_in_view(
-        self, user: str, view_id: str, action_id: str, value: Any, typed: Json
+        self,
+        user: str,
+        view_id: str,
+        action_id: str,
+        *,
+        value: Any = None,
+        typed: Json | None = None,
     ) -> ClickOutcome:
-        person, view = self._person(user), self._type_into(self._open(user, view_id), typed)
+        """The same in the open modal, after typing `typed` into its inputs; raises PersonCannot."""
+        person, view = self._person(user), self._type_into(self._open(user, view_id), typed or {})
         action = self._action(view.blocks, action_id, value, stale=False)
-        body = payloads.view_click(self._state, person, view, action)
+        body = payloads.view_click(self.state, person, view, action)
         try:
             await self._send("click", user, Envelope("interactive", body))
         except NotAcknowledged as failure:
             return ClickOutcome(False, failure.reason)
         return ClickOutcome(True)
 
-    async def submit(self, user: str, view_id: str, values: Json) -> SubmitOutcome:
-        """Fill in the form and send it, unless Slack itself sees that something is missing."""
-        person, view = self._person(user), self._type_into(self._open(user, view_id), values)
+    async def submit(self, user: str, view_id: str, values: Json | None = None) -> SubmitOutcome:
+        """Fill in the open modal, by action_id or block_id, and send it, unless Slack itself sees
+        that something is missing; raises PersonCannot."""
+        person, view = self._person(user), self._type_into(self._open(user, view_id), values or {})
         if not view.content.get("submit"):
             raise PersonCannot(f"The form “{view.title}” has nothing to submit it with.")
         missing = problems(view.blocks, state_values(view.blocks, view.typed))
         if missing:
             return self._sent_back(view, missing)
-        body = payloads.view_submission(self._state, person, view)
+        body = payloads.view_submission(self.state, person, view)
         try:
             answer = await self._send("submit", user, Envelope("interactive", body, True))
             return self._submitted(view, answer)
@@ -161,13 +184,11 @@ class People:
             case "errors":
                 return self._sent_back(view, self._known_errors(view, answer.get("errors")))
             case "update":
-                replace_view(self._state, view, checked_view(answer.get("view")))
-            case "push":
-                push_view(self._state, view.user, checked_view(answer.get("view")))
+                replace_view(self.state, view, checked_view(answer.get("view")))
             case "clear":
-                close_stack(self._state, view.user)
+                self.state.close_view(view.user)
             case None if not answer:
-                close_top(self._state, view.user)
+                self.state.close_view(view.user)
             case _:
                 raise SlackError("invalid_arguments")
         shown = self.open_view(view.user)
@@ -181,25 +202,17 @@ class People:
         return errors
 
     def _sent_back(self, view: View, errors: dict[str, str]) -> SubmitOutcome:
-        shown = replace(view, errors=errors)
-        self._state.views[view.id] = shown
-        self._state.changes.happened()
+        shown = self.state.put_view(replace(view, errors=errors))
         return SubmitOutcome(False, False, errors, shown)
 
-    async def close_view(self, user: str, view_id: str) -> None:
-        """Press the cross; the app hears of it if it asked for that."""
-        person, view = self._person(user), self._open(user, view_id)
-        body = payloads.view_closed(self._state, person, view)
-        close_top(self._state, user)
-        if view.content.get("notify_on_close"):
-            try:
-                await self._send("close", user, Envelope("interactive", body))
-            except NotAcknowledged:
-                return
+    def close_view(self, user: str, view_id: str) -> None:
+        """Press the cross."""
+        self._person(user)
+        self.state.close_view(self._open(user, view_id).user)
 
     async def event(self, inner: Json) -> bool:
         """Tell the app of an event, once; whether it took it."""
-        body = payloads.event(self._state, inner)
+        body = payloads.event(self.state, inner)
         try:
             await self._send("event", str(inner.get("user", "")), Envelope("events_api", body))
         except NotAcknowledged:
@@ -210,7 +223,7 @@ class People:
         exchange = self._wire_log.began("Slack", "bot", envelope.kind, detail=_gist(envelope))
         started = time.monotonic()
         try:
-            answer = await self._delivery.deliver(envelope)
+            answer = await self.delivery.deliver(envelope)
         except NotAcknowledged as failure:
             self._wire_log.ended(exchange, failure.reason)
             self._remember(Interaction(kind, user, None, failure.reason))
@@ -225,13 +238,13 @@ class People:
         del self.interactions[:-MOST_INTERACTIONS]
 
     def say(self, user: str, channel: str, text: str, thread_ts: str | None = None) -> Message:
-        """An ordinary message by a person."""
+        """Post an ordinary message as a person; raises PersonCannot."""
         self._person(user)
         place = self._place(user, channel)
-        ts = self._state.next_ts()
-        return self._state.post(Message(place.id, ts, user, text, thread_ts=thread_ts))
+        ts = self.state.next_ts()
+        return self.state.post(Message(place.id, ts, user, text, thread_ts=thread_ts))
 
-    def sees(self, user: str, channel: str, thread_ts: str | None = None) -> list[Message]:
+    def sees(self, user: str, channel: str, *, thread_ts: str | None = None) -> list[Message]:
         """What is on this person's screen, oldest first; nothing where they are not a member.
 
         Without `thread_ts` it is the channel without the replies in threads; with it, that thread
@@ -242,23 +255,22 @@ class People:
         return [m for m in self._shown_to(user, channel) if _belongs(m, thread_ts)]
 
     def _shown_to(self, user: str, channel: str) -> Iterator[Message]:
-        for message in self._state.messages.values():
+        for message in self.state.messages.values():
             if message.channel == channel and message.ephemeral_to in (None, user):
                 yield message
 
     def open_view(self, user: str) -> View | None:
-        """The modal on top of this person's screen."""
-        stack = self._state.stacks.get(user)
-        return self._state.views[stack[-1]] if stack else None
+        """The modal on this person's screen."""
+        return self.state.views.get(user)
 
     def forget_ephemerals(self, user: str | None = None) -> None:
         """What a reload of Slack does; for everybody if no `user` is named."""
-        for message in list(self._state.messages.values()):
+        for message in list(self.state.messages.values()):
             if message.is_ephemeral and user in (None, message.ephemeral_to):
-                self._state.drop_message(message.channel, message.ts)
+                self.state.drop_message(message.channel, message.ts)
 
     def _person(self, user_id: str, *, stale: bool = False) -> User:
-        user = self._state.users.get(user_id)
+        user = self.state.users.get(user_id)
         if user is None:
             raise PersonCannot(f"There is nobody with the id `{user_id}`.")
         if not stale and user.is_("deleted"):
@@ -268,24 +280,24 @@ class People:
         return user
 
     def _place(self, user: str, channel_id: str) -> Channel:
-        if channel_id not in self._state.channels:
+        if channel_id not in self.state.channels:
             raise PersonCannot(f"There is no channel `{channel_id}`.")
-        channel = self._state.channels[channel_id]
+        channel = self.state.channels[channel_id]
         if user not in channel.members:
-            name = self._state.users[user].real_name
+            name = self.state.users[user].real_name
             raise PersonCannot(f"{name} is not a member of {channel.name or channel.id}.")
         if channel.is_archived:
             raise PersonCannot(f"{channel.name} is archived.")
         return channel
 
     def _place_or_none(self, channel_id: str) -> tuple[str, ...]:
-        channel = self._state.channels.get(channel_id)
+        channel = self.state.channels.get(channel_id)
         return channel.members if channel else ()
 
     def _visible(self, user: str, channel: str, ts: str) -> Message:
-        message = self._state.messages.get((channel, ts))
+        message = self.state.messages.get((channel, ts))
         if message is None or message.ephemeral_to not in (None, user):
-            name = self._state.users[user].real_name
+            name = self.state.users[user].real_name
             raise PersonCannot(f"{name} sees no message {ts} in {channel}.")
         return message
 
@@ -299,17 +311,15 @@ class People:
         typed = {block: dict(actions) for block, actions in view.typed.items()}
         for block, actions in enter(view.blocks, values).items():
             typed.setdefault(block, {}).update(actions)
-        filled = replace(view, typed=typed, errors={})
-        self._state.views[view.id] = filled
-        return filled
+        return self.state.put_view(replace(view, typed=typed, errors={}))
 
     def _action(self, blocks: list[Json], action_id: str, value: Any, *, stale: bool) -> Json:
         found = [(b, e) for b, e in elements(blocks) if e["action_id"] == action_id]
         for block, element in found:
             if element["type"] != "button" or value in (None, element.get("value")):
-                return payloads.action(self._state, block, element, value)
+                return payloads.action(self.state, block, element, value)
         if stale:
-            return payloads.action(self._state, *_gone_button(action_id, value), value)
+            return payloads.action(self.state, *_gone_button(action_id, value), value)
         offered = ", ".join(f"`{e['action_id']}`" for _, e in elements(blocks))
         raise PersonCannot(f"There is no `{action_id}` to click; there is {offered or 'nothing'}.")
 

@@ -30,7 +30,7 @@ class SlackError(Exception):
         return answer
 
 
-class PersonCannot(Exception):
+class PersonCannot(ValueError):
     """A person in front of Slack could not do this; the sentence says why."""
 
 
@@ -169,20 +169,6 @@ class Usergroup:
     users: tuple[str, ...]
     deleted: int = 0
 
-    def wire(self, *, with_users: bool = False) -> Json:
-        group: Json = {
-            "id": self.id,
-            "team_id": world.TEAM_ID,
-            "is_usergroup": True,
-            "name": self.name,
-            "handle": self.handle,
-            "description": "",
-            "is_external": False,
-            "date_delete": self.deleted,
-            "user_count": len(self.users),
-        }
-        return group | {"users": list(self.users)} if with_users else group
-
 
 @dataclass(frozen=True)
 class Message:
@@ -246,8 +232,6 @@ class View:
     user: str
     hash: str
     content: Json
-    root_view_id: str
-    previous_view_id: str | None = None
     typed: Json = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
 
@@ -268,10 +252,6 @@ class View:
     def private_metadata(self) -> str:
         return str(self.content.get("private_metadata") or "")
 
-    @property
-    def external_id(self) -> str:
-        return str(self.content.get("external_id") or "")
-
     def wire(self, values: Json) -> Json:
         """As views are answered and submitted; `values` is the form's state."""
         return {
@@ -284,14 +264,14 @@ class View:
             "state": {"values": values},
             "hash": self.hash,
             "title": self.content["title"],
-            "clear_on_close": bool(self.content.get("clear_on_close")),
-            "notify_on_close": bool(self.content.get("notify_on_close")),
+            "clear_on_close": False,
+            "notify_on_close": False,
             "close": self.content.get("close"),
             "submit": self.content.get("submit"),
-            "previous_view_id": self.previous_view_id,
-            "root_view_id": self.root_view_id,
+            "previous_view_id": None,
+            "root_view_id": self.id,
             "app_id": world.APP_ID,
-            "external_id": self.external_id,
+            "external_id": "",
             "app_installed_team_id": world.TEAM_ID,
             "bot_id": world.BOT_ID,
         }

@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
+from operator import attrgetter
 from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
 
 from bot.sandbox import world
 from bot.sandbox.clock import AdjustableClock
-from bot.sandbox.slack.forms import ELEMENTS_IN
 from bot.sandbox.slack.records import (
     Channel,
     Json,
@@ -33,6 +35,14 @@ T = TypeVar("T")
 
 SLACKBOT = "USLACKBOT"
 RESPONSE_URL_LIFETIME = timedelta(minutes=30)
+KEPT: dict[str, tuple[type, Callable[[Any], object]]] = {
+    "users": (User, attrgetter("id")),
+    "channels": (Channel, attrgetter("id")),
+    "usergroups": (Usergroup, attrgetter("id")),
+    "messages": (Message, attrgetter("channel", "ts")),
+    "views": (View, attrgetter("user")),
+}
+"""The records of `State` by its attributes, and what each is found by."""
 
 
 class Changes:
@@ -104,7 +114,7 @@ class State:
         self.usergroups: dict[str, Usergroup] = {}
         self.messages: dict[tuple[str, str], Message] = {}
         self.views: dict[str, View] = {}
-        self.stacks: dict[str, list[str]] = {}
+        """The open form of each person who has one, by their id."""
         self.response_urls: dict[str, ResponseUrl] = {}
         self.triggers: dict[str, Trigger] = {}
         self.tickets: set[str] = set()
@@ -194,6 +204,15 @@ class State:
         message = Message(channel, self.next_ts(), SLACKBOT, text, ephemeral_to=user)
         return self.put_message(message)
 
+    def put_view(self, view: View) -> View:
+        self.views[view.user] = view
+        self.changes.happened()
+        return view
+
+    def close_view(self, user: str) -> None:
+        self.views.pop(user, None)
+        self.changes.happened()
+
     def drop_message(self, channel: str, ts: str) -> None:
         self.messages.pop((channel, ts), None)
         self.changes.happened()
@@ -204,11 +223,10 @@ class State:
     def _with_ids(self, block: Json) -> Json:
         """Slack makes up the block_id and the action_ids that the app leaves out."""
         filled = {"block_id": f"b{self.serial()}", **block}
-        held = ELEMENTS_IN.get(block["type"], "")
-        if held in block:
-            filled[held] = [self._with_action_id(element) for element in block[held]]
+        if block["type"] == "actions":
+            filled["elements"] = [self._with_action_id(each) for each in block["elements"]]
         for part in ("accessory", "element"):
-            if part in filled and filled[part].get("type") != "image":
+            if part in filled:
                 filled[part] = self._with_action_id(filled[part])
         return filled
 
@@ -261,12 +279,7 @@ class State:
             "credentials": asdict(self.credentials),
             "serial": self._serial,
             "last_micros": self._last_micros,
-            "users": [asdict(user) for user in self.users.values()],
-            "channels": [asdict(channel) for channel in self.channels.values()],
-            "usergroups": [asdict(group) for group in self.usergroups.values()],
-            "messages": [asdict(message) for message in self.messages.values()],
-            "views": [asdict(view) for view in self.views.values()],
-            "stacks": {user: list(stack) for user, stack in self.stacks.items()},
+            **{name: [asdict(each) for each in getattr(self, name).values()] for name in KEPT},
             "response_urls": {path: asdict(url) for path, url in self.response_urls.items()},
         }
 
@@ -275,15 +288,8 @@ class State:
         self.credentials = Credentials(**dumped["credentials"])
         self._serial = dumped["serial"]
         self._last_micros = dumped["last_micros"]
-        self.users = {u["id"]: User(**u) for u in dumped["users"]}
-        self.channels = {
-            c["id"]: Channel(**c | {"members": tuple(c["members"])}) for c in dumped["channels"]
-        }
-        self.usergroups = {
-            g["id"]: Usergroup(**g | {"users": tuple(g["users"])}) for g in dumped["usergroups"]
-        }
-        self.messages = {(m["channel"], m["ts"]): Message(**m) for m in dumped["messages"]}
-        self.views = {v["id"]: View(**v) for v in dumped["views"]}
-        self.stacks = {user: list(stack) for user, stack in dumped["stacks"].items()}
+        for name, (kind, key) in KEPT.items():
+            records = TypeAdapter(list[kind]).validate_python(dumped[name])  # type: ignore[valid-type]
+            setattr(self, name, {key(record): record for record in records})
         self.response_urls = {p: ResponseUrl(**u) for p, u in dumped["response_urls"].items()}
         self.changes.happened()

@@ -57,7 +57,7 @@ class WebApi:
         try:
             method = METHODS.get(name)
             if method is None:
-                raise SlackError("unknown_method", req_method=name)
+                raise SlackError("unknown_method", f"not emulated: {name}", req_method=name)
             self._check_token(method, token)
             self._check_scope(method)
             return {"ok": True, **method.run(self._state, Arguments(arguments))}
