@@ -9,38 +9,29 @@ from typing import Any
 
 from bot.sandbox.slack.records import Json, PersonCannot
 
-TEXT_TYPES = {"plain_text_input", "email_text_input", "url_text_input", "number_input"}
+TEXT_TYPES = {"plain_text_input", "email_text_input", "number_input"}
 ONE_OPTION = {"static_select", "radio_buttons"}
-MANY_OPTIONS = {"multi_static_select", "checkboxes"}
 PICKERS = {
     "datepicker": ("selected_date", "initial_date"),
-    "timepicker": ("selected_time", "initial_time"),
-    "datetimepicker": ("selected_date_time", "initial_date_time"),
     "users_select": ("selected_user", "initial_user"),
-    "multi_users_select": ("selected_users", "initial_users"),
     "conversations_select": ("selected_conversation", "initial_conversation"),
-    "channels_select": ("selected_channel", "initial_channel"),
 }
 
 REQUIRED = "Please complete this required field."
 
 
-ELEMENTS_IN = {"actions": "elements", "card": "actions"}
-
-
 def elements(blocks: list[Json]) -> Iterator[tuple[Json, Json]]:
     """Every interactive element with the block it stands in."""
     for block in blocks:
-        held = block.get(ELEMENTS_IN.get(block["type"], ""), [])
-        yield from ((block, element) for element in held)
+        if block["type"] == "actions":
+            yield from ((block, element) for element in block["elements"])
         for part in ("accessory", "element"):
-            if part in block and block[part]["type"] != "image":
+            if part in block:
                 yield block, block[part]
 
 
 def holds_state(element: Json) -> bool:
-    kind = element["type"]
-    return kind in TEXT_TYPES | ONE_OPTION | MANY_OPTIONS or kind in PICKERS
+    return element["type"] in TEXT_TYPES | ONE_OPTION | {"checkboxes"} | PICKERS.keys()
 
 
 def state_values(blocks: list[Json], typed: Json) -> Json:
@@ -60,7 +51,7 @@ def initial(element: Json) -> Json:
         return {"type": kind, "value": element.get("initial_value") or None}
     if kind in ONE_OPTION:
         return {"type": kind, "selected_option": element.get("initial_option")}
-    if kind in MANY_OPTIONS:
+    if kind == "checkboxes":
         return {"type": kind, "selected_options": element.get("initial_options") or []}
     selected, preset = PICKERS[kind]
     return {"type": kind, selected: element.get(preset)}
@@ -90,7 +81,7 @@ def entered(element: Json, value: Any) -> Json:
         return {"type": kind, "value": str(value) or None}
     if kind in ONE_OPTION:
         return {"type": kind, "selected_option": option(element, value) if value else None}
-    if kind in MANY_OPTIONS:
+    if kind == "checkboxes":
         chosen = value if isinstance(value, list) else [value] if value else []
         return {"type": kind, "selected_options": [option(element, each) for each in chosen]}
     selected, _ = PICKERS[kind]
@@ -99,8 +90,7 @@ def entered(element: Json, value: Any) -> Json:
 
 def option(element: Json, value: Any) -> Json:
     """The option of a select with this value, or with this label; raises PersonCannot."""
-    groups = element.get("option_groups") or [element]
-    offered: list[Json] = [each for group in groups for each in group["options"]]
+    offered: list[Json] = element["options"]
     for each in offered:
         if value in (each["value"], each["text"]["text"]):
             return each
@@ -137,8 +127,6 @@ def _text_problem(element: Json, value: str) -> str | None:
         return f"Please use at least {element['min_length']} characters."
     if element["type"] == "email_text_input" and not re.fullmatch(r"[^@\s]+@[^@\s]+", value):
         return "Please enter a valid email address."
-    if element["type"] == "url_text_input" and not re.match(r"https?://\S", value):
-        return "Please enter a valid URL."
     if element["type"] == "number_input" and not re.fullmatch(r"-?\d+(\.\d+)?", value):
         return "Please enter a number."
     return None

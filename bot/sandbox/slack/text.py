@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from bot.sandbox.slack.records import Channel, Json, Message, User, Usergroup, View
 
@@ -120,17 +119,11 @@ class Reader:
                 return " ".join(self._element(element) for element in block["elements"])
             case "input":
                 return f"{block['label']['text']}: {self._element(block['element'])}"
-            case "image":
-                return f"({block['alt_text']})"
             case "rich_text":
                 parts = (self._rich_text(part).strip("\n") for part in block["elements"])
                 return "\n".join(parts).strip()
-            case "table":
-                return "\n".join(
-                    " | ".join(self._cell(cell) for cell in row) for row in block["rows"]
-                )
             case _:
-                return self._loose(block)
+                return self._text(block["text"])
 
     def _section(self, section: Json) -> str:
         parts = [section.get("text"), *section.get("fields", [])]
@@ -139,25 +132,12 @@ class Reader:
             lines.append(self._element(section["accessory"]))
         return "\n".join(lines)
 
-    def _loose(self, block: Json) -> str:
-        """Blocks that are little more than texts: header, markdown, alert, card."""
-        parts = [block.get(name) for name in ("title", "subtitle", "text", "body")]
-        lines = [self._text(part) for part in parts if part]
-        lines += [self._element(element) for element in block.get("actions", [])]
-        return "\n".join(lines)
-
-    def _text(self, text: Any) -> str:
-        if isinstance(text, str):
-            return text
-        if text["type"] == "image":
-            return f"({text['alt_text']})"
+    def _text(self, text: Json) -> str:
         return self.mrkdwn(text["text"]) if text["type"] == "mrkdwn" else str(text["text"])
 
     def _element(self, element: Json) -> str:
         if element["type"] == "button":
             return f"[{element['text']['text']}]"
-        if element["type"] == "image":
-            return f"({element['alt_text']})"
         if "initial_option" in element:
             return f"[{element['initial_option']['text']['text']}]"
         if element["type"] == "static_select" and "placeholder" in element:
@@ -165,9 +145,6 @@ class Reader:
         if "options" in element:
             return "[" + " | ".join(option["text"]["text"] for option in element["options"]) + "]"
         return f"[{element.get('initial_value') or '____'}]"
-
-    def _cell(self, cell: Json) -> str:
-        return self._rich_text(cell).strip() if cell["type"] == "rich_text" else str(cell["text"])
 
     def _rich_text(self, part: Json) -> str:
         match part["type"]:
