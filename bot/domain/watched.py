@@ -10,7 +10,7 @@ from bot.domain.change import ChangeRequest
 from bot.domain.checklist import Pass, key_applied_at
 from bot.domain.findings import Diagnosis, State
 from bot.domain.headlines import topmost_bad
-from bot.domain.mail_config import MailConfig
+from bot.domain.mail_config import MailConfig, undamaged
 from bot.domain.verdict import Kind
 
 
@@ -35,6 +35,12 @@ class Check:
     @property
     def live(self) -> MailConfig | None:
         return self.found.case.live
+
+    @property
+    def undamaged(self) -> MailConfig | None:
+        """What is live but for Zoho's own damage, which comes and goes without being a change."""
+        approved = None if self.approved is None else self.approved.approved_config
+        return undamaged(self.live, approved)
 
     @property
     def unread(self) -> str:

@@ -268,7 +268,7 @@ class WatchTeller:
 def _marks(check: Check) -> Facts:
     """What the audit says of a change outside approval."""
     late = {"late": check.late.number} if check.late else {}
-    return {"live": fingerprint(check.live)} | late
+    return {"live": fingerprint(check.undamaged)} | late
 
 
 def _explained(found: Diagnosis) -> str:

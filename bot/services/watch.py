@@ -230,7 +230,7 @@ class Watch:
         after = replace(known, last_error=check.unread, alert=state, last_pass=last_pass)
         if check.unread:
             return after, False
-        told, is_news = notices.outside_approval(known.told, check.live, check.found.ids)
+        told, is_news = notices.outside_approval(known.told, check.undamaged, check.found.ids)
         after = replace(after, has_reading=True, reading=check.live, read_at=check.at, told=told)
         return after, is_news
 

@@ -122,13 +122,10 @@ def show(overview: Overview) -> Rendered:
     return parts.rendered(f"The live sender is {what}.", blocks)
 
 
-SHOWN = ("name", "email_id", "dkim_status", "cname_status", "dkim_host", "dkim_value")
-
-
 def _sender(live: MailConfig | None) -> str:
     if live is None:
         return "*Cliq's system sender* is in use: no custom sender is set."
-    return "\n".join(parts.field(name, live) for name in SHOWN)
+    return "\n".join(parts.field(name, live) for name in live.as_dict())
 
 
 def _approved(overview: Overview) -> str:
