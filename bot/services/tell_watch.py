@@ -15,14 +15,13 @@ from bot.domain import checklist, notices
 from bot.domain.alert import Event, EventKind
 from bot.domain.change import milliseconds
 from bot.domain.checklist import Checklist, News
-from bot.domain.findings import Diagnosis, FindingId
+from bot.domain.findings import ROLES, Diagnosis, FindingId, Role
 from bot.domain.headlines import dns_line, topmost_bad
 from bot.domain.incident import (
     Facts,
     Incident,
     Kind,
     alert_facts,
-    is_outside,
     outside_facts,
     standing_facts,
     watch_facts,
@@ -30,7 +29,7 @@ from bot.domain.incident import (
 from bot.domain.mail_config import fingerprint
 from bot.domain.moment import stamp
 from bot.domain.notices import Reading
-from bot.domain.report import DRIFT, explanation, headline
+from bot.domain.report import explanation, headline
 from bot.domain.watched import Check
 from bot.ports import AuditEntry, Card, Message, Store, Transaction, WatchState
 
@@ -61,7 +60,7 @@ class Told:
     @property
     def is_over(self) -> bool:
         """Whether nothing is left that an alert could be about. Unread is no statement on that."""
-        is_calm = not self.check.unread and not is_outside(self.check.found)
+        is_calm = not self.check.unread and self.check.found.case.is_approved
         return self.after.alert.incident is None and is_calm
 
 
@@ -208,7 +207,7 @@ class WatchTeller:
         match event.kind:
             case EventKind.CANNOT_CHECK | EventKind.CHECKS_RESUMED:
                 await tx.tell(Message(key, str(event.kind), facts))
-            case EventKind.OPENED if is_new or event.finding in DRIFT:
+            case EventKind.OPENED if is_new or ROLES.get(event.finding) is Role.DRIFT:
                 return
             case EventKind.FLAPPING if is_new:
                 return
@@ -247,7 +246,7 @@ class WatchTeller:
 
     async def _step_checklist(self, tx: Transaction, row: Incident, told: Told) -> None:
         earlier = _checklist(row)
-        if told.check.found.has(FindingId.DMARC_AT_RISK):
+        if FindingId.DMARC_AT_RISK in told.check.found.ids:
             risk = {"said": _at_risk(told.check.found)}
             await tx.tell(Message(f"{DMARC}:{row.key}", DMARC, risk, subject=row.key))
         moved, news = checklist.step(earlier, told.check.for_checklist())
@@ -274,7 +273,7 @@ def _marks(check: Check) -> Facts:
 def _explained(found: Diagnosis) -> str:
     """The finding that alerts, and what to do."""
     worst = topmost_bad(found)
-    if worst is not None and worst.id in DRIFT:
+    if worst is not None and worst.role is Role.DRIFT:
         return f"{worst.sentence} {worst.fix}"
     return explanation(found)
 

@@ -18,7 +18,7 @@ from bot.domain.alert import USUAL, AlertState, Event, Parameters
 from bot.domain.case import Case, Graces, History, Snapshot
 from bot.domain.change import IN_FLIGHT, ChangeRequest, from_milliseconds, milliseconds
 from bot.domain.findings import Severity, diagnose
-from bot.domain.incident import Kind, is_outside
+from bot.domain.incident import Kind
 from bot.domain.mail_config import MailConfig
 from bot.domain.steps import is_late_effect
 from bot.domain.watched import Check
@@ -175,7 +175,7 @@ class Watch:
         following = self._slot(at) + self.every
         next_at = min(at + RETRY, following) if unread and slot else following
         found = diagnose(case)
-        late = await self._late_effect(live) if is_outside(found) else None
+        late = None if case.is_approved else await self._late_effect(live)
         is_followed = await self._is_followed(approved)
         return Check(at, slot, approved, found, next_at, is_followed, late)
 
@@ -230,7 +230,8 @@ class Watch:
         after = replace(known, last_error=check.unread, alert=state, last_pass=last_pass)
         if check.unread:
             return after, False
-        told, is_news = notices.outside_approval(known.told, check.undamaged, check.found.ids)
+        is_approved = check.found.case.is_approved
+        told, is_news = notices.outside_approval(known.told, check.undamaged, is_approved)
         after = replace(after, has_reading=True, reading=check.live, read_at=check.at, told=told)
         return after, is_news
 

@@ -22,21 +22,18 @@ from bot.adapters.slack.cards.request import state_word
 from bot.domain import findings
 from bot.domain.change import ChangeRequest, State
 from bot.domain.command import SUBCOMMANDS
-from bot.domain.findings import Diagnosis, Severity
-from bot.domain.incident import is_outside
+from bot.domain.findings import Diagnosis, Role, Severity
 from bot.domain.mail_config import MailConfig
 from bot.domain.policy import ANYONE, Policy
 from bot.domain.preflight import NAME_SERVERS_MAX
 from bot.domain.report import (
     NOT_YET,
-    OUTSIDE,
     explanation,
     groups,
     headline,
-    outside,
     record_to_publish,
 )
-from bot.domain.sentences import seen
+from bot.domain.sentences import OUTSIDE, seen
 from bot.domain.watched import Check
 from bot.errors import AlreadyOpen
 from bot.ports import WatchState
@@ -149,7 +146,7 @@ def checked(check: Check, ends_at: datetime | None) -> Rendered:
     said = [f"*{escape(headline(found))}*"]
     if said_more := explanation(found):
         said.append(escape(said_more))
-    if is_outside(found):
+    if not found.case.is_approved:
         said.append("What is live was changed outside approval.")
     if ends_at is not None:
         said.append(f"The alert is watched until {clock(ends_at)} and then ends, if it stays so.")
@@ -199,7 +196,7 @@ SEVERITIES = {
 
 def _changed_outside(found: Diagnosis) -> list[Block]:
     """What nobody approved comes first, with both ways out of it."""
-    changed = outside(found)
+    changed = found.of(Role.DRIFT)
     if not changed:
         return []
     evidence = [line for finding in changed for line in finding.evidence]
