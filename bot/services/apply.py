@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from bot.domain import checklist
+from bot.domain.audit import AuditEntry
 from bot.domain.change import (
     Attempt,
     ChangeRequest,
-    Seal,
     State,
     is_untouched,
     milliseconds,
@@ -27,10 +27,10 @@ from bot.domain.change import (
 from bot.domain.incident import CHECKLIST_ID, Incident
 from bot.domain.incident import Kind as Living
 from bot.domain.mail_config import MailConfig
+from bot.domain.organisation import Organisation
 from bot.domain.plan import SetPlan
-from bot.domain.policy import Actor, Facts, Policy, may_propose
+from bot.domain.policy import Actor, Facts, may_propose
 from bot.domain.steps import (
-    SENDS_MAX,
     Kind,
     Move,
     first_move,
@@ -55,7 +55,6 @@ from bot.errors import (
 )
 from bot.logs import about_change
 from bot.ports import (
-    AuditEntry,
     Card,
     Clock,
     Directory,
@@ -70,31 +69,6 @@ from bot.ports import (
 from bot.services import telling
 from bot.services.admission import groups_of
 from bot.services.audit import doubt
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How long to wait for what. The relations between them are what makes a write safe."""
-
-    call_timeout: timedelta = timedelta(seconds=10)
-    quiet: timedelta = timedelta(seconds=20)
-    """How long after its time-out a write may still take effect."""
-    margin: timedelta = timedelta(seconds=5)
-    """What clocks may differ by, and how long after it was stored a write may be sent."""
-    lease: timedelta = timedelta(seconds=60)
-    """How long a claim lasts; it is never renewed, since one claim makes at most one write."""
-    retry: timedelta = timedelta(seconds=30)
-    retry_max: timedelta = timedelta(minutes=5)
-    give_up: timedelta = timedelta(hours=24)
-    """How long an unknown outcome may stay unknown before a person must look."""
-    sends: int = SENDS_MAX
-    """How often one step may be sent; what surely had no effect does not count."""
-
-    @property
-    def send_window(self) -> timedelta:
-        """How long after its claim a write may still be sent: a call must end within the lease."""
-        return self.lease - self.call_timeout - self.margin
-
 
 NO_EFFECT = (NotSent, RateLimited, BudgetSpent, AuthError, OAuthError)
 UNKNOWN = (Ambiguous, ServerError, MalformedAnswer)
@@ -115,24 +89,21 @@ class Applier:
 
     def __init__(
         self,
-        *,
-        org: str,
-        policy: Policy,
+        organisation: Organisation,
         store: Store,
         api: MailConfigApi,
         directory: Directory,
         clock: Clock,
-        seal: Seal,
-        timing: Timing = Timing(),
     ) -> None:
-        self.org = org
-        self._policy = policy
+        self._organisation = organisation
+        self.org = organisation.id
+        self._policy = organisation.policy
+        self._seal = organisation.seal
+        self._timing = organisation.timing
         self._store = store
         self._api = api
         self._directory = directory
         self._clock = clock
-        self._seal = seal
-        self._timing = timing
         self._one_at_a_time = asyncio.Lock()
         self._send_by = 0.0  # of the claim in hand, in the clock's elapsed seconds
 
@@ -167,7 +138,7 @@ class Applier:
 
     async def _take_over(self, request: ChangeRequest) -> None:
         """Whoever was applying it has died: what it may have sent is settled by reading."""
-        sent = [a for a in await self._store.attempts(request.id) if a.may_have_effect]
+        sent = [a for a in await self._store.attempts(request) if a.may_have_effect]
         if sent:
             until = self._quiet_after(sent[-1].intent_at)
             why = "mailcfg was stopped while the change was being written"
@@ -206,7 +177,7 @@ class Applier:
             return None if is_backed else "it never had the approvals it needs"
         if self._policy.watch_only:
             return "this deployment only watches now"
-        needed = request.quorum_under(self._policy)
+        needed = self._organisation.needed(request)
         groups = groups_of(self._policy, request)
         requester = await self._facts(request.requester, groups)
         if requester is None or not may_propose(requester, self._policy).is_allowed:
@@ -265,12 +236,12 @@ class Applier:
 
     async def _send(self, request: ChangeRequest, live: MailConfig | None) -> None:
         """One write over `live`: stored, sent, its outcome stored."""
-        earlier, step = await self._store.attempts(request.id), request.step
+        earlier, step = await self._store.attempts(request), request.step
         method = "PUT" if isinstance(request.current, SetPlan) else "DELETE"
         attempt = Attempt(request.id, len(earlier) + 1, method, self._clock.now(), step=step)
         send_by = self._clock.elapsed() + self._timing.margin.total_seconds()
         body = {"method": method, "n": attempt.n, "step": step}
-        async with self._store.begin() as tx:
+        async with self._store.begin(self.org) as tx:
             await tx.hold(request)
             await tx.add_attempt(attempt)
             await tx.record(self._entry(request, "intent", body))
@@ -299,7 +270,7 @@ class Applier:
 
     async def _accepted(self, request: ChangeRequest, attempt: Attempt) -> ChangeRequest:
         moved = request.mark_sent()
-        async with self._store.begin() as tx:
+        async with self._store.begin(self.org) as tx:
             await tx.replace(request, moved)
             await tx.finish_attempt(attempt)
             await tx.record(self._entry(moved, "accepted", {"n": attempt.n}))
@@ -325,7 +296,7 @@ class Applier:
             live = await self._api.read(Purpose.CONFIRM)
         except (CliqError, OAuthError) as error:
             return await self._still_unknown(request, now - since, error)
-        attempts = await self._store.attempts(request.id)
+        attempts = await self._store.attempts(request)
         move = next_move(request, attempts, live, now, self._timing.sends)
         if move.kind is Kind.WRITE:
             return await self._send_if_approved(request, live)
@@ -404,7 +375,7 @@ class Applier:
         attempt: Attempt | None = None,
     ) -> ChangeRequest:
         body = {"why": new.waits_for, "state": new.state}
-        async with self._store.begin() as tx:
+        async with self._store.begin(self.org) as tx:
             await tx.replace(old, new)
             await _finish(tx, attempt)
             await tx.record(self._entry(new, kind, body))
@@ -422,8 +393,8 @@ class Applier:
         now = self._clock.now()
         facts = {"state": new.state, "at": milliseconds(now)}
         left = self._left(await self._store.watch(self.org), new)
-        home = await self._store.card(new.id)
-        async with self._store.begin() as tx:
+        home = await self._store.card(self.org, new.id)
+        async with self._store.begin(self.org) as tx:
             await tx.replace(old, new)
             await _finish(tx, attempt)
             if new.effect == "written":

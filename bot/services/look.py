@@ -5,23 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.domain import policy as rules
+from bot.domain.audit import AuditHead, AuditRow
 from bot.domain.case import api_problem
 from bot.domain.change import ChangeRequest
 from bot.domain.dkim import Record
 from bot.domain.key_host import KeyHost
 from bot.domain.mail_config import MailConfig, drift
-from bot.domain.policy import Actor, Facts, Policy, Verdict
+from bot.domain.organisation import Organisation
+from bot.domain.policy import Actor, Facts
 from bot.errors import Refusal, UnknownRequest
-from bot.ports import (
-    AuditHead,
-    AuditRow,
-    Directory,
-    MailConfigApi,
-    Purpose,
-    Resolver,
-    Store,
-    WatchState,
-)
+from bot.ports import Directory, MailConfigApi, Purpose, Resolver, Store, WatchState
 from bot.services.admission import Admission
 from bot.services.approvers import NOBODY
 
@@ -83,17 +76,15 @@ class Look:
 
     def __init__(
         self,
-        *,
-        org: str,
-        policy: Policy,
+        organisation: Organisation,
         store: Store,
         api: MailConfigApi,
         resolver: Resolver,
         directory: Directory,
         admission: Admission,
     ) -> None:
-        self.org = org
-        self.policy = policy
+        self.org = organisation.id
+        self.policy = organisation.policy
         self._store = store
         self._api = api
         self._resolver = resolver
@@ -133,7 +124,7 @@ class Look:
 
     async def request(self, actor: Actor, request_id: str) -> ChangeRequest | None:
         await self.check_member(actor, "details")
-        return await self._store.request(request_id)
+        return await self._store.request(self.org, request_id)
 
     async def history(self, actor: Actor, count: int) -> list[ChangeRequest]:
         """The newest requests, newest first."""
@@ -146,7 +137,7 @@ class Look:
         if isinstance(which, int):
             found = await self._store.numbered(self.org, which)
         else:
-            found = await self._store.request(which)
+            found = await self._store.request(self.org, which)
         if found is None:
             raise UnknownRequest(which if isinstance(which, int) else None)
         return Story(found, tuple(await self._store.audit_of(found)))
@@ -160,8 +151,4 @@ class Look:
 
     async def check_member(self, actor: Actor, action: str = "look") -> None:
         """Raises NotAllowed unless this is a full, active member."""
-
-        async def may(facts: Facts) -> Verdict:
-            return rules.may_show(facts)
-
-        await self._admission.admit(actor, action, may)
+        await self._admission.admit(actor, action, rules.may_show)

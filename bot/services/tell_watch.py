@@ -13,6 +13,7 @@ from typing import Any
 
 from bot.domain import checklist, notices
 from bot.domain.alert import Event, EventKind
+from bot.domain.audit import AuditEntry
 from bot.domain.change import milliseconds
 from bot.domain.checklist import Checklist, News
 from bot.domain.findings import ROLES, Diagnosis, FindingId, Role
@@ -29,9 +30,10 @@ from bot.domain.incident import (
 from bot.domain.mail_config import fingerprint
 from bot.domain.moment import stamp
 from bot.domain.notices import Reading
+from bot.domain.organisation import Organisation
 from bot.domain.report import explanation, headline
 from bot.domain.watched import Check
-from bot.ports import AuditEntry, Card, Message, Store, Transaction, WatchState
+from bot.ports import Card, Message, Store, Transaction, WatchState
 
 FOLLOWED, FOLLOWED_DM = "followed", "followed_dm"
 """The end of a checklist, told in the thread and to the requester alone."""
@@ -76,11 +78,9 @@ class Rows:
 class WatchTeller:
     """Writes for one organisation."""
 
-    def __init__(
-        self, org: str, alert_channel: str, store: Store, new_id: Callable[[], str]
-    ) -> None:
-        self._org = org
-        self._channel = alert_channel
+    def __init__(self, organisation: Organisation, store: Store, new_id: Callable[[], str]) -> None:
+        self._org = organisation.id
+        self._channel = organisation.channels.alert
         self._store = store
         self._new_id = new_id
 

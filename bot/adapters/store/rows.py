@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from bot.domain.alert import AlertState
+from bot.domain.audit import AuditEntry, AuditRow
 from bot.domain.change import (
     DIGEST_VERSIONS,
     SCHEMA_VERSION,
@@ -28,7 +29,7 @@ from bot.domain.moment import from_stamp, stamp
 from bot.domain.plan import restore
 from bot.domain.policy import Actor, Policy
 from bot.errors import Tampered
-from bot.ports import AuditEntry, AuditRow, Backlog, Card, Message, Waiting, WatchState
+from bot.ports import Backlog, Card, Message, Waiting, WatchState
 
 
 def _config_json(config: MailConfig | None) -> str:
@@ -216,8 +217,9 @@ def incident_from(row: RowMapping) -> Incident:
     )
 
 
-def card_row(card: Card, after: datetime | None) -> dict[str, Any]:
+def card_row(org: str, card: Card, after: datetime | None) -> dict[str, Any]:
     return {
+        "org": org,
         "subject": card.subject,
         "channel": card.channel,
         "ts": card.ts,
@@ -241,8 +243,9 @@ def card_from(row: RowMapping) -> Card:
     )
 
 
-def message_row(message: Message, after: datetime | None = None) -> dict[str, Any]:
+def message_row(org: str, message: Message, after: datetime | None = None) -> dict[str, Any]:
     return {
+        "org": org,
         "key": message.key,
         "kind": message.kind,
         "subject": message.subject,
