@@ -15,7 +15,7 @@ from bot.domain import sentences
 from bot.domain.case import BITS_GOOD, BITS_MIN, Case
 from bot.domain.dkim import Record
 from bot.domain.sentences import Words
-from bot.domain.verdict import Kind, Outage
+from bot.domain.verdict import Outage, RecordKind
 
 
 class FindingId(StrEnum):
@@ -115,7 +115,7 @@ def info(when: Callable[[Case], object]) -> Raise:
     return lambda case: Severity.INFO if when(case) else None
 
 
-def holds(kind: Kind) -> Callable[[Case], bool]:
+def holds(kind: RecordKind) -> Callable[[Case], bool]:
     """DNS agrees that this is at the host."""
     return lambda case: case.kind is kind
 
@@ -125,7 +125,7 @@ def broken_by(*outages: Outage) -> Callable[[Case], bool]:
 
 
 def _multiple(case: Case) -> Severity | None:
-    if case.kind is not Kind.MULTIPLE:
+    if case.kind is not RecordKind.MULTIPLE:
         return None
     return Severity.WARNING if case.is_harmless_multiple else Severity.CRITICAL
 
@@ -178,7 +178,7 @@ def _misplaced(case: Case) -> bool:
 
 
 def _missing(case: Case) -> bool:
-    return case.kind is Kind.MISSING and case.found_at is None
+    return case.kind is RecordKind.MISSING and case.found_at is None
 
 
 def _is_test(case: Case) -> bool:
@@ -190,13 +190,20 @@ RECORD, CONSEQUENCE, DRIFT, WAITING, OTHER = Role
 TABLE = (
     Row(ID.API_INVALID, critical(lambda case: case.api_problem), sentences.api_invalid, OTHER),
     Row(ID.DNS_BROKEN, critical(broken_by(*Outage)), sentences.dns_broken, OTHER),
-    Row(ID.CNAME_BROKEN, critical(holds(Kind.BROKEN_ALIAS)), sentences.cname_broken, RECORD),
+    Row(ID.CNAME_BROKEN, critical(holds(RecordKind.BROKEN_ALIAS)), sentences.cname_broken, RECORD),
     Row(ID.DKIM_MULTIPLE, _multiple, sentences.multiple, RECORD),
-    Row(ID.DKIM_REVOKED, critical(holds(Kind.REVOKED)), sentences.revoked, RECORD),
-    Row(ID.DKIM_TRUNCATED, critical(holds(Kind.TRUNCATED)), sentences.truncated, RECORD),
-    Row(ID.DKIM_MALFORMED, critical(holds(Kind.MALFORMED)), sentences.malformed, RECORD),
-    Row(ID.DKIM_KEY_MISMATCH, critical(holds(Kind.OTHER_KEY)), sentences.key_mismatch, RECORD),
-    Row(ID.DKIM_TAG_CONFLICT, critical(holds(Kind.TAG_CONFLICT)), sentences.tag_conflict, RECORD),
+    Row(ID.DKIM_REVOKED, critical(holds(RecordKind.REVOKED)), sentences.revoked, RECORD),
+    Row(ID.DKIM_TRUNCATED, critical(holds(RecordKind.TRUNCATED)), sentences.truncated, RECORD),
+    Row(ID.DKIM_MALFORMED, critical(holds(RecordKind.MALFORMED)), sentences.malformed, RECORD),
+    Row(
+        ID.DKIM_KEY_MISMATCH, critical(holds(RecordKind.OTHER_KEY)), sentences.key_mismatch, RECORD
+    ),
+    Row(
+        ID.DKIM_TAG_CONFLICT,
+        critical(holds(RecordKind.TAG_CONFLICT)),
+        sentences.tag_conflict,
+        RECORD,
+    ),
     Row(ID.DKIM_WRONG_NAME, critical(_misplaced), sentences.wrong_name, RECORD),
     Row(ID.DKIM_MISSING, critical(_missing), sentences.missing, RECORD),
     Row(ID.DNS_UNKNOWN, _unknown, sentences.unknown, OTHER),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.domain.findings import Diagnosis, Finding, FindingId, Severity, State
 from bot.domain.sentences import UNKNOWN
-from bot.domain.verdict import Kind
+from bot.domain.verdict import RecordKind
 
 BAD = frozenset({Severity.CRITICAL, Severity.WARNING})
 
@@ -44,7 +44,7 @@ def _at_servers(found: Diagnosis, words: str) -> str:
     own = any(reply.is_definite for reply in answers.authoritative)
     asked = answers.authoritative if own else answers.resolvers
     judged = (*verdict.truth, *verdict.caches)
-    right = {h.reply for h in judged if h.kind is Kind.RIGHT} & set(asked)
+    right = {h.reply for h in judged if h.kind is RecordKind.RIGHT} & set(asked)
     what = "server" if own else "resolver"
     return f"{words} {len(right)} of {len(asked)} {what}{'' if len(asked) == 1 else 's'}"
 

@@ -18,7 +18,7 @@ from bot.domain.dkim import Damage, Record
 from bot.domain.dns_answers import Reply, Status
 from bot.domain.key_host import is_within
 from bot.domain.mail_config import FIELDS
-from bot.domain.verdict import Holding, Kind, Outage, kind_of
+from bot.domain.verdict import Holding, Outage, RecordKind, kind_of
 
 OUTSIDE = "Changed outside approval"
 UNKNOWN = "DKIM could not be checked"
@@ -53,7 +53,9 @@ def dns_broken(case: Case) -> Words:
     assert case.verdict is not None
     outage = case.verdict.outage
     assert outage is not None
-    is_right = bool(case.verdict.truth) and {h.kind for h in case.verdict.truth} == {Kind.RIGHT}
+    is_right = bool(case.verdict.truth) and {h.kind for h in case.verdict.truth} == {
+        RecordKind.RIGHT
+    }
     record = (
         "The TXT record is right; leave it alone." if is_right else "Leave the TXT record alone."
     )
@@ -97,7 +99,7 @@ def multiple(case: Case) -> Words:
 
 
 def _which_to_delete(texts: tuple[str, ...], value: str) -> str:
-    good = [text for text in texts if kind_of(text, value) is Kind.RIGHT]
+    good = [text for text in texts if kind_of(text, value) is RecordKind.RIGHT]
     if not good and _are_halves(texts, value):
         return "The two records are halves of one key: make them one record with two strings."
     if not good:
@@ -231,7 +233,7 @@ def propagating(case: Case) -> Words:
     names = listed(_server(holding.reply) for holding in stale)
     verb = "has" if len(stale) == 1 else "have"
     left = _left(stale)
-    if any(h.kind is Kind.RIGHT for h in case.verdict.truth):
+    if any(h.kind is RecordKind.RIGHT for h in case.verdict.truth):
         what = f"{names} still {verb} the old data; up to {left} left."
     else:
         what = (

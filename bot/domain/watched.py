@@ -11,11 +11,11 @@ from bot.domain.checklist import Pass, key_applied_at
 from bot.domain.findings import Diagnosis, State
 from bot.domain.headlines import topmost_bad
 from bot.domain.mail_config import MailConfig, undamaged
-from bot.domain.verdict import Kind
+from bot.domain.verdict import RecordKind
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CheckResult:
     """What one check found, before anything follows from it.
 
     `slot` is the time for which a tick was due; None is a check that somebody asked for. `unread` is
@@ -69,7 +69,7 @@ class Check:
         if answers is None or verdict is None:
             return Pass(self.at, self.live)
         judged = (*verdict.truth, *verdict.caches)
-        holds = {holding.reply: holding.kind is Kind.RIGHT for holding in judged}
+        holds = {holding.reply: holding.kind is RecordKind.RIGHT for holding in judged}
         caches = [holds[reply] for reply in answers.resolvers if reply in holds]
         return Pass(
             self.at,

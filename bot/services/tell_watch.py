@@ -32,7 +32,7 @@ from bot.domain.moment import stamp
 from bot.domain.notices import Reading
 from bot.domain.organisation import Organisation
 from bot.domain.report import explanation, headline
-from bot.domain.watched import Check
+from bot.domain.watched import CheckResult
 from bot.ports import Card, Message, Store, Transaction, WatchState
 
 FOLLOWED, FOLLOWED_DM = "followed", "followed_dm"
@@ -45,7 +45,7 @@ DMARC = "dmarc"
 class Told:
     """A check, what was known before and after it, and what is to be told."""
 
-    check: Check
+    check: CheckResult
     before: WatchState
     after: WatchState
     events: tuple[Event, ...]
@@ -264,7 +264,7 @@ class WatchTeller:
         await tx.record(AuditEntry(self._org, told.check.at, "mailcfg", "incident", None, body))
 
 
-def _marks(check: Check) -> Facts:
+def _marks(check: CheckResult) -> Facts:
     """What the audit says of a change outside approval."""
     late = {"late": check.late.number} if check.late else {}
     return {"live": fingerprint(check.undamaged)} | late

@@ -19,7 +19,7 @@ from bot.domain.dkim import (
     split_value,
     tags,
 )
-from bot.domain.verdict import Kind, kind_of
+from bot.domain.verdict import RecordKind, kind_of
 from tests.fakes import KEYS, dkim_value
 
 KEY = dkim_value(2048)
@@ -143,4 +143,4 @@ def test_any_text_is_a_record_or_has_a_damage_inside_it(text: str):
         return
     damage = key_damage(found)
     assert damage is None or 1 <= damage.position <= len(text) + 1
-    assert kind_of(text, KEY) is not Kind.MISSING
+    assert kind_of(text, KEY) is not RecordKind.MISSING

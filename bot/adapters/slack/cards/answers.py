@@ -34,7 +34,7 @@ from bot.domain.report import (
     record_to_publish,
 )
 from bot.domain.sentences import OUTSIDE, seen
-from bot.domain.watched import Check
+from bot.domain.watched import CheckResult
 from bot.errors import AlreadyOpen
 from bot.ports import WatchState
 from bot.services.check import Checked
@@ -140,7 +140,7 @@ def _checked(watch: WatchState) -> str:
     return f"{escape(last.unknown)} {said}" if last.unknown else said
 
 
-def checked(check: Check, ends_at: datetime | None) -> Rendered:
+def checked(check: CheckResult, ends_at: datetime | None) -> Rendered:
     """The answer to *Check again*: what is so now, what to do, and what becomes of the alert."""
     found = check.found
     said = [f"*{escape(headline(found))}*"]
