@@ -335,7 +335,7 @@ class AcceptPlan:
         return () if self.is_reached_by(live) else ("email_id",)
 
     def approved(self, observed: MailConfig | None) -> MailConfig | None:
-        return observed
+        return mail_config.undamaged(observed, self.base)
 
     def warnings(self, live: MailConfig | None) -> tuple[str, ...]:
         return ()

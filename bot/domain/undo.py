@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bot.domain.change import ENDED_AS, ChangeRequest, State
-from bot.domain.mail_config import FIELDS, MailConfig, Patch, diff_set
+from bot.domain.mail_config import FIELDS, SENDER, MailConfig, Patch, diff_set
 from bot.domain.plan import AcceptPlan, Plan, ResetPlan, SetPlan, Undoing
 from bot.domain.typed import KEY_SIZES, NOT_VERIFIED, VERIFIED
 from bot.errors import NoChange, Refusal
@@ -31,7 +31,7 @@ def plan_undo(
         case SetPlan(base=base):
             changed = _changed_by(earlier)
         case ResetPlan(base=base):
-            changed = ("email_id", "name")
+            changed = SENDER
         case AcceptPlan():
             raise AssertionError("refused before")
     assert base is not None
@@ -67,7 +67,7 @@ def _remove(
     """Before `earlier` no custom sender was set."""
     if live is None:
         raise NoChange(_done(earlier))
-    return ResetPlan(live, Undoing(earlier.number, _since(later, ("email_id", "name"))))
+    return ResetPlan(live, Undoing(earlier.number, _since(later, SENDER)))
 
 
 def _set_back(
@@ -95,9 +95,7 @@ def _patch(base: MailConfig, live: MailConfig | None, changed: tuple[str, ...]) 
 
     A new key is asked for in the old one's size, since Zoho by itself would choose a weak one.
     """
-    values: dict[str, Any] = {
-        field: getattr(base, field) for field in ("email_id", "name") if field in changed
-    }
+    values: dict[str, Any] = {field: getattr(base, field) for field in SENDER if field in changed}
     if "cname_status" in changed and base.cname_status != VERIFIED and _is_at(base, live):
         values["cname_status"] = NOT_VERIFIED
     if base.dkim_bits in KEY_SIZES and _makes_key(base, live, changed):

@@ -15,7 +15,7 @@ from bot.adapters.slack.cards.parts import Rendered, code, escape, user, when
 from bot.domain.audit import AuditHead
 from bot.domain.change import ChangeRequest, Decision, State, VoteKind
 from bot.domain.dkim import Record
-from bot.domain.mail_config import FIELDS, FieldChange, MailConfig, differences
+from bot.domain.mail_config import FIELDS, SENDER, FieldChange, MailConfig, differences
 from bot.domain.organisation import Organisation
 from bot.domain.plan import AcceptPlan, SetPlan
 from bot.domain.typed import VERIFIED
@@ -259,7 +259,7 @@ def _observed(request: ChangeRequest) -> list[Block]:
         return [parts.section("*Now:* no custom sender is set.")]
     plan = request.plan
     then = plan.live if isinstance(plan, AcceptPlan) else plan.base
-    moved = parts.diff_lines(differences(then, request.observed))
+    moved = parts.diff_lines(differences(then, request.observed, with_damage=True))
     return parts.lines(["*When it was asked → now*", *(moved or ["Nothing differs any more."])])
 
 
@@ -268,7 +268,7 @@ def _lost(request: ChangeRequest) -> list[Block]:
     base, ended_badly = request.plan.base, request.state is State.CONFLICT
     if base is None or request.step == 1 or not (ended_badly or _is_between(request)):
         return []
-    rows = ("email_id", "name", "cname_status", "dkim_host")
+    rows = (*SENDER, "cname_status", "dkim_host")
     said = [f"*{FIELDS[n].label}:* {code(getattr(base, n))}" for n in rows if getattr(base, n)]
     lines = parts.lines(["*The old configuration, as it was*", *said])
     return [*lines, *([parts.preformatted(base.dkim_value)] if base.dkim_value else [])]
