@@ -24,7 +24,7 @@ from bot.sandbox.cliq_faults import Faults, Target, spoiled
 from bot.sandbox.cliq_keys import KeyPool
 from bot.sandbox.cliq_log import LoggedRequest, RequestLog, Write, masked
 from bot.sandbox.cliq_openapi import DOCUMENT_PATH, openapi_document
-from bot.sandbox.cliq_profile import Answer, profile_switches, turned
+from bot.sandbox.cliq_profile import DOCUMENTED, Answer, Profile, profile_switches, turned
 from bot.sandbox.cliq_sender import CustomSender, LookupTxt
 from bot.sandbox.cliq_state import (
     ADMIN,
@@ -68,8 +68,7 @@ class CliqEmulator:
         lookup_txt: LookupTxt | None = None,
         keys: KeyPool | None = None,
         configured: bool = True,
-        profile: str = "documented",
-        switches: Mapping[str, object] | None = None,
+        profile: Profile = DOCUMENTED,
         wire_log: WireLog | None = None,
     ) -> None:
         pool = keys or KeyPool()
@@ -79,8 +78,7 @@ class CliqEmulator:
         self.has_own_zone = lookup_txt is None
         self.faults = Faults()
         self.log = RequestLog()
-        self._profile = profile
-        self._switches = turned(profile_switches(profile), switches or {})
+        self._profile, self._switches = profile.name, profile.switches
         self._seed_key = pool.take(2048).result() if configured else None
         self.state = self._seed(Credentials.fresh())
         self._sender = CustomSender(self.state, clock, pool, lookup_txt or self._own_txt)
@@ -300,7 +298,6 @@ async def start(
         lookup_txt=lookup_txt,
         keys=keys,
         configured=configured,
-        profile=profile,
-        switches=switches,
+        profile=Profile(profile, switches or {}),
     )
     return ServedCliq(emulator, await listen(emulator.app, host, port))

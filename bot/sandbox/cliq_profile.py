@@ -86,6 +86,22 @@ def turned(switches: Switches, changes: Mapping[str, object]) -> Switches:
     return replace(switches, **{name: bool(value) for name, value in changes.items()})
 
 
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A profile by its name, with some of its switches turned."""
+
+    name: str = "documented"
+    turns: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def switches(self) -> Switches:
+        """Raises ValueError with a sentence."""
+        return turned(profile_switches(self.name), self.turns)
+
+
+DOCUMENTED = Profile()
+
+
 def meanings() -> dict[str, str]:
     """What each switch does, in a sentence."""
     return {each.name: each.metadata["meaning"] for each in fields(Switches)}

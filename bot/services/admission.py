@@ -5,12 +5,13 @@ A refusal is stored before the person is told, with what it rests on.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
 from bot.domain import policy as rules
 from bot.domain.change import ChangeRequest
+from bot.domain.organisation import Organisation
 from bot.domain.policy import Actor, Facts, Policy, Verdict
 from bot.errors import CouldNotCheck, MailcfgError, NotAllowed, Refusal
 from bot.ports import AuditEntry, Clock, Directory, Store
@@ -21,26 +22,26 @@ class Admission:
     """The door to one organisation's services."""
 
     def __init__(
-        self, *, org: str, policy: Policy, store: Store, directory: Directory, clock: Clock
+        self, organisation: Organisation, store: Store, directory: Directory, clock: Clock
     ) -> None:
-        self._org = org
-        self._policy = policy
+        self._org = organisation.id
+        self._policy = organisation.policy
         self._store = store
         self._directory = directory
         self._clock = clock
-        self._approvers = Approvers(policy, directory)
+        self._approvers = Approvers(organisation.policy, directory)
 
     async def admit(
         self,
         actor: Actor,
         action: str,
-        may: Callable[[Facts], Awaitable[Verdict]],
+        may: Callable[[Facts], Verdict],
         request: ChangeRequest | None = None,
     ) -> Facts:
         """The actor's facts, if they may. Raises NotAllowed and CouldNotCheck."""
         async with self.auditing_refusals(actor, action, request):
             facts = await self._directory.look_up(actor, groups_of(self._policy, request))
-            verdict = await may(facts)
+            verdict = may(facts)
             if not verdict.is_allowed:
                 grounds = rules.evidence(facts, self._policy, verdict)
                 raise NotAllowed(verdict.code, verdict.sentence, grounds)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, assert_never
 
@@ -18,7 +18,6 @@ from bot.domain import checklist
 from bot.domain.change import (
     Attempt,
     ChangeRequest,
-    Seal,
     State,
     is_untouched,
     milliseconds,
@@ -27,10 +26,10 @@ from bot.domain.change import (
 from bot.domain.incident import CHECKLIST_ID, Incident
 from bot.domain.incident import Kind as Living
 from bot.domain.mail_config import MailConfig
+from bot.domain.organisation import Organisation
 from bot.domain.plan import SetPlan
-from bot.domain.policy import Actor, Facts, Policy, may_propose
+from bot.domain.policy import Actor, Facts, may_propose
 from bot.domain.steps import (
-    SENDS_MAX,
     Kind,
     Move,
     first_move,
@@ -71,31 +70,6 @@ from bot.services import telling
 from bot.services.admission import groups_of
 from bot.services.audit import doubt
 
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How long to wait for what. The relations between them are what makes a write safe."""
-
-    call_timeout: timedelta = timedelta(seconds=10)
-    quiet: timedelta = timedelta(seconds=20)
-    """How long after its time-out a write may still take effect."""
-    margin: timedelta = timedelta(seconds=5)
-    """What clocks may differ by, and how long after it was stored a write may be sent."""
-    lease: timedelta = timedelta(seconds=60)
-    """How long a claim lasts; it is never renewed, since one claim makes at most one write."""
-    retry: timedelta = timedelta(seconds=30)
-    retry_max: timedelta = timedelta(minutes=5)
-    give_up: timedelta = timedelta(hours=24)
-    """How long an unknown outcome may stay unknown before a person must look."""
-    sends: int = SENDS_MAX
-    """How often one step may be sent; what surely had no effect does not count."""
-
-    @property
-    def send_window(self) -> timedelta:
-        """How long after its claim a write may still be sent: a call must end within the lease."""
-        return self.lease - self.call_timeout - self.margin
-
-
 NO_EFFECT = (NotSent, RateLimited, BudgetSpent, AuthError, OAuthError)
 UNKNOWN = (Ambiguous, ServerError, MalformedAnswer)
 UNREADABLE = (*NO_EFFECT, *UNKNOWN)
@@ -115,24 +89,21 @@ class Applier:
 
     def __init__(
         self,
-        *,
-        org: str,
-        policy: Policy,
+        organisation: Organisation,
         store: Store,
         api: MailConfigApi,
         directory: Directory,
         clock: Clock,
-        seal: Seal,
-        timing: Timing = Timing(),
     ) -> None:
-        self.org = org
-        self._policy = policy
+        self._organisation = organisation
+        self.org = organisation.id
+        self._policy = organisation.policy
+        self._seal = organisation.seal
+        self._timing = organisation.timing
         self._store = store
         self._api = api
         self._directory = directory
         self._clock = clock
-        self._seal = seal
-        self._timing = timing
         self._one_at_a_time = asyncio.Lock()
         self._send_by = 0.0  # of the claim in hand, in the clock's elapsed seconds
 
@@ -206,7 +177,7 @@ class Applier:
             return None if is_backed else "it never had the approvals it needs"
         if self._policy.watch_only:
             return "this deployment only watches now"
-        needed = request.quorum_under(self._policy)
+        needed = self._organisation.needed(request)
         groups = groups_of(self._policy, request)
         requester = await self._facts(request.requester, groups)
         if requester is None or not may_propose(requester, self._policy).is_allowed:

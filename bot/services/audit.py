@@ -16,6 +16,7 @@ from datetime import date, datetime
 from typing import Any, TextIO
 
 from bot.domain.change import ChangeRequest, Seal, State, VoteKind, canonical, is_untouched
+from bot.domain.organisation import Organisation
 from bot.errors import InputError, Tampered
 from bot.ports import AuditEntry, AuditHead, AuditRow, Clock, Store
 
@@ -125,8 +126,8 @@ async def _problem_of(store: Store, request: ChangeRequest, seal: Seal | None) -
 class DailyHead:
     """Gives the head of one organisation's audit once a day (UTC), to whoever asks first."""
 
-    def __init__(self, *, org: str, store: Store, clock: Clock) -> None:
-        self._org = org
+    def __init__(self, organisation: Organisation, store: Store, clock: Clock) -> None:
+        self._org = organisation.id
         self._store = store
         self._clock = clock
         self._day: date | None = None

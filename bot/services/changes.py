@@ -20,7 +20,6 @@ from bot.domain import policy as rules
 from bot.domain.change import (
     ChangeRequest,
     Decision,
-    Seal,
     State,
     VoteKind,
     canonical,
@@ -30,6 +29,7 @@ from bot.domain.change import (
 from bot.domain.command import Accept, Reset, Set
 from bot.domain.dns_answers import Answers
 from bot.domain.mail_config import MailConfig, Patch
+from bot.domain.organisation import Organisation
 from bot.domain.plan import (
     AcceptPlan,
     Baseline,
@@ -40,9 +40,9 @@ from bot.domain.plan import (
     plan_reset,
     plan_set,
 )
-from bot.domain.policy import Actor, Facts, Policy, Verdict
+from bot.domain.policy import Actor, Facts, Verdict
 from bot.domain.preflight import Preflight
-from bot.domain.reminders import MENTION_EVERY, USUAL, Reminders, alarm
+from bot.domain.reminders import MENTION_EVERY, alarm
 from bot.domain.typed import CNAME_STATUSES, REASON_MAX, clean_reason
 from bot.domain.undo import plan_undo
 from bot.errors import (
@@ -65,6 +65,7 @@ from bot.ports import (
 )
 from bot.services import telling
 from bot.services.admission import Admission
+from bot.services.race import until_won
 
 BASE_MAX_AGE = timedelta(minutes=10)
 """How old the live value may be on which a request is built."""
@@ -83,32 +84,24 @@ class Changes:
 
     def __init__(
         self,
-        *,
-        org: str,
-        policy: Policy,
-        approval_channel: str,
+        organisation: Organisation,
         store: Store,
         api: MailConfigApi,
         resolver: Resolver,
         admission: Admission,
         clock: Clock,
-        seal: Seal,
         new_id: Callable[[], str],
-        reminders: Reminders = USUAL,
-        alarm_after: timedelta = timedelta(minutes=15),
     ) -> None:
-        self.org = org
-        self.policy = policy
-        self._channel = approval_channel
+        self._organisation = organisation
+        self.org = organisation.id
+        self.policy = organisation.policy
+        self._seal = organisation.seal
         self._store = store
         self._api = api
-        self._admission = admission
         self._resolver = resolver
+        self._admission = admission
         self._clock = clock
-        self._seal = seal
         self._new_id = new_id
-        self._reminders = reminders
-        self._alarm_after = alarm_after
         self._raised: tuple[str, int] | None = None
         self._told_unreadable: set[int] = set()
 
@@ -191,14 +184,17 @@ class Changes:
         if kind is VoteKind.REJECT:
             reason = clean_reason(reason)
         facts, request = await self._allowed_to_decide(actor, kind, request_id)
-        while True:  # each round some other move has won, so rounds are few
-            with suppress(LostRace):
-                return await self._decide(facts, request, kind, reason)
-            request = await self._found(request_id)
+        seen = [request]  # as it was before Slack was asked; whoever loses a race reads again
+
+        async def attempt() -> ChangeRequest:
+            current = seen.pop() if seen else await self._found(request_id)
+            return await self._decide(facts, current, kind, reason)
+
+        return await until_won(attempt)
 
     async def withdraw(self, actor: Actor, request_id: str | None = None) -> ChangeRequest:
         """Take one's own request back; without an id, the open one."""
-        return await self._race(lambda: self._withdraw(actor, request_id))
+        return await until_won(lambda: self._withdraw(actor, request_id))
 
     async def expire(self) -> None:
         """End the open request if its time has run out."""
@@ -227,7 +223,8 @@ class Changes:
         if request is None or request.state is not State.PENDING:
             return
         told = telling.names(await self._store.told(request.id, telling.REMINDER))
-        due = self._reminders.due(request.created_at, request.expires_at, told, self._clock.now())
+        reminders = self._organisation.reminders
+        due = reminders.due(request.created_at, request.expires_at, told, self._clock.now())
         if due is not None:
             async with self._store.begin() as tx:
                 await tx.tell(telling.reminder(request, due))
@@ -239,7 +236,7 @@ class Changes:
         since = None if request is None else request.uncertain_since
         if request is None or since is None:
             return
-        due = alarm(since, self._clock.now(), self._alarm_after)
+        due = alarm(since, self._clock.now())
         if due is not None and self._raised != (request.id, due):
             async with self._store.begin() as tx:
                 await tx.tell(telling.unknown(request, due, since))
@@ -259,10 +256,6 @@ class Changes:
 
     async def pending(self) -> ChangeRequest | None:
         return await self._store.open_request(self.org)
-
-    def needed(self, request: ChangeRequest) -> int:
-        """The approvals that a request needs under today's rules as well."""
-        return request.quorum_under(self.policy)
 
     async def baseline(self) -> Baseline | None:
         """What was approved last, or None if nothing ever was."""
@@ -330,7 +323,9 @@ class Changes:
         mention_at = await self._mention_at(request)
         async with self._store.begin() as tx:
             stored = await tx.add_request(request)
-            await tx.save_card(Card(stored.id, self._channel, mention_at=mention_at))
+            await tx.save_card(
+                Card(stored.id, self._organisation.channels.approval, mention_at=mention_at)
+            )
             if mention_at > stored.created_at:
                 await tx.tell(telling.mention(stored), after=mention_at)
             await tx.record(
@@ -360,7 +355,7 @@ class Changes:
         async with self._admission.auditing_refusals(facts.actor, kind, request):
             moved = self._count(request, vote)
         said = {"user": facts.actor.user, "reason": reason, "given": len(moved.approvals)}
-        said |= {"needed": self.needed(request), "at": milliseconds(vote.at)}
+        said |= {"needed": self._organisation.needed(request), "at": milliseconds(vote.at)}
         word = "approved" if kind is VoteKind.APPROVE else "rejected"
         who, evidence = facts.actor.principal, vote.evidence
         await self._store_move(request, moved, word, who, said, evidence=evidence)
@@ -368,7 +363,7 @@ class Changes:
 
     def _count(self, request: ChangeRequest, vote: Decision) -> ChangeRequest:
         if vote.kind is VoteKind.APPROVE:
-            return request.approve(vote, vote.at, self.needed(request))
+            return request.approve(vote, vote.at, self._organisation.needed(request))
         return request.reject(vote, vote.at)
 
     def _vote(self, request: ChangeRequest, facts: Facts, kind: VoteKind, reason: str) -> Decision:
@@ -391,7 +386,7 @@ class Changes:
                     f"Only the person who asked for #{request.number} can withdraw it; an approver "
                     "can reject it.",
                 )
-        await self._allowed(actor, "withdraw", _may_look, request)
+        await self._allowed(actor, "withdraw", rules.may_show, request)
         async with self._admission.auditing_refusals(actor, "withdraw", request):
             moved = request.withdraw(self._clock.now())
         await self._store_move(request, moved, "withdrawn", actor.principal, {"user": actor.user})
@@ -415,15 +410,6 @@ class Changes:
             if not new.is_open and kind != "withdrawn":
                 await tx.tell(telling.outcome(new))
 
-    async def _race(self, attempt: Callable[[], Any]) -> ChangeRequest:
-        """Repeat until nobody was faster; each round some other move has won, so rounds are few."""
-        while True:
-            try:
-                done: ChangeRequest = await attempt()
-            except LostRace:
-                continue
-            return done
-
     async def _known(self, request_id: str) -> ChangeRequest | None:
         """Of this organisation only: a vote belongs in the audit that its request is in."""
         request = await self._store.request(request_id)
@@ -436,7 +422,7 @@ class Changes:
         bind_contextvars(change=request.number)
         return request
 
-    async def _may_propose(self, facts: Facts) -> Verdict:
+    def _may_propose(self, facts: Facts) -> Verdict:
         return rules.may_propose(facts, self.policy)
 
     async def _allowed_to_decide(
@@ -448,7 +434,7 @@ class Changes:
         """
         request = await self._known(request_id)
 
-        async def may(facts: Facts) -> Verdict:
+        def may(facts: Facts) -> Verdict:
             if request is None:
                 raise UnknownRequest
             return self._may_decide(facts, request)
@@ -467,7 +453,7 @@ class Changes:
         self,
         actor: Actor,
         action: str,
-        may: Callable[[Facts], Any],
+        may: Callable[[Facts], Verdict],
         request: ChangeRequest | None = None,
     ) -> Facts:
         """The actor's facts, if they may."""
@@ -494,10 +480,6 @@ class Changes:
         if self._clock.now() - from_milliseconds(base["at"]) > BASE_MAX_AGE:
             raise Refusal(f"This form is older than ten minutes. {again}")
         return MailConfig.from_dict(base["live"])
-
-
-async def _may_look(facts: Facts) -> Verdict:
-    return rules.may_show(facts)
 
 
 def _wish_of(request: ChangeRequest, reason: str) -> Wish:

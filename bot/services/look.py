@@ -10,7 +10,8 @@ from bot.domain.change import ChangeRequest
 from bot.domain.dkim import Record
 from bot.domain.key_host import KeyHost
 from bot.domain.mail_config import MailConfig, drift
-from bot.domain.policy import Actor, Facts, Policy, Verdict
+from bot.domain.organisation import Organisation
+from bot.domain.policy import Actor, Facts
 from bot.errors import Refusal, UnknownRequest
 from bot.ports import (
     AuditHead,
@@ -83,17 +84,15 @@ class Look:
 
     def __init__(
         self,
-        *,
-        org: str,
-        policy: Policy,
+        organisation: Organisation,
         store: Store,
         api: MailConfigApi,
         resolver: Resolver,
         directory: Directory,
         admission: Admission,
     ) -> None:
-        self.org = org
-        self.policy = policy
+        self.org = organisation.id
+        self.policy = organisation.policy
         self._store = store
         self._api = api
         self._resolver = resolver
@@ -160,8 +159,4 @@ class Look:
 
     async def check_member(self, actor: Actor, action: str = "look") -> None:
         """Raises NotAllowed unless this is a full, active member."""
-
-        async def may(facts: Facts) -> Verdict:
-            return rules.may_show(facts)
-
-        await self._admission.admit(actor, action, may)
+        await self._admission.admit(actor, action, rules.may_show)

@@ -30,6 +30,7 @@ from bot.domain.incident import (
 from bot.domain.mail_config import fingerprint
 from bot.domain.moment import stamp
 from bot.domain.notices import Reading
+from bot.domain.organisation import Organisation
 from bot.domain.report import DRIFT, explanation, headline
 from bot.domain.watched import Check
 from bot.ports import AuditEntry, Card, Message, Store, Transaction, WatchState
@@ -77,11 +78,9 @@ class Rows:
 class WatchTeller:
     """Writes for one organisation."""
 
-    def __init__(
-        self, org: str, alert_channel: str, store: Store, new_id: Callable[[], str]
-    ) -> None:
-        self._org = org
-        self._channel = alert_channel
+    def __init__(self, organisation: Organisation, store: Store, new_id: Callable[[], str]) -> None:
+        self._org = organisation.id
+        self._channel = organisation.channels.alert
         self._store = store
         self._new_id = new_id
 

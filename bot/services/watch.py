@@ -14,17 +14,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bot.domain import alert, notices
-from bot.domain.alert import USUAL, AlertState, Event, Parameters
+from bot.domain.alert import AlertState, Event
 from bot.domain.case import Case, Graces, History, Snapshot
 from bot.domain.change import IN_FLIGHT, ChangeRequest, from_milliseconds, milliseconds
 from bot.domain.findings import Severity, diagnose
 from bot.domain.incident import Kind, is_outside
 from bot.domain.mail_config import MailConfig
+from bot.domain.organisation import Organisation
 from bot.domain.steps import is_late_effect
 from bot.domain.watched import Check
 from bot.errors import CliqError, OAuthError, Tampered
-from bot.ports import Clock, LostRace, MailConfigApi, Purpose, Resolver, Store, WatchState
+from bot.ports import Clock, MailConfigApi, Purpose, Resolver, Store, WatchState
 from bot.services.dns_pass import ask_dns
+from bot.services.race import until_won
 from bot.services.tell_watch import Told, WatchTeller
 
 JOB = "drift"
@@ -52,25 +54,21 @@ class Watch:
 
     def __init__(
         self,
-        *,
-        org: str,
-        every: timedelta,
-        alert_channel: str,
+        organisation: Organisation,
         store: Store,
         api: MailConfigApi,
         resolver: Resolver,
         clock: Clock,
         new_id: Callable[[], str],
-        parameters: Parameters = USUAL,
     ) -> None:
-        self.org = org
-        self.every = every
-        self.parameters = parameters
+        self.org = organisation.id
+        self._every = organisation.check_every
+        self._parameters = organisation.alerts
         self._store = store
         self._api = api
         self._resolver = resolver
         self._clock = clock
-        self._teller = WatchTeller(org, alert_channel, store, new_id)
+        self._teller = WatchTeller(organisation, store, new_id)
         self._last_slot: datetime | None = None
         self._open_slot: datetime | None = None
         self._retry_at: datetime | None = None
@@ -168,11 +166,11 @@ class Watch:
             answers=answers,
             snapshot=_snapshot(approved, known.last_pass.apex),
             history=_history(known, slot or at, at),
-            graces=Graces(self.parameters.pending_grace, self.parameters.propagation_grace),
+            graces=Graces(self._parameters.pending_grace, self._parameters.propagation_grace),
             unread=unread,
             is_in_flight=is_in_flight,
         )
-        following = self._slot(at) + self.every
+        following = self._slot(at) + self._every
         next_at = min(at + RETRY, following) if unread and slot else following
         found = diagnose(case)
         late = await self._late_effect(live) if is_outside(found) else None
@@ -199,16 +197,17 @@ class Watch:
 
         False if that makes the check worthless: a change of ours, or a newer reading.
         """
-        while await self._standing() == before:
+
+        async def attempt() -> bool:
+            if await self._standing() != before:
+                return False
             known = await self._store.watch(self.org)
             if known.read_at is not None and known.read_at > check.at:
                 return False
-            try:
-                await self._follow(check, known)
-            except LostRace:
-                continue
+            await self._follow(check, known)
             return True
-        return False
+
+        return await until_won(attempt)
 
     async def _follow(self, check: Check, known: WatchState) -> None:
         state, events = self._step(known.alert, check)
@@ -222,7 +221,7 @@ class Watch:
     def _step(self, state: AlertState, check: Check) -> tuple[AlertState, tuple[Event, ...]]:
         if check.slot is None:
             return state, ()
-        return alert.step(state, check.observation(), check.slot, self.parameters)
+        return alert.step(state, check.observation(), check.slot, self._parameters)
 
     def _after(self, known: WatchState, check: Check, state: AlertState) -> tuple[WatchState, bool]:
         """What the watch then knows, and whether a change outside approval is news."""
@@ -240,11 +239,11 @@ class Watch:
         is_good = seen.severity is Severity.INFO
         if state.incident is None or not is_good:
             return None
-        return state.incident.ends_at(check.at, self.parameters)
+        return state.incident.ends_at(check.at, self._parameters)
 
     def _slot(self, at: datetime) -> datetime:
         """The start of the interval that holds `at`; intervals count from 1970, in UTC."""
-        length = self.every // timedelta(milliseconds=1)
+        length = self._every // timedelta(milliseconds=1)
         return from_milliseconds(milliseconds(at) // length * length)
 
 

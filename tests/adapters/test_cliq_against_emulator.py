@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from pydantic import SecretStr
 
 from bot.adapters.cliq.accounts import Credentials
-from bot.adapters.cliq.client import CliqClient, new_http_client
+from bot.adapters.cliq.client import CliqClient, Tries, new_http_client
 from bot.adapters.cliq.data_centers import endpoints
 from bot.adapters.cliq.oauth import ZohoAuth
 from bot.adapters.cliq.throttle import MemoryBudget
@@ -109,8 +109,7 @@ def connect(zoho: ServedCliq, http: httpx.AsyncClient, clock: AdjustableClock) -
             http=http,
             clock=clock,
             budget=MemoryBudget(clock),
-            sleep=no_sleep,
-            total_seconds=TOTAL_SECONDS,
+            tries=Tries(TOTAL_SECONDS, sleep=no_sleep),
         )
 
     return make

@@ -16,7 +16,7 @@ import structlog
 from pydantic import SecretStr
 
 from bot.adapters.cliq.accounts import Credentials
-from bot.adapters.cliq.client import CliqClient, new_http_client
+from bot.adapters.cliq.client import CliqClient, Tries, new_http_client
 from bot.adapters.cliq.oauth import ZohoAuth
 from bot.adapters.cliq.throttle import MemoryBudget
 from bot.errors import (
@@ -149,9 +149,7 @@ def make_client(
         http=http,
         clock=clock,
         budget=MemoryBudget(clock),
-        sleep=sleep,
-        random=lambda: 1.0,
-        **options,
+        tries=Tries(sleep=sleep, random=lambda: 1.0, **options),
     )
 
 
@@ -194,18 +192,6 @@ class TestRequests:
         far_end.script = [httpx.Response(200, json={"data": {}})]
 
         assert await cliq.read(Purpose.LOOK) is None
-
-    async def test_the_other_header_scheme_is_an_option(
-        self, http: httpx.AsyncClient, far_end: FarEnd, clock: AdjustableClock
-    ) -> None:
-        secrets = Credentials("id", SecretStr("s"), SecretStr("r"))
-        auth = ZohoAuth(
-            "https://accounts.zoho.example", secrets, http, clock, scheme="Zoho-oauthtoken"
-        )
-
-        await make_client(http, auth, clock, []).read(Purpose.LOOK)
-
-        assert far_end.api[0].headers["Authorization"] == f"Zoho-oauthtoken {CANARIES[2]}.1"
 
     async def test_a_token_may_take_as_long_as_any_other_call_to_zoho(
         self, http: httpx.AsyncClient, far_end: FarEnd, clock: AdjustableClock

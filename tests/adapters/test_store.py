@@ -20,7 +20,7 @@ from bot.adapters.store.migrate import migrate
 from bot.adapters.store.sql import SqlStore, open_engine
 from bot.adapters.store.version import check_is_current
 from bot.domain import alert
-from bot.domain.alert import USUAL, AlertState, Observation
+from bot.domain.alert import AlertState, Observation, Parameters
 from bot.domain.change import Attempt, ChangeRequest, Decision, State, VoteKind, from_milliseconds
 from bot.domain.findings import Severity
 from bot.domain.incident import Incident, Kind
@@ -278,7 +278,7 @@ async def test_incidents_of_several_keys_may_be_open_at_once(store: SqlStore):
 
 @pytest.mark.parametrize("reading", [BASE, None])
 async def test_what_the_watch_knows_comes_back(store: SqlStore, reading: MailConfig | None):
-    after, _ = alert.step(AlertState(), SEEN, MORNING, USUAL)
+    after, _ = alert.step(AlertState(), SEEN, MORNING, Parameters())
     last = LastPass(
         SOON, "DKIM in order at 2 of 2 servers", "in order", "acme.example", "no answer"
     )

@@ -301,7 +301,8 @@ Arrange = Callable[[Patient], None]
 
 
 WRONG: list[tuple[Arrange, dict[str, str], str, Mark, str]] = [
-    (do_nothing, {"MAILCFG_LEASE": "1s"}, "settings", FAILURE, "MAILCFG_LEASE must be at"),
+    (do_nothing, {"MAILCFG_APPROVALS": "0"}, "settings", FAILURE, "MAILCFG_APPROVALS must be 1"),
+    (do_nothing, {"MAILCFG_LEASE": "1s"}, "settings", WARNING, "MAILCFG_LEASE is no longer used"),
     (outdate, {}, "database.tables", FAILURE, "of a version that this one does not know"),
     (
         do_nothing,

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bot.errors import PortInUse
 from bot.sandbox.cliq import CliqEmulator, start
-from bot.sandbox.cliq_profile import SENTENCES, Switches
+from bot.sandbox.cliq_profile import SENTENCES, Profile, Switches
 from bot.sandbox.clock import AdjustableClock
 
 NOON_MS = 1795348800000
@@ -507,7 +507,7 @@ def test_a_dump_of_something_else_is_refused_in_a_sentence() -> None:
 
 def test_an_unknown_profile_is_refused_in_a_sentence() -> None:
     with pytest.raises(ValueError, match="there is no profile 'real'; there are documented, obs"):
-        CliqEmulator(clock=AdjustableClock(), profile="real")
+        CliqEmulator(clock=AdjustableClock(), profile=Profile("real"))
 
 
 async def test_the_dotenv_lines_name_everything_a_client_needs() -> None:

@@ -122,7 +122,7 @@ async def test_an_export_can_begin_later(office: Office):
 
 async def test_the_head_is_given_once_a_day_whoever_asks(office: Office):
     await office.applied()
-    one, other = (DailyHead(org=ORG, store=office.store, clock=office.clock) for _ in range(2))
+    one, other = (DailyHead(office.organisation, office.store, office.clock) for _ in range(2))
     last = (await office.audit())[-1]
 
     assert [await one.due(), await one.due(), await other.due()] == [

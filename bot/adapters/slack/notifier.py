@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -23,12 +23,12 @@ from bot.adapters.slack.cards import notices, parts
 from bot.adapters.slack.cards import request as request_cards
 from bot.adapters.slack.cards import telling as telling_cards
 from bot.adapters.slack.cards import watch as watch_cards
-from bot.adapters.slack.cards.parts import Deployment, Rendered
+from bot.adapters.slack.cards.parts import Rendered
 from bot.adapters.slack.pacer import POST, UPDATE, Pacer
 from bot.adapters.slack.workspace import SlackFault, Workspace, part
 from bot.domain.change import ChangeRequest, State
 from bot.domain.incident import CHECKLIST_ID, Incident
-from bot.domain.reminders import QuietHours
+from bot.domain.organisation import Organisation
 from bot.errors import DatabaseError, Tampered
 from bot.logs import about_change
 from bot.ports import Card, Clock, Message, Store, Waiting
@@ -53,37 +53,25 @@ LONGEST_PAUSE = timedelta(minutes=5)
 
 
 class Notifier:
-    """The two senders of one deployment.
+    """The two senders of one organisation.
 
-    `lease` is how long a message is one process's to send; after it whoever took it counts as dead.
-    `fallbacks` are channels, in their order, for what belongs in one that is gone. `pace` is the
-    time between two new messages in one channel. What was to remind before the `quiet` hours and
-    could not be sent waits for their end.
+    A message is one process's to send for a lease; after it whoever took it counts as dead. What was
+    to remind before the quiet hours and could not be sent waits for their end.
     """
 
     def __init__(
-        self,
-        *,
-        workspace: Workspace,
-        store: Store,
-        clock: Clock,
-        deployment: Deployment,
-        alert_channel: str,
-        lease: timedelta,
-        fallbacks: Sequence[str] = (),
-        pace: timedelta = timedelta(0),
-        quiet: QuietHours | None = None,
+        self, organisation: Organisation, workspace: Workspace, store: Store, clock: Clock
     ) -> None:
+        self._organisation = organisation
         self._workspace = workspace
         self._store = store
         self._clock = clock
-        self._deployment = deployment
-        self._alert_channel = alert_channel
-        self._lease = lease
-        self._fallbacks = tuple(fallbacks)
-        self._pace = pace
-        self._quiet = quiet
-        self._pacer = Pacer(clock, pace)
+        self._alert_channel = organisation.channels.alert
+        self._fallbacks = organisation.channels.fallbacks
+        self._lease = organisation.timing.lease
+        self._pace = organisation.timing.pace
+        self._quiet = organisation.reminders.quiet
+        self._pacer = Pacer(clock, self._pace)
         self._one_at_a_time = asyncio.Lock()
 
     async def send_due(self) -> float | None:
@@ -359,9 +347,9 @@ class Notifier:
         self, subject: ChangeRequest | Incident, card: Card, *, quiet: bool = False
     ) -> Rendered:
         if isinstance(subject, ChangeRequest):
-            content = request_cards.card(subject, self._deployment, quiet=quiet)
+            content = request_cards.card(subject, self._organisation, quiet=quiet)
         else:
-            content = watch_cards.card(subject, self._deployment)
+            content = watch_cards.card(subject, self._organisation)
         return parts.elsewhere(content, card.instead_of) if card.instead_of else content
 
     async def _render_message(
@@ -375,10 +363,10 @@ class Notifier:
             return notices.notice(message)
         match message.kind:
             case "mention":
-                return telling_cards.mention(subject, self._deployment)
+                return telling_cards.mention(subject, self._organisation)
             case "reminder":
                 escalates = message.facts["escalates"]
-                return telling_cards.reminder(subject, self._deployment, escalates=escalates)
+                return telling_cards.reminder(subject, self._organisation, escalates=escalates)
             case "outcome":
                 return telling_cards.outcome(subject, await self.link(subject.id))
             case "followed_dm":

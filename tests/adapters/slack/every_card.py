@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from bot.adapters.slack.cards.parts import Deployment
 from bot.domain.case import Case, Snapshot, key_host
 from bot.domain.change import ChangeRequest, Decision, VoteKind, milliseconds
 from bot.domain.checklist import Checklist, Server
@@ -20,9 +19,9 @@ from bot.domain.posture import Dmarc
 from bot.domain.preflight import Preflight
 from bot.domain.report import headline
 from tests.fakes import MORNING, FakeDns, config, dkim_value
-from tests.office import ALICE, BOB, CAROL, ORG, POLICY
+from tests.office import ACME, ALICE, BOB, CAROL, ORG, POLICY
 
-DEPLOYMENT = Deployment(ORG, "production", "eu")
+ORGANISATION = replace(ACME, label="production", data_center="eu")
 REQUEST_ID = "r3qu3st-1d-0f-24-charact"
 LATER = MORNING + timedelta(minutes=30)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 from sqlalchemy import Table, update
@@ -17,7 +16,7 @@ from bot.sandbox import world
 from bot.sandbox.slack import SlackWorkspace
 from bot.sandbox.slack_faults import Fault, FaultKind
 from bot.sandbox.slack_records import Message as Posted
-from tests.adapters.slack.every_card import DEPLOYMENT, TIMES, alert, found
+from tests.adapters.slack.every_card import ORGANISATION, TIMES, alert, found
 from tests.office import ALICE, BOB, CAROL, NEW_ADDRESS, RENAME, Office
 
 ADMIN, ALERTS = "C0ADMIN", "C0ALERTS"
@@ -45,14 +44,7 @@ def channels(slack: SlackWorkspace) -> None:
 
 @pytest.fixture
 def notifier(office: Office, workspace: Workspace) -> Notifier:
-    return Notifier(
-        workspace=workspace,
-        store=office.store,
-        clock=office.clock,
-        deployment=DEPLOYMENT,
-        alert_channel=ALERTS,
-        lease=timedelta(seconds=60),
-    )
+    return Notifier(ORGANISATION, workspace, office.store, office.clock)
 
 
 def seen(slack: SlackWorkspace, channel: str = ADMIN) -> list[str]:
@@ -346,7 +338,7 @@ async def test_one_channel_that_is_gone_does_not_stop_the_others(
 
     await notifier.send_due()
 
-    assert len(seen(slack, ALERTS)) == 1
+    assert len(seen(slack, ALERTS)) == 2
 
 
 async def test_every_message_carries_text_and_blocks_and_unfurls_nothing(

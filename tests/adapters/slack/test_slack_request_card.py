@@ -13,10 +13,10 @@ from bot.domain.plan import AcceptPlan, ResetPlan, SetPlan, Undoing, plan_set
 from bot.ports import AuditHead, Message
 from tests.adapters.slack.every_card import (
     ADDRESS,
-    DEPLOYMENT,
     LIVE,
     MOVED,
     NAME,
+    ORGANISATION,
     REQUEST_ID,
     REQUESTS,
     applied,
@@ -42,11 +42,11 @@ LONGEST_ADDRESS = f"{'a' * 64}@{'b' * 63}.{'c' * 63}.{'d' * 53}.example"
 
 
 def card(request: ChangeRequest):
-    return cards.card(request, DEPLOYMENT)
+    return cards.card(request, ORGANISATION)
 
 
 def details(request: ChangeRequest):
-    return cards.details(request, DEPLOYMENT)
+    return cards.details(request, ORGANISATION)
 
 
 @every_request
@@ -328,7 +328,7 @@ def test_undo_asks_before_it_asks_others():
 
 def test_details_have_the_whole_head_of_the_audit():
     head = AuditHead(7, "3f2a" * 16)
-    shown = cards.details(REQUESTS["in force"], DEPLOYMENT, head)
+    shown = cards.details(REQUESTS["in force"], ORGANISATION, head)
     assert f"Audit head 7:{'3f2a' * 16}" in plain(shown)
     assert problems(shown) == []
 

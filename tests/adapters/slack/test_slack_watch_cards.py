@@ -19,11 +19,11 @@ from bot.domain.mail_config import MailConfig
 from bot.ports import Message
 from tests.adapters.slack.every_card import (
     ADDRESS,
-    DEPLOYMENT,
     INCIDENTS,
     LATER,
     LIVE,
     MOVED,
+    ORGANISATION,
     REISSUED,
     TIMES,
     alert,
@@ -51,7 +51,7 @@ REQUEST = applied(ADDRESS, MOVED)
 
 
 def card(subject: Incident):
-    return cards.card(subject, DEPLOYMENT)
+    return cards.card(subject, ORGANISATION)
 
 
 @every_incident

@@ -8,7 +8,6 @@ from slack_sdk.models.blocks import Block, DividerBlock, RichTextElement
 
 from bot.adapters.slack.cards import parts
 from bot.adapters.slack.cards.parts import (
-    Deployment,
     Rendered,
     ago,
     clock,
@@ -25,6 +24,7 @@ from bot.domain.command import SUBCOMMANDS
 from bot.domain.findings import Diagnosis, Severity
 from bot.domain.incident import is_outside
 from bot.domain.mail_config import MailConfig
+from bot.domain.organisation import Organisation
 from bot.domain.policy import ANYONE, Policy
 from bot.domain.preflight import NAME_SERVERS_MAX
 from bot.domain.report import (
@@ -59,9 +59,9 @@ def already_open(error: AlreadyOpen, link: str | None) -> Rendered:
     return sentence(escape(str(error)) + (f" <{link}|Go to #{error.number}>" if link else ""))
 
 
-def help_text(standing: Standing, policy: Policy, deployment: Deployment) -> Rendered:
+def help_text(standing: Standing, organisation: Organisation) -> Rendered:
     """Usage with examples, what this person may do, and who can ask and approve."""
-    rows = [f"`{deployment.command} {row.usage}`\n{row.summary}" for row in SUBCOMMANDS]
+    rows = [f"`/mailcfg {row.usage}`\n{row.summary}" for row in SUBCOMMANDS]
     blocks: list[Block] = [
         parts.section(
             "*mailcfg* changes the sender of your organisation's Cliq notification mail, once "
@@ -69,11 +69,11 @@ def help_text(standing: Standing, policy: Policy, deployment: Deployment) -> Ren
         ),
         parts.section("\n".join(rows)),
         parts.section(_you(standing)),
-        parts.section(_who(policy)),
+        parts.section(_who(organisation.policy)),
         parts.context(
             "Emergency? Change it in the Cliq admin panel; mailcfg will report it and ask for "
             "acceptance.",
-            escape(deployment.label),
+            escape(organisation.label),
         ),
     ]
     return parts.rendered("This is what you can type after /mailcfg, and what you may do.", blocks)

@@ -36,11 +36,10 @@ from slack_sdk.models.blocks import (
 )
 from slack_sdk.models.blocks.block_elements import InteractiveElement
 
-from bot.domain.change import ChangeRequest
 from bot.domain.dkim import Record
 from bot.domain.mail_config import FIELDS, FieldChange, MailConfig
 from bot.domain.moment import from_stamp
-from bot.domain.policy import Policy, is_group
+from bot.domain.policy import is_group
 from bot.domain.report import Form, record_forms
 
 SECTION_MAX = 3000
@@ -60,27 +59,6 @@ class Rendered:
 
     text: str
     blocks: tuple[dict[str, Any], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """What every card says about where it comes from; `policy` is the rules of today.
-
-    `notify` are the users and user groups that each request mentions besides its approvers,
-    `escalate_to` those that a reminder mentions at last. Neither may do more for it.
-    """
-
-    org: str
-    label: str = ""
-    data_center: str = "us"
-    command: str = "/mailcfg"
-    notify: tuple[str, ...] = ()
-    escalate_to: tuple[str, ...] = ()
-    policy: Policy | None = None
-
-    def needed(self, request: ChangeRequest) -> int:
-        """The approvals that a request needs today, as many as when it was asked for or more."""
-        return request.quorum if self.policy is None else request.quorum_under(self.policy)
 
 
 def rendered(text: str, blocks: Sequence[Block]) -> Rendered:

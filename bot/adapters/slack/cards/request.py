@@ -11,10 +11,11 @@ from slack_sdk.models.blocks import Block, ButtonElement, PlainTextObject
 from slack_sdk.models.views import View
 
 from bot.adapters.slack.cards import parts
-from bot.adapters.slack.cards.parts import Deployment, Rendered, code, escape, user, when
+from bot.adapters.slack.cards.parts import Rendered, code, escape, user, when
 from bot.domain.change import ChangeRequest, Decision, State, VoteKind
 from bot.domain.dkim import Record
 from bot.domain.mail_config import FIELDS, FieldChange, MailConfig, differences
+from bot.domain.organisation import Organisation
 from bot.domain.plan import AcceptPlan, SetPlan
 from bot.domain.typed import VERIFIED
 from bot.ports import AuditHead, Message
@@ -71,12 +72,12 @@ def title(request: ChangeRequest) -> str:
     return f"{word}: {request.plan.title}"
 
 
-def card(request: ChangeRequest, deployment: Deployment, *, quiet: bool = False) -> Rendered:
+def card(request: ChangeRequest, organisation: Organisation, *, quiet: bool = False) -> Rendered:
     """The one card of a request; a `quiet` one mentions nobody whom it calls to decide."""
-    needed = deployment.needed(request)
+    needed = organisation.needed(request)
     blocks: list[Block] = [
         parts.header(title(request)),
-        parts.section(_opening(request, deployment, quiet)),
+        parts.section(_opening(request, organisation, quiet)),
         *parts.lines(diff(request)),
         *_consequences(request),
         *(_preflight(request) if request.is_open else []),
@@ -87,25 +88,25 @@ def card(request: ChangeRequest, deployment: Deployment, *, quiet: bool = False)
         parts.section("*Reason for asking*"),
         parts.quote(request.reason),
         parts.actions(f"request-{request.number}", _buttons(request)),
-        parts.context(_footer(request, deployment)),
+        parts.context(_footer(request, organisation)),
     ]
     return parts.rendered(sentence(request, needed), blocks)
 
 
-def _opening(request: ChangeRequest, deployment: Deployment, quiet: bool) -> str:
-    where = f"{escape(deployment.org)} · Zoho {deployment.data_center.upper()}"
+def _opening(request: ChangeRequest, organisation: Organisation, quiet: bool) -> str:
+    where = f"{escape(organisation.id)} · Zoho {organisation.data_center.upper()}"
     undoes = request.plan.undoes
     which = f" · *undoes #{undoes.number}*" if undoes else ""
     asks = f"{user(request.requester.user)} asks to *{request.plan.title}*{which} · {where}"
     if request.state is not State.PENDING or quiet:
         return asks
-    return f"{asks}\n{approvers(request, deployment)}"
+    return f"{asks}\n{approvers(request, organisation)}"
 
 
-def approvers(request: ChangeRequest, deployment: Deployment) -> str:
+def approvers(request: ChangeRequest, organisation: Organisation) -> str:
     """Who is called to decide, and who else is to know."""
     names = ", ".join(map(user, request.policy.approvers_for(request.requester)))
-    others = ", ".join(map(user, deployment.notify))
+    others = ", ".join(map(user, organisation.channels.notify))
     return f"Approvers: {names}" + (f" · for information: {others}" if others else "")
 
 
@@ -332,8 +333,8 @@ def _confirm_text(request: ChangeRequest) -> str:
     return f"Remove {plan.base.email_id}? Its DKIM key is lost."
 
 
-def _footer(request: ChangeRequest, deployment: Deployment) -> str:
-    words = [f"#{request.number}", *([escape(deployment.label)] if deployment.label else [])]
+def _footer(request: ChangeRequest, organisation: Organisation) -> str:
+    words = [f"#{request.number}", *([escape(organisation.label)] if organisation.label else [])]
     if request.is_open:
         words.append(
             "Emergency? Change it in the Cliq admin panel; mailcfg will report it and ask for "
@@ -449,10 +450,12 @@ def new_record(request: ChangeRequest) -> Record | None:
     )
 
 
-def details(request: ChangeRequest, deployment: Deployment, head: AuditHead | None = None) -> View:
+def details(
+    request: ChangeRequest, organisation: Organisation, head: AuditHead | None = None
+) -> View:
     """Everything about a request, nothing shortened; for whoever may `show`."""
     blocks: list[Block] = [
-        parts.section(f"*{title(request)}*\n{status(request, deployment.needed(request))}"),
+        parts.section(f"*{title(request)}*\n{status(request, organisation.needed(request))}"),
         *_why_rejected(request),
         *[block for change in request.plan.diff() for block in parts.whole_diff(change)],
         parts.section("*Reason for asking*"),
@@ -464,7 +467,7 @@ def details(request: ChangeRequest, deployment: Deployment, head: AuditHead | No
             f"Approvals until {when(request.expires_at)}",
             f"Digest {code(request.digest[:16])}",
             f"Audit head {code(str(head))}" if head else "",
-            escape(deployment.label),
+            escape(organisation.label),
         ),
     ]
     return View(
