@@ -378,17 +378,6 @@ class Wanted:
     def from_dict(cls, values: dict[str, Any]) -> Wanted:
         return cls(**{**values, "asked": tuple(values["asked"])})
 
-    def put_arguments(self) -> dict[str, str | int]:
-        """The JSON body of the PUT: three fields always, the key size only when it was asked."""
-        body: dict[str, str | int] = {
-            "name": self.name,
-            "email_id": self.email_id,
-            "cname_status": self.cname_status,
-        }
-        if self.dkim_key_size is not None:
-            body["dkim_key_size"] = self.dkim_key_size
-        return body
-
     def issues_new_key(self, base: MailConfig | None) -> bool:
         """Whether Zoho is expected to make a new DKIM key: another domain, or another size."""
         if base is None or domain_of(self.email_id) != base.domain:
