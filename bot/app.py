@@ -369,7 +369,7 @@ async def build(settings: Settings, clock: Clock | None = None, timing: Timing =
 
 
 async def _check_organisation(store: SqlStore, org: str) -> None:
-    """What waits to be told names no organisation, so one bot would post another's cards."""
+    """A bot serves one organisation: what people have asked another one for would lie here unseen."""
     other = await store.other_organisation(org)
     if other is not None:
         raise DatabaseError(

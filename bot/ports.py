@@ -262,7 +262,10 @@ class BudgetStanding:
 
 
 class Transaction(Protocol):
-    """Everything of one step, stored together or not at all."""
+    """Everything of one step of one organisation, stored together or not at all.
+
+    What is told is told there, and no card or message of another organisation is touched.
+    """
 
     async def add_request(self, new: ChangeRequest) -> ChangeRequest:
         """Store a new request and give it its number. Raises AlreadyOpen."""
@@ -318,12 +321,13 @@ class Transaction(Protocol):
 class Store(Protocol):
     """The truth. Reads give values; writing happens in a transaction.
 
-    `begin()` commits on leaving and rolls back on any exception.
+    `begin` commits on leaving and rolls back on any exception. To an organisation what has an id
+    of another one is as unknown as what does not exist.
     """
 
-    def begin(self) -> AbstractAsyncContextManager[Transaction]: ...
+    def begin(self, org: str) -> AbstractAsyncContextManager[Transaction]: ...
 
-    async def request(self, request_id: str) -> ChangeRequest | None: ...
+    async def request(self, org: str, request_id: str) -> ChangeRequest | None: ...
 
     async def open_request(self, org: str) -> ChangeRequest | None: ...
 
@@ -351,7 +355,7 @@ class Store(Protocol):
     async def applied_after(self, request: ChangeRequest, most: int) -> list[ChangeRequest]:
         """Those applied after this one to the same subject, at most `most`, newest first."""
 
-    async def attempts(self, request_id: str) -> list[Attempt]: ...
+    async def attempts(self, request: ChangeRequest) -> list[Attempt]: ...
 
     async def watch(self, org: str) -> WatchState: ...
 
@@ -361,21 +365,21 @@ class Store(Protocol):
     async def open_incidents(self, org: str, kind: Kind) -> list[Incident]:
         """All of a kind, oldest first."""
 
-    async def due_cards(self, now: datetime) -> list[Card]:
+    async def due_cards(self, org: str, now: datetime) -> list[Card]:
         """Cards that show an older revision than their row has."""
 
-    async def due_messages(self, now: datetime) -> list[Waiting]:
+    async def due_messages(self, org: str, now: datetime) -> list[Waiting]:
         """One-time messages not sent yet, oldest first."""
 
-    async def told(self, subject: str, kind: str) -> tuple[str, ...]:
+    async def told(self, org: str, subject: str, kind: str) -> tuple[str, ...]:
         """The keys of all messages of this kind about a subject, sent or not, in their order."""
 
-    async def card(self, subject: str) -> Card | None: ...
+    async def card(self, org: str, subject: str) -> Card | None: ...
 
     async def last_mention(self, org: str, now: datetime) -> datetime | None:
         """When the approvers of an organisation were last mentioned on or with a card."""
 
-    async def subject(self, subject: str) -> ChangeRequest | Incident | None:
+    async def subject(self, org: str, subject: str) -> ChangeRequest | Incident | None:
         """The request or incident with this id."""
 
     async def remember_signature(self, digest: str, now: datetime) -> bool:

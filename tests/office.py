@@ -113,7 +113,7 @@ class Office:
 
     async def now(self, request: ChangeRequest) -> ChangeRequest:
         """The request as it is stored now."""
-        current = await self.store.request(request.id)
+        current = await self.store.request(self.org, request.id)
         assert current is not None
         return current
 
@@ -128,7 +128,7 @@ class Office:
 
     async def messages(self) -> list[str]:
         """The kinds of the one-time messages that wait to be sent, in order."""
-        due = await self.store.due_messages(self.clock.now())
+        due = await self.store.due_messages(self.org, self.clock.now())
         return [waiting.message.kind for waiting in due]
 
     async def audit(self) -> list[Any]:

@@ -256,7 +256,7 @@ async def test_a_noted_head_of_the_audit_is_compared_in_one_sentence(tmp_path: P
 async def written_audit(url: str) -> AuditHead:
     migrate(url)
     store = SqlStore(open_engine(url))
-    async with store.begin() as tx:
+    async with store.begin("default") as tx:
         head = await tx.record(AuditEntry("default", MORNING, "T0ACME:U0ALICE", "refused"))
     await store.close()
     return head

@@ -73,7 +73,7 @@ class Admission:
             body["evidence"] = dict(refusal.evidence)
         subject = None if request is None else request.id
         now = self._clock.now()
-        async with self._store.begin() as tx:
+        async with self._store.begin(self._org) as tx:
             await tx.record(AuditEntry(self._org, now, actor.principal, "refused", subject, body))
 
     async def check_settings(self) -> list[str]:

@@ -66,7 +66,7 @@ class Alerts:
         alert = known.alert.snooze(until)
         facts = row.facts | standing_facts(alert, from_stamp(row.facts.get("ends_at")))
         body = {"event": "snoozed", "until": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
-        async with self._store.begin() as tx:
+        async with self._store.begin(self.org) as tx:
             await tx.replace_watch(known, replace(known, alert=alert))
             await tx.save_incident(row.edited(facts))
             await tx.record(self._entry(actor, "incident", body))

@@ -128,7 +128,7 @@ class Applier:
 
     async def _take_over(self, request: ChangeRequest) -> None:
         """Whoever was applying it has died: what it may have sent is settled by reading."""
-        sent = [a for a in await self._store.attempts(request.id) if a.may_have_effect]
+        sent = [a for a in await self._store.attempts(request) if a.may_have_effect]
         if sent:
             until = self._quiet_after(sent[-1].intent_at)
             why = "mailcfg was stopped while the change was being written"
@@ -225,12 +225,12 @@ class Applier:
 
     async def _send(self, request: ChangeRequest, live: Any) -> None:
         """One write over `live`: stored, sent, its outcome stored."""
-        earlier, step = await self._store.attempts(request.id), request.step
+        earlier, step = await self._store.attempts(request), request.step
         method = request.current.method
         attempt = Attempt(request.id, len(earlier) + 1, method, self._clock.now(), step=step)
         send_by = self._clock.elapsed() + self._timing.margin.total_seconds()
         body = {"method": method, "n": attempt.n, "step": step}
-        async with self._store.begin() as tx:
+        async with self._store.begin(self.org) as tx:
             await tx.hold(request)
             await tx.add_attempt(attempt)
             await tx.record(self._entry(request, "intent", body))
@@ -262,7 +262,7 @@ class Applier:
 
     async def _accepted(self, request: ChangeRequest, attempt: Attempt) -> ChangeRequest:
         moved = request.mark_sent()
-        async with self._store.begin() as tx:
+        async with self._store.begin(self.org) as tx:
             await tx.replace(request, moved)
             await tx.finish_attempt(attempt)
             await tx.record(self._entry(moved, "accepted", {"n": attempt.n}))
@@ -288,7 +288,7 @@ class Applier:
             live = await self._far_end(request).read(Purpose.CONFIRM)
         except FarEndError as error:
             return await self._still_unknown(request, now - since, error)
-        attempts = await self._store.attempts(request.id)
+        attempts = await self._store.attempts(request)
         move = next_move(request, attempts, live, now, self._timing.sends)
         if move.next is Next.WRITE:
             return await self._send_if_approved(request, live)
@@ -367,7 +367,7 @@ class Applier:
         attempt: Attempt | None = None,
     ) -> ChangeRequest:
         body = {"why": new.waits_for, "state": new.state}
-        async with self._store.begin() as tx:
+        async with self._store.begin(self.org) as tx:
             await tx.replace(old, new)
             await _finish(tx, attempt)
             await tx.record(self._entry(new, kind, body))
@@ -385,8 +385,8 @@ class Applier:
         now = self._clock.now()
         facts = {"state": new.state, "at": milliseconds(now)}
         seen = await self._store.watch(self.org)
-        home = await self._store.card(new.id)
-        async with self._store.begin() as tx:
+        home = await self._store.card(self.org, new.id)
+        async with self._store.begin(self.org) as tx:
             await tx.replace(old, new)
             await _finish(tx, attempt)
             if new.effect == "written" and new.plan.subject == SENDER:

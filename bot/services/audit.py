@@ -117,7 +117,7 @@ async def _problem_of(store: Store, request: ChangeRequest, seal: Seal | None) -
             problem = _forged(request)
         else:
             problem = disagreement(request, await store.audit_of(request))
-        now = await store.request(request.id) if problem else request
+        now = await store.request(request.org, request.id) if problem else request
         if now is None or now.rev == request.rev:
             return problem
         request = now
@@ -137,7 +137,7 @@ class DailyHead:
         if now.date() == self._day:
             return None
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        async with self._store.begin() as tx:
+        async with self._store.begin(self._org) as tx:
             is_ours = await tx.take_slot(f"head:{self._org}", midnight)
         self._day = now.date()
         return await self._store.audit_head(self._org) if is_ours else None

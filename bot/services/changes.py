@@ -201,9 +201,9 @@ class Changes:
     async def show_todays_rules(self) -> None:
         """Have the card of the open request shown anew, since its quorum may have been raised."""
         request = await self._store.open_request(self.org)
-        card = await self._store.card(request.id) if request is not None else None
+        card = await self._store.card(self.org, request.id) if request is not None else None
         if card is not None and card.ts:
-            async with self._store.begin() as tx:
+            async with self._store.begin(self.org) as tx:
                 await tx.save_card(replace(card, shown_rev=0))
 
     async def remind(self) -> None:
@@ -214,11 +214,11 @@ class Changes:
         request = await self._store.open_request(self.org)
         if request is None or request.state is not State.PENDING:
             return
-        told = telling.names(await self._store.told(request.id, telling.REMINDER))
+        told = telling.names(await self._store.told(self.org, request.id, telling.REMINDER))
         reminders = self._organisation.reminders
         due = reminders.due(request.created_at, request.expires_at, told, self._clock.now())
         if due is not None:
-            async with self._store.begin() as tx:
+            async with self._store.begin(self.org) as tx:
                 await tx.tell(telling.reminder(request, due))
                 await tx.show_again(request.id)
 
@@ -230,7 +230,7 @@ class Changes:
             return
         due = alarm(since, self._clock.now())
         if due is not None and self._raised != (request.id, due):
-            async with self._store.begin() as tx:
+            async with self._store.begin(self.org) as tx:
                 await tx.tell(telling.unknown(request, due, since))
             self._raised = (
                 request.id,
@@ -242,7 +242,7 @@ class Changes:
         if damage.number is None or damage.number in self._told_unreadable:
             return
         key, facts = f"unreadable:{self.org}:{damage.number}", {"number": damage.number}
-        async with self._store.begin() as tx:
+        async with self._store.begin(self.org) as tx:
             await tx.tell(Message(key, "unreadable", facts))
         self._told_unreadable.add(damage.number)
 
@@ -300,7 +300,7 @@ class Changes:
 
     async def _add(self, request: ChangeRequest) -> ChangeRequest:
         mention_at = await self._mention_at(request)
-        async with self._store.begin() as tx:
+        async with self._store.begin(self.org) as tx:
             stored = await tx.add_request(request)
             await tx.save_card(
                 Card(stored.id, self._organisation.channels.approval, mention_at=mention_at)
@@ -381,7 +381,7 @@ class Changes:
         **sealed: Any,
     ) -> None:
         """One move with its line for the thread; `sealed` goes to the audit only."""
-        async with self._store.begin() as tx:
+        async with self._store.begin(self.org) as tx:
             await tx.replace(old, new)
             head = await tx.record(self._entry(new, kind, actor, facts | sealed))
             told = facts if new.is_open else facts | {"head": head.short}
@@ -389,13 +389,8 @@ class Changes:
             if not new.is_open and kind != "withdrawn":
                 await tx.tell(telling.outcome(new))
 
-    async def _known(self, request_id: str) -> ChangeRequest | None:
-        """Of this organisation only: a vote belongs in the audit that its request is in."""
-        request = await self._store.request(request_id)
-        return request if request is not None and request.org == self.org else None
-
     async def _found(self, request_id: str) -> ChangeRequest:
-        request = await self._known(request_id)
+        request = await self._store.request(self.org, request_id)
         if request is None:
             raise UnknownRequest
         bind_contextvars(change=request.number)
@@ -411,7 +406,7 @@ class Changes:
 
         It may have moved since then; whoever stores a vote on it notices.
         """
-        request = await self._known(request_id)
+        request = await self._store.request(self.org, request_id)
 
         def may(facts: Facts) -> Verdict:
             if request is None:

@@ -135,7 +135,7 @@ class Look:
 
     async def request(self, actor: Actor, request_id: str) -> ChangeRequest | None:
         await self.check_member(actor, "details")
-        return await self._store.request(request_id)
+        return await self._store.request(self.org, request_id)
 
     async def history(self, actor: Actor, count: int) -> list[ChangeRequest]:
         """The newest requests, newest first."""
@@ -148,7 +148,7 @@ class Look:
         if isinstance(which, int):
             found = await self._store.numbered(self.org, which)
         else:
-            found = await self._store.request(which)
+            found = await self._store.request(self.org, which)
         if found is None:
             raise UnknownRequest(which if isinstance(which, int) else None)
         return Story(found, tuple(await self._store.audit_of(found)))

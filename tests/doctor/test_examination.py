@@ -159,7 +159,7 @@ async def test_the_call_and_the_token_are_the_bots_own(patient: Patient):
 
 async def test_beside_a_bot_that_holds_the_database_it_works_as_well(patient: Patient):
     store = SqlStore(open_engine(f"sqlite+aiosqlite:///{patient.database}"))
-    async with store.begin() as tx:
+    async with store.begin("acme") as tx:
         await tx.record(AuditEntry("acme", MORNING, "T0ACME:U0ALICE", "refused"))
     findings = await patient.examined()
     await store.close()
@@ -503,7 +503,7 @@ async def test_a_token_that_died_is_renewed_as_the_bot_would(patient: Patient):
 
 async def test_of_a_long_audit_the_end_is_followed(patient: Patient):
     store = SqlStore(open_engine(f"sqlite+aiosqlite:///{patient.database}"))
-    async with store.begin() as tx:
+    async with store.begin("acme") as tx:
         for _ in range(WHOLE_UP_TO + 3):
             await tx.record(AuditEntry("acme", MORNING, "T0ACME:U0ALICE", "refused"))
     await store.close()

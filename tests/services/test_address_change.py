@@ -242,7 +242,7 @@ async def test_its_attempts_say_which_step_they_were_for(way: Way):
     request = await way.to_step(1)
     await way.to_end(request)
 
-    attempts = await way.office.store.attempts(request.id)
+    attempts = await way.office.store.attempts(request)
 
     assert [(a.n, a.step, a.method, a.outcome) for a in attempts] == [
         (1, 1, "PUT", "accepted"),

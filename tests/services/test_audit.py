@@ -99,7 +99,7 @@ async def test_lines_of_json_have_everything_that_is_sealed(office: Office):
 
 
 async def test_a_spreadsheet_gets_no_formula(office: Office):
-    async with office.store.begin() as tx:
+    async with office.store.begin(office.org) as tx:
         await tx.record(AuditEntry(ORG, office.clock.now(), "=HYPERLINK(evil)", "refused"))
     out = io.StringIO()
 

@@ -188,7 +188,7 @@ async def add_a_vote_to_the_audit(office: Office) -> None:
     """With a right hash: the chain holds, and tells of a vote that nobody cast."""
     last = (await office.audit())[-1]
     (newest,) = [row async for row in office.store.audit(ORG, last.seq - 1)]
-    async with office.store.begin() as tx:
+    async with office.store.begin(office.org) as tx:
         await tx.record(newest.entry)
 
 

@@ -221,8 +221,9 @@ def incident_from(row: RowMapping) -> Incident:
     )
 
 
-def card_row(card: Card, after: datetime | None) -> dict[str, Any]:
+def card_row(org: str, card: Card, after: datetime | None) -> dict[str, Any]:
     return {
+        "org": org,
         "subject": card.subject,
         "channel": card.channel,
         "ts": card.ts,
@@ -246,8 +247,9 @@ def card_from(row: RowMapping) -> Card:
     )
 
 
-def message_row(message: Message, after: datetime | None = None) -> dict[str, Any]:
+def message_row(org: str, message: Message, after: datetime | None = None) -> dict[str, Any]:
     return {
+        "org": org,
         "key": message.key,
         "kind": message.kind,
         "subject": message.subject,

@@ -61,7 +61,7 @@ def calls(slack: SlackWorkspace, method: str) -> int:
 
 
 async def tell(office: Office, message: Message) -> None:
-    async with office.store.begin() as tx:
+    async with office.store.begin(office.org) as tx:
         await tx.tell(message)
 
 
@@ -95,7 +95,7 @@ async def test_what_cannot_be_rendered_keeps_nothing_else_from_being_told(
     notifier: Notifier, office: Office, slack: SlackWorkspace, table: Table
 ):
     opened = alert(found())
-    async with office.store.begin() as tx:
+    async with office.store.begin(office.org) as tx:
         await tx.save_incident(opened)
         await tx.save_card(Card(opened.id, ALERTS))
     await tell(office, replace(NOTICE, key="status:0"))
@@ -262,14 +262,14 @@ async def test_an_alert_is_posted_in_the_alert_channel_and_resolved_in_place(
     notifier: Notifier, office: Office, slack: SlackWorkspace
 ):
     opened = alert(found(texts={}))
-    async with office.store.begin() as tx:
+    async with office.store.begin(office.org) as tx:
         await tx.save_incident(opened)
         await tx.save_card(Card(opened.id, ALERTS))
     await notifier.send_due()
     assert "No TXT record at" in seen(slack, ALERTS)[0]
 
     resolved = alert(found(), is_resolved=True, ended="DKIM is in order.")
-    async with office.store.begin() as tx:
+    async with office.store.begin(office.org) as tx:
         await tx.save_incident(replace(resolved, rev=2))
     await notifier.send_due()
     assert "Resolved: DKIM is in order." in seen(slack, ALERTS)[0]

@@ -92,7 +92,7 @@ def pings(slack: SlackWorkspace) -> int:
 
 
 async def tell(office: Office, *messages: Message) -> None:
-    async with office.store.begin() as tx:
+    async with office.store.begin(office.org) as tx:
         for message in messages:
             await tx.tell(message)
 
@@ -602,7 +602,7 @@ async def test_a_checklist_takes_the_card_of_its_request_along(
     await notifier.send_due()
     checklist = await office.store.open_incidents(office.org, Kind.CHECKLIST)
     slack.set_channel(ADMIN, is_archived=True)
-    async with office.store.begin() as tx:
+    async with office.store.begin(office.org) as tx:
         await tx.save_incident(checklist[0].edited(checklist[0].facts))
     for _ in range(3):
         await notifier.send_due()
