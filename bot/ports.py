@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any, Protocol, TypeVar
 
 from bot.domain.alert import AlertState
+from bot.domain.audit import AuditEntry, AuditHead, AuditRow
 from bot.domain.change import Attempt, ChangeRequest
 from bot.domain.dns_answers import Answers
 from bot.domain.incident import Incident, Kind
@@ -131,47 +132,6 @@ class Directory(Protocol):
 
 class LostRace(Exception):
     """Somebody else moved the row first: read it again and decide anew."""
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """One line of the audit: who did what, with values only; `body` never holds a secret."""
-
-    org: str
-    at: datetime
-    actor: str
-    kind: str
-    request_id: str | None = None
-    body: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class AuditRow:
-    """An entry in its place in the chain; `hash` seals it and `prev`, the hash before it."""
-
-    entry: AuditEntry
-    seq: int
-    prev: str
-    hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class AuditHead:
-    """The end of an audit at some time: who has kept it notices a chain that was rewritten.
-
-    Written `7:3f2a…`; `hash` may be the beginning of one.
-    """
-
-    seq: int
-    hash: str
-
-    def __str__(self) -> str:
-        return f"{self.seq}:{self.hash}"
-
-    @property
-    def short(self) -> str:
-        """Short enough for a message, long enough for nobody to find another with the same."""
-        return f"{self.seq}:{self.hash[:16]}"
 
 
 @dataclass(frozen=True, slots=True)

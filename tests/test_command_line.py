@@ -12,7 +12,7 @@ import pytest
 
 from bot.adapters.store.migrate import migrate
 from bot.adapters.store.sql import SqlStore, open_engine
-from bot.ports import AuditEntry, AuditHead
+from bot.domain.audit import AuditEntry, AuditHead
 from tests.fakes import MORNING
 from tests.test_settings import GOOD
 

@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
 from bot.domain import policy as rules
+from bot.domain.audit import AuditEntry
 from bot.domain.change import ChangeRequest
 from bot.domain.organisation import Organisation
 from bot.domain.policy import Actor, Facts, Policy, Verdict
 from bot.errors import CouldNotCheck, MailcfgError, NotAllowed, Refusal
-from bot.ports import AuditEntry, Clock, Directory, Store
+from bot.ports import Clock, Directory, Store
 from bot.services.approvers import Approvers
 
 

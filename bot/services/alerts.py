@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bot.domain import policy as rules
+from bot.domain.audit import AuditEntry
 from bot.domain.incident import Incident, Kind, standing_facts
 from bot.domain.moment import from_stamp, whole
 from bot.domain.organisation import Organisation
 from bot.domain.policy import Actor, Facts, Verdict
 from bot.domain.watched import Check
 from bot.errors import AlreadySettled, Refusal
-from bot.ports import AuditEntry, Clock, Store
+from bot.ports import Clock, Store
 from bot.services.admission import Admission
 from bot.services.approvers import NOBODY
 from bot.services.race import until_won

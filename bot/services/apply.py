@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from bot.domain import checklist
+from bot.domain.audit import AuditEntry
 from bot.domain.change import (
     Attempt,
     ChangeRequest,
@@ -47,7 +48,6 @@ from bot.errors import (
 )
 from bot.logs import about_change
 from bot.ports import (
-    AuditEntry,
     Card,
     Clock,
     Directory,

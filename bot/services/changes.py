@@ -17,6 +17,7 @@ from typing import Any
 from structlog.contextvars import bind_contextvars
 
 from bot.domain import policy as rules
+from bot.domain.audit import AuditEntry
 from bot.domain.change import (
     ChangeRequest,
     Decision,
@@ -42,17 +43,7 @@ from bot.errors import (
     Tampered,
     UnknownRequest,
 )
-from bot.ports import (
-    AuditEntry,
-    Card,
-    Clock,
-    FarEnds,
-    LostRace,
-    Message,
-    Purpose,
-    Resolver,
-    Store,
-)
+from bot.ports import Card, Clock, FarEnds, LostRace, Message, Purpose, Resolver, Store
 from bot.services import telling
 from bot.services.admission import Admission
 from bot.services.race import until_won

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.domain import policy as rules
+from bot.domain.audit import AuditHead, AuditRow
 from bot.domain.case import api_problem
 from bot.domain.change import ChangeRequest
 from bot.domain.dkim import Record
@@ -14,16 +15,7 @@ from bot.domain.organisation import Organisation
 from bot.domain.policy import Actor, Facts
 from bot.domain.sender_plans import SENDER
 from bot.errors import Refusal, UnknownRequest
-from bot.ports import (
-    AuditHead,
-    AuditRow,
-    Directory,
-    MailConfigApi,
-    Purpose,
-    Resolver,
-    Store,
-    WatchState,
-)
+from bot.ports import Directory, MailConfigApi, Purpose, Resolver, Store, WatchState
 from bot.services.admission import Admission
 from bot.services.approvers import NOBODY
 

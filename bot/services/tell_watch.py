@@ -13,6 +13,7 @@ from typing import Any
 
 from bot.domain import checklist, notices
 from bot.domain.alert import Event, EventKind
+from bot.domain.audit import AuditEntry
 from bot.domain.change import milliseconds
 from bot.domain.checklist import Checklist, News
 from bot.domain.findings import Diagnosis, FindingId
@@ -33,7 +34,7 @@ from bot.domain.notices import Reading
 from bot.domain.organisation import Organisation
 from bot.domain.report import DRIFT, explanation, headline
 from bot.domain.watched import Check
-from bot.ports import AuditEntry, Card, Message, Store, Transaction, WatchState
+from bot.ports import Card, Message, Store, Transaction, WatchState
 
 FOLLOWED, FOLLOWED_DM = "followed", "followed_dm"
 """The end of a checklist, told in the thread and to the requester alone."""

@@ -21,14 +21,15 @@ from bot.adapters.store.migrate import _config, migrate
 from bot.adapters.store.sql import SqlStore, open_engine
 from bot.adapters.store.version import check_is_current, plain_engine, revisions
 from bot.domain.alert import AlertState
+from bot.domain.audit import GENESIS, AuditEntry, canonical_body, chain_hash
 from bot.domain.change import EPOCH, Attempt, ChangeRequest, Decision, State, VoteKind
 from bot.domain.incident import Incident, Kind
 from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import Patch
 from bot.domain.policy import Facts
 from bot.domain.sender_plans import plan_set
-from bot.ports import AuditEntry, Card, Message
-from bot.services.audit import GENESIS, canonical_body, chain_hash, verify
+from bot.ports import Card, Message
+from bot.services.audit import verify
 from tests.conftest import database_url
 from tests.fakes import MORNING, FakeClock, config
 from tests.office import ALICE, BOB, POLICY, RENAME, SEAL, Office

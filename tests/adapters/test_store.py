@@ -21,6 +21,7 @@ from bot.adapters.store.sql import SqlStore, open_engine
 from bot.adapters.store.version import check_is_current
 from bot.domain import alert
 from bot.domain.alert import AlertState, Observation, Parameters
+from bot.domain.audit import GENESIS, AuditEntry, canonical_body, chain_hash
 from bot.domain.change import Attempt, ChangeRequest, Decision, State, VoteKind, from_milliseconds
 from bot.domain.findings import Severity
 from bot.domain.incident import Incident, Kind
@@ -32,17 +33,7 @@ from bot.domain.posture import Dmarc
 from bot.domain.preflight import Preflight
 from bot.domain.sender_plans import SENDER, AcceptPlan, ResetPlan, plan_set
 from bot.errors import AlreadyOpen, DatabaseError, Tampered
-from bot.ports import (
-    AuditEntry,
-    Backlog,
-    Card,
-    LostRace,
-    Message,
-    Transaction,
-    Waiting,
-    WatchState,
-)
-from bot.services.audit import GENESIS, canonical_body, chain_hash
+from bot.ports import Backlog, Card, LostRace, Message, Transaction, Waiting, WatchState
 from tests.conftest import database_url
 from tests.fakes import MORNING, TEAM, config
 from tests.office import ALICE, BOB, CAROL, NEW_ADDRESS, ORG, POLICY, SEAL, Office

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import update
 
 from bot.adapters.store import rows, schema
+from bot.domain.audit import canonical_body, chain_hash
 from bot.domain.change import ChangeRequest, State
 from bot.domain.command import Set
 from bot.domain.incident import Kind
@@ -28,7 +29,6 @@ from bot.errors import (
     ServerError,
     Tampered,
 )
-from bot.services.audit import canonical_body, chain_hash
 from tests.fakes import MORNING, Killed, config
 from tests.office import ALICE, BOB, CAROL, NEW_ADDRESS, Office
 

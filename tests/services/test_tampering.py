@@ -11,10 +11,10 @@ from sqlalchemy import Table, delete, insert, select, update
 
 from bot.adapters.store import schema
 from bot.adapters.store.sql import SqlStore
+from bot.domain.audit import GENESIS, AuditHead, canonical_body, chain_hash, noted_head
 from bot.domain.change import State
 from bot.errors import Tampered
-from bot.ports import AuditHead
-from bot.services.audit import GENESIS, canonical_body, chain_hash, noted_head, verify
+from bot.services.audit import verify
 from tests.fakes import FakeClock
 from tests.office import ALICE, BOB, CAROL, NEW_ADDRESS, ORG, RENAME, SEAL, Office
 

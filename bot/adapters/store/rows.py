@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from bot.domain.alert import AlertState
+from bot.domain.audit import AuditEntry, AuditRow
 from bot.domain.change import (
     DIGEST_VERSIONS,
     SCHEMA_VERSION,
@@ -28,7 +29,7 @@ from bot.domain.moment import from_stamp, stamp
 from bot.domain.plan import Operations, Value
 from bot.domain.policy import Actor, Policy
 from bot.errors import Tampered
-from bot.ports import AuditEntry, AuditRow, Backlog, Card, Message, Waiting, WatchState
+from bot.ports import Backlog, Card, Message, Waiting, WatchState
 
 
 def _value_json(value: Value | None) -> str:

@@ -43,6 +43,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from bot.adapters.store import rows, schema
 from bot.adapters.store.embedded import connect
+from bot.domain.audit import GENESIS, AuditEntry, AuditHead, AuditRow, canonical_body, chain_hash
 from bot.domain.change import Attempt, ChangeRequest, State
 from bot.domain.incident import Incident, Kind
 from bot.domain.mail_config import MailConfig
@@ -50,19 +51,7 @@ from bot.domain.moment import from_stamp, stamp
 from bot.domain.plan import Operations
 from bot.domain.sender_plans import OPERATIONS
 from bot.errors import AlreadyOpen, DatabaseError
-from bot.ports import (
-    AuditEntry,
-    AuditHead,
-    AuditRow,
-    Backlog,
-    Card,
-    LostRace,
-    Message,
-    Transaction,
-    Waiting,
-    WatchState,
-)
-from bot.services.audit import GENESIS, canonical_body, chain_hash
+from bot.ports import Backlog, Card, LostRace, Message, Transaction, Waiting, WatchState
 from bot.services.telling import MENTION
 
 PAGE = 500

@@ -12,11 +12,12 @@ from slack_sdk.models.views import View
 
 from bot.adapters.slack.cards import parts
 from bot.adapters.slack.cards.parts import Rendered, code, escape, user, when
+from bot.domain.audit import AuditHead
 from bot.domain.change import ChangeRequest, Decision, State, VoteKind
 from bot.domain.dkim import Record
 from bot.domain.organisation import Organisation
 from bot.domain.plan import Change
-from bot.ports import AuditHead, Message
+from bot.ports import Message
 
 STATE_WORDS = {
     State.PENDING: "Waiting for approval",
