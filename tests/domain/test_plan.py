@@ -9,19 +9,18 @@ import pytest
 
 from bot.domain.change import canonical
 from bot.domain.mail_config import MailConfig, Patch
-from bot.domain.plan import (
+from bot.domain.plan import Baseline, Plan
+from bot.domain.posture import Dmarc
+from bot.domain.preflight import Preflight
+from bot.domain.sender_plans import (
+    OPERATIONS,
     AcceptPlan,
-    Baseline,
-    Plan,
     ResetPlan,
     SetPlan,
     plan_accept,
     plan_reset,
     plan_set,
-    restore,
 )
-from bot.domain.posture import Dmarc
-from bot.domain.preflight import Preflight
 from bot.errors import NoChange
 from tests.fakes import config
 
@@ -182,7 +181,9 @@ def test_only_another_address_over_an_existing_one_may_take_a_deletion():
     assert [other.steps() for other in (*unchanged, before)] == [
         (other,) for other in (*unchanged, before)
     ]
-    assert [p.may_delete_first for p in (plan, *unchanged, before)] == [True] + [False] * 5
+    assert [p.sealed()["may_delete_first"] for p in (plan, *unchanged, before)] == [True] + [
+        False
+    ] * 5
 
 
 def test_warnings_are_for_a_set_alone():
@@ -205,12 +206,12 @@ def test_warnings_are_for_a_set_alone():
     ],
 )
 def test_a_plan_comes_back_from_its_stored_form(plan: Plan):
-    base = plan.base and plan.base.as_dict()
+    target = json.loads(canonical(plan.target_json()))
 
-    assert restore(plan.operation, base, json.loads(canonical(plan.target_json()))) == plan
+    assert OPERATIONS[plan.operation].plan(plan.base, target, 2) == plan
 
 
 def test_what_was_asked_before_mailcfg_could_delete_is_restored_as_it_was():
     plan = replace(setting(email_id="it@acme.example"), may_delete=False)
 
-    assert restore("set", BASE.as_dict(), plan.target_json(), may_delete=False) == plan
+    assert OPERATIONS["set"].plan(BASE, plan.target_json(), 1) == plan

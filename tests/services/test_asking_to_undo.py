@@ -11,7 +11,7 @@ from bot.adapters.store.sql import SqlStore
 from bot.domain.change import State
 from bot.domain.command import Accept, Reset, Set
 from bot.domain.mail_config import Patch
-from bot.domain.plan import ResetPlan, SetPlan
+from bot.domain.sender_plans import ResetPlan, SetPlan
 from bot.errors import AlreadyOpen, NoChange, NotAllowed, Refusal, UnknownRequest
 from bot.services.audit import verify
 from tests.fakes import FakeClock, config
