@@ -135,12 +135,9 @@ class Field:
 
     def shown(self, config: MailConfig | None) -> str | None:
         """Its value as a diff shows it; None is "not set"."""
-        if config is None:
-            return None
-        if self.name == "dkim_value":
+        if config is None or self.name == "dkim_value":
             return key_summary(config)
-        value: str = getattr(config, self.name)
-        return value
+        return getattr(config, self.name) or None
 
 
 FIELDS = {
@@ -333,14 +330,14 @@ class Patch:
             needed = " and ".join(f"`{_typed(name)}=…`" for name in missing)
             verb = "is" if len(missing) == 1 else "are"
             raise InputError(f"No custom sender is set yet, so {needed} {verb} needed as well.")
-        asked = {name: getattr(self, name) for name in self.asked}
-        values: dict[str, Any] = (base or MailConfig("", "")).as_dict() | asked
+        known = base or MailConfig("", "")
+        values: dict[str, Any] = {f.name: getattr(known, f.name, None) for f in fields(Wanted)}
+        values |= {name: getattr(self, name) for name in self.asked}
         keeps_domain = base is not None and domain_of(values["email_id"]) == base.domain
         is_word = keeps_domain and values["cname_status"] in CNAME_STATUSES
         if not self.cname_status and not is_word:
             values["cname_status"] = NOT_VERIFIED
-        sent: dict[str, Any] = {f.name: values.get(f.name) for f in fields(Wanted)}
-        return Wanted(**sent | {"asked": self.asked})
+        return Wanted(**values | {"asked": self.asked})
 
 
 ASKABLE = tuple(
@@ -441,15 +438,12 @@ def diff_set(base: MailConfig | None, wanted: Wanted) -> tuple[FieldChange, ...]
             if size is not None and (base is None or base.dkim_bits != size):
                 old = None if base is None else _bits(base.dkim_bits)
                 changes.append(FieldChange(field.name, old, _bits(size)))
-        elif field.is_echoed and not (base and _shows(base, field, _asks(wanted, field))):
+        elif field.is_echoed:
+            new: str = getattr(wanted, field.name)
             note = _note(wanted) if field.name == "cname_status" else ""
-            changes.append(FieldChange(field.name, field.shown(base), _asks(wanted, field), note))
+            if not _shows(base, field, new) if base else new:
+                changes.append(FieldChange(field.name, field.shown(base), new or None, note))
     return tuple(changes)
-
-
-def _asks(wanted: Wanted, field: Field) -> str:
-    value: str = getattr(wanted, field.name)
-    return value
 
 
 def _note(wanted: Wanted) -> str:
@@ -462,7 +456,8 @@ def _note(wanted: Wanted) -> str:
 def diff_reset(base: MailConfig) -> tuple[FieldChange, ...]:
     """What a `reset` would remove."""
     lost = (*IDENTITY, "dkim_value", "cname_status")
-    return tuple(FieldChange(name, FIELDS[name].shown(base), None) for name in lost)
+    shown = ((name, FIELDS[name].shown(base)) for name in lost)
+    return tuple(FieldChange(name, old, None) for name, old in shown if old)
 
 
 def listed(names: Iterable[str]) -> str:

@@ -308,9 +308,10 @@ def key_reissued(case: Case) -> Words:
 
 
 def config_drift(case: Case) -> Words:
+    nothing = "not set" if case.is_comparable else SYSTEM_SENDER
     said = [
-        f"The {FIELDS[change.field].in_a_sentence} is {plain(change.new or SYSTEM_SENDER, VALUE_MAX)}, "
-        f"approved is {plain(change.old or SYSTEM_SENDER, VALUE_MAX)}."
+        f"The {FIELDS[change.field].in_a_sentence} is {plain(change.new or nothing, VALUE_MAX)}, "
+        f"approved is {plain(change.old or nothing, VALUE_MAX)}."
         for change in case.drifted
     ]
     return Words(

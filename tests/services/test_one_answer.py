@@ -43,6 +43,7 @@ PAIRS = {
     "a key cut off": (SCOTT, replace(SCOTT, dkim_value=SCOTT.dkim_value[:80]), DAMAGED),
     "an empty host": (SCOTT, replace(SCOTT, dkim_host=""), DAMAGED),
     "another name": (SCOTT, replace(SCOTT, name="Intruder"), CHANGED),
+    "no name any more": (SCOTT, replace(SCOTT, name=""), CHANGED),
     "another address": (SCOTT, replace(SCOTT, email_id="evil@acme.example"), CHANGED),
     "the address in another case": (SCOTT, replace(SCOTT, email_id="Scott@acme.example"), CHANGED),
     "another key": (SCOTT, replace(SCOTT, dkim_value=dkim_value(1024, 3)), CHANGED),
