@@ -9,7 +9,15 @@ from typing import Any, Protocol
 from bot.domain import mail_config
 from bot.domain.dkim import Record
 from bot.domain.dns_answers import Answers
-from bot.domain.mail_config import FIELDS, FieldChange, MailConfig, Patch, Wanted, listed
+from bot.domain.mail_config import (
+    FIELDS,
+    SENDER_FIELDS,
+    FieldChange,
+    MailConfig,
+    Patch,
+    Wanted,
+    listed,
+)
 from bot.domain.plan import Baseline, Operation, Operations, Plan
 from bot.domain.preflight import Preflight
 from bot.domain.typed import KEY_SIZES, VERIFIED
@@ -64,10 +72,10 @@ class _SenderPlan(Plan):
         return {"may_delete_first": self.may_delete_first}
 
     def moved(self, observed: MailConfig | None) -> Sequence[FieldChange]:
-        return mail_config.differences(self.base, observed)
+        return mail_config.differences(self.base, observed, with_damage=True)
 
     def old_values(self) -> Mapping[str, str]:
-        rows = ("email_id", "name", "cname_status", "dkim_host") if self.base else ()
+        rows = (*SENDER_FIELDS, "cname_status", "dkim_host") if self.base else ()
         return {FIELDS[name].label: value for name in rows if (value := getattr(self.base, name))}
 
     def old_record(self) -> tuple[str, Record] | None:
@@ -283,7 +291,7 @@ class ResetPlan(_SenderPlan):
         return plan_reset(live)
 
     def undo(self, number: int, later: Sequence[tuple[int, Plan]], live: MailConfig | None) -> Plan:
-        return _set_back(number, later, live, self.base, ("email_id", "name"))
+        return _set_back(number, later, live, self.base, SENDER_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +318,7 @@ class AcceptPlan(_SenderPlan):
         return mail_config.differences(self.base, self.live)
 
     def moved(self, observed: MailConfig | None) -> Sequence[FieldChange]:
-        return mail_config.differences(self.live, observed)
+        return mail_config.differences(self.live, observed, with_damage=True)
 
     def consequences(self) -> tuple[str, ...]:
         return ("Nothing is written to Cliq: what is live counts as approved from then on.",)
@@ -321,6 +329,9 @@ class AcceptPlan(_SenderPlan):
 
     def unmet(self, live: MailConfig | None) -> Sequence[str]:
         return () if mail_config.is_in_place(self.live, live) else ("email_id",)
+
+    def approved(self, observed: MailConfig | None) -> MailConfig | None:
+        return mail_config.undamaged(observed, self.base)
 
     def target_json(self) -> Any:
         return self.live and self.live.as_dict()
@@ -352,7 +363,7 @@ def _remove(number: int, later: Sequence[tuple[int, Plan]], live: MailConfig | N
     """Before request `number` no custom sender was set."""
     if live is None:
         raise NoChange(already(number))
-    return ResetPlan(live, Undoing(number, since(later, ("email_id", "name"))))
+    return ResetPlan(live, Undoing(number, since(later, SENDER_FIELDS)))
 
 
 def _set_back(

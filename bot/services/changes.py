@@ -29,7 +29,7 @@ from bot.domain.change import (
 )
 from bot.domain.command import Accept, Reset, Set
 from bot.domain.dns_answers import Answers
-from bot.domain.mail_config import MailConfig, Patch
+from bot.domain.mail_config import SENDER_FIELDS, MailConfig, Patch
 from bot.domain.organisation import Organisation
 from bot.domain.plan import Baseline, Plan, Wish
 from bot.domain.policy import Actor, Facts, Verdict
@@ -450,9 +450,6 @@ class Changes:
 def _restoring(approved: MailConfig | None, reason: str) -> Set | Reset:
     if approved is None:
         return Reset(reason)
-    patch = Patch.of(
-        name=approved.name,
-        email_id=approved.email_id,
-        cname_status=approved.cname_status if approved.cname_status in CNAME_STATUSES else None,
-    )
-    return Set(patch, reason)
+    status = approved.cname_status if approved.cname_status in CNAME_STATUSES else None
+    decided = {name: getattr(approved, name) for name in SENDER_FIELDS}
+    return Set(Patch.of(**decided, cname_status=status), reason)

@@ -12,7 +12,7 @@ from bot.services.alerts import Alerts
 from bot.services.apply import Applier
 from bot.services.audit import DailyHead
 from bot.services.changes import Changes
-from bot.services.check import Check
+from bot.services.check import ManualCheck
 from bot.services.look import Look
 from bot.services.watch import Watch
 
@@ -24,7 +24,7 @@ class Services:
     admission: Admission
     changes: Changes
     look: Look
-    checks: Check
+    checks: ManualCheck
     alerts: Alerts
     applier: Applier
     watch: Watch
@@ -48,7 +48,7 @@ class Services:
             admission=admission,
             changes=Changes(organisation, store, far_ends, resolver, admission, clock, new_id),
             look=look,
-            checks=Check(look, watch),
+            checks=ManualCheck(look, watch),
             alerts=Alerts(organisation, admission, store, clock, watch),
             applier=Applier(organisation, store, far_ends, directory, clock),
             watch=watch,

@@ -256,6 +256,12 @@ def test_values_from_the_api_can_neither_mention_nor_link_nor_break_a_limit(host
     assert set().union(*map(live_tokens, cards_and_details)) <= ALLOWED_TOKENS
 
 
+def test_damage_that_keeps_a_request_from_being_applied_is_shown():
+    ended = claimed().go_stale(pending().created_at, replace(LIVE, dkim_value=""))
+
+    assert "When it was asked → now\nDKIM key: 1024 bits" in plain(card(ended))
+
+
 @every_hostile
 def test_reasons_are_quoted_without_being_interpreted(hostile: str):
     asked, refused = pending(reason=hostile), rejected(reason=hostile)
