@@ -198,7 +198,7 @@ FIELDS = {
 itself, so it is compared with nothing that was approved."""
 
 NEEDED = tuple(f.name for f in fields(MailConfig) if f.default is MISSING)
-IDENTITY = tuple(name for name, field in FIELDS.items() if field.drifts and field.is_decided)
+SENDER_FIELDS = tuple(name for name, field in FIELDS.items() if field.drifts and field.is_decided)
 """What people alone decide: a form sends it back as it was, and an undo sets it back."""
 
 
@@ -314,7 +314,7 @@ class Patch:
         """
         if base is None:
             return self
-        sent = {name: getattr(self, name) for name in IDENTITY}
+        sent = {name: getattr(self, name) for name in SENDER_FIELDS}
         kept = [n for n, value in sent.items() if value and _shows(base, FIELDS[n], value)]
         return replace(self, **dict.fromkeys(kept))
 
@@ -455,7 +455,7 @@ def _note(wanted: Wanted) -> str:
 
 def diff_reset(base: MailConfig) -> tuple[FieldChange, ...]:
     """What a `reset` would remove."""
-    lost = (*IDENTITY, "dkim_value", "cname_status")
+    lost = (*SENDER_FIELDS, "dkim_value", "cname_status")
     shown = ((name, FIELDS[name].shown(base)) for name in lost)
     return tuple(FieldChange(name, old, None) for name, old in shown if old)
 

@@ -65,11 +65,11 @@ class Wish(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Plan(ABC):
-    """`base` is what was there when it was asked for. What is read is a value of the plan's subject.
+    """`base` is what was there when it was asked for, a value of the plan's subject like all that is read.
 
     `subject` is what it changes: baseline, drift, undo and late effects of one subject never take
     another's. `operation` is its word in the row and the seal, `method` how the audit calls its write;
-    a plan without a method writes nothing. `undoes` is the request that it sets back.
+    a plan without a method writes nothing.
     """
 
     base: Any

@@ -9,7 +9,15 @@ from typing import Any, Protocol
 from bot.domain import mail_config
 from bot.domain.dkim import Record
 from bot.domain.dns_answers import Answers
-from bot.domain.mail_config import FIELDS, IDENTITY, FieldChange, MailConfig, Patch, Wanted, listed
+from bot.domain.mail_config import (
+    FIELDS,
+    SENDER_FIELDS,
+    FieldChange,
+    MailConfig,
+    Patch,
+    Wanted,
+    listed,
+)
 from bot.domain.plan import Baseline, Operation, Operations, Plan
 from bot.domain.preflight import Preflight
 from bot.domain.typed import KEY_SIZES, VERIFIED
@@ -67,7 +75,7 @@ class _SenderPlan(Plan):
         return mail_config.differences(self.base, observed, with_damage=True)
 
     def old_values(self) -> Mapping[str, str]:
-        rows = (*IDENTITY, "cname_status", "dkim_host") if self.base else ()
+        rows = (*SENDER_FIELDS, "cname_status", "dkim_host") if self.base else ()
         return {FIELDS[name].label: value for name in rows if (value := getattr(self.base, name))}
 
     def old_record(self) -> tuple[str, Record] | None:
@@ -283,7 +291,7 @@ class ResetPlan(_SenderPlan):
         return plan_reset(live)
 
     def undo(self, number: int, later: Sequence[tuple[int, Plan]], live: MailConfig | None) -> Plan:
-        return _set_back(number, later, live, self.base, IDENTITY)
+        return _set_back(number, later, live, self.base, SENDER_FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,7 +363,7 @@ def _remove(number: int, later: Sequence[tuple[int, Plan]], live: MailConfig | N
     """Before request `number` no custom sender was set."""
     if live is None:
         raise NoChange(already(number))
-    return ResetPlan(live, Undoing(number, since(later, IDENTITY)))
+    return ResetPlan(live, Undoing(number, since(later, SENDER_FIELDS)))
 
 
 def _set_back(

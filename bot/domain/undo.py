@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot.domain.mail_config import FIELDS, IDENTITY, MailConfig, Patch, listed
+from bot.domain.mail_config import FIELDS, SENDER_FIELDS, MailConfig, Patch, listed
 from bot.domain.plan import Plan
 from bot.domain.typed import KEY_SIZES, NOT_VERIFIED, VERIFIED
 
@@ -75,7 +75,8 @@ def going_back(base: MailConfig, live: MailConfig | None, changed: Sequence[str]
 
     A new key is asked for in the old one's size, since Zoho by itself would choose a weak one.
     """
-    values: dict[str, Any] = {field: getattr(base, field) for field in IDENTITY if field in changed}
+    decided = (field for field in SENDER_FIELDS if field in changed)
+    values: dict[str, Any] = {field: getattr(base, field) for field in decided}
     if "cname_status" in changed and base.cname_status != VERIFIED and _is_at(base, live):
         values["cname_status"] = NOT_VERIFIED
     if base.dkim_bits in KEY_SIZES and _makes_key(base, live, changed):

@@ -29,7 +29,7 @@ from bot.domain.change import (
 )
 from bot.domain.command import Accept, Reset, Set
 from bot.domain.dns_answers import Answers
-from bot.domain.mail_config import IDENTITY, MailConfig, Patch
+from bot.domain.mail_config import SENDER_FIELDS, MailConfig, Patch
 from bot.domain.organisation import Organisation
 from bot.domain.plan import Baseline, Plan, Wish
 from bot.domain.policy import Actor, Facts, Verdict
@@ -98,7 +98,7 @@ class Changes:
         live = await self._far_ends.of(wish.subject).read(Purpose.LOOK)
         async with self._admission.auditing_refusals(actor, "propose"):
             approved = await self.baseline(wish.subject) if wish.needs_approved else None
-            return await self._ask(facts, wish.over(live, approved), reason)
+            return await self._ask_for(facts, wish.over(live, approved), reason)
 
     async def propose_over(self, actor: Actor, wish: Set, base: str) -> ChangeRequest:
         """Ask for a change of the configuration that a form showed: `base` is `sealed_base()`'s."""
@@ -106,7 +106,7 @@ class Changes:
         async with self._admission.auditing_refusals(actor, "propose"):
             live = self._unseal(base)
             plan = replace(wish, patch=wish.patch.beyond(live)).over(live, None)
-            return await self._ask(facts, plan, wish.reason, FORM_LOOKS_AHEAD)
+            return await self._ask_for(facts, plan, wish.reason, FORM_LOOKS_AHEAD)
 
     async def propose_again(self, actor: Actor, request_id: str) -> ChangeRequest:
         """Ask anew for what an ended request wanted, over what is live now; raises as `ask`."""
@@ -142,7 +142,7 @@ class Changes:
             live = await self._far_ends.of(earlier.plan.subject).read(Purpose.LOOK)
             later = await self._store.applied_after(earlier, UNDO_LOOKS_AT)
             why = reason or f"Undo #{number}: {earlier.reason}"
-            return await self._ask(facts, earlier.undo(later, live), why[:REASON_MAX])
+            return await self._ask_for(facts, earlier.undo(later, live), why[:REASON_MAX])
 
     async def check_may_decide(self, actor: Actor, request_id: str, kind: VoteKind) -> None:
         """Refuse early what `decide` would refuse; raises as `decide`."""
@@ -245,7 +245,7 @@ class Changes:
         last = await self._store.last_applied(self.org, subject)
         return None if last is None else Baseline(last.approved_config)
 
-    async def _ask(
+    async def _ask_for(
         self, facts: Facts, plan: Plan, reason: str, look_ahead: float = LOOKS_AHEAD
     ) -> ChangeRequest:
         """Store the request; DNS may take `look_ahead` seconds to say what its key will meet."""
@@ -451,5 +451,5 @@ def _restoring(approved: MailConfig | None, reason: str) -> Set | Reset:
     if approved is None:
         return Reset(reason)
     status = approved.cname_status if approved.cname_status in CNAME_STATUSES else None
-    decided = {name: getattr(approved, name) for name in IDENTITY}
+    decided = {name: getattr(approved, name) for name in SENDER_FIELDS}
     return Set(Patch.of(**decided, cname_status=status), reason)

@@ -32,6 +32,7 @@ from bot.domain.policy import Actor, Facts
 from bot.domain.posture import Dmarc
 from bot.domain.preflight import Preflight
 from bot.domain.sender_plans import SENDER, AcceptPlan, ResetPlan, plan_set
+from bot.domain.undo import Undoing
 from bot.errors import AlreadyOpen, DatabaseError, Tampered
 from bot.ports import Backlog, Card, LostRace, Message, Transaction, Waiting, WatchState
 from tests.conftest import database_url
@@ -50,6 +51,7 @@ FORESEEN = replace(
         "acme.example", ("ns1.acme.example",), 0, Dmarc("acme.example", 1, "reject")
     ),
 )
+UNDOING = Undoing(42, ((45, ("name", "dkim_key_size")),), loses_key=True, drops_cname=True)
 
 
 def request(request_id: str = "opaque", plan: Plan | None = None, org: str = ORG) -> ChangeRequest:
@@ -93,8 +95,11 @@ async def move(store: SqlStore, old: ChangeRequest, new: ChangeRequest) -> Chang
         FORESEEN,
         replace(FORESEEN, preflight=Preflight("acme.example", (), None, None)),
         ResetPlan(BASE),
+        ResetPlan(BASE, UNDOING),
+        replace(FORESEEN, undoes=UNDOING),
         AcceptPlan(None, BASE),
         AcceptPlan(BASE, None),
+        AcceptPlan(None, None),
     ],
 )
 async def test_a_request_comes_back_as_it_was(store: SqlStore, plan: Plan):

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import pytest
 
-from bot.domain.change import canonical
 from bot.domain.mail_config import MailConfig, Patch
 from bot.domain.plan import Baseline, Plan
 from bot.domain.posture import Dmarc
 from bot.domain.preflight import Preflight
 from bot.domain.sender_plans import (
-    OPERATIONS,
     AcceptPlan,
     ResetPlan,
     SetPlan,
@@ -166,11 +163,6 @@ def test_the_first_configuration_can_be_accepted_as_it_is():
     assert plan_accept(OTHER, Baseline(BASE)) == AcceptPlan(BASE, OTHER)
 
 
-def test_only_set_and_reset_write():
-    plans = (setting(name="IT"), ResetPlan(BASE), AcceptPlan(BASE, OTHER))
-    assert [plan.writes for plan in plans] == [True, True, False]
-
-
 def test_only_another_address_over_an_existing_one_may_take_a_deletion():
     plan = setting(email_id="it@acme.example")
     first = plan_set(Patch(name="IT", email_id="it@acme.example"), None)
@@ -184,34 +176,3 @@ def test_only_another_address_over_an_existing_one_may_take_a_deletion():
     assert [p.sealed()["may_delete_first"] for p in (plan, *unchanged, before)] == [True] + [
         False
     ] * 5
-
-
-def test_warnings_are_for_a_set_alone():
-    assert setting(name="IT").warnings(replace(BASE, name="IT")) == ()
-    assert setting(name="IT").warnings(None) == ()
-    assert ResetPlan(BASE).warnings(None) == AcceptPlan(BASE, OTHER).warnings(OTHER) == ()
-
-
-@pytest.mark.parametrize(
-    "plan",
-    [
-        setting(name="IT", dkim_key_size=2048),
-        plan_set(Patch(name="IT", email_id="it@acme.example"), None),
-        replace(setting(dkim_key_size=2048), preflight=PREFLIGHT),
-        replace(setting(dkim_key_size=2048), preflight=replace(PREFLIGHT, dmarc=None)),
-        ResetPlan(BASE),
-        AcceptPlan(BASE, OTHER),
-        AcceptPlan(BASE, None),
-        AcceptPlan(None, None),
-    ],
-)
-def test_a_plan_comes_back_from_its_stored_form(plan: Plan):
-    target = json.loads(canonical(plan.target_json()))
-
-    assert OPERATIONS[plan.operation].plan(plan.base, target, 2) == plan
-
-
-def test_what_was_asked_before_mailcfg_could_delete_is_restored_as_it_was():
-    plan = replace(setting(email_id="it@acme.example"), may_delete=False)
-
-    assert OPERATIONS["set"].plan(BASE, plan.target_json(), 1) == plan

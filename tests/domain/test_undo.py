@@ -10,7 +10,7 @@ import pytest
 from bot.domain.change import ChangeRequest, State
 from bot.domain.mail_config import MailConfig, Patch
 from bot.domain.plan import Plan
-from bot.domain.sender_plans import OPERATIONS, AcceptPlan, ResetPlan, SetPlan, plan_set
+from bot.domain.sender_plans import AcceptPlan, ResetPlan, SetPlan, plan_set
 from bot.domain.undo import Undoing
 from bot.errors import NoChange, Refusal
 from tests.fakes import MORNING, config
@@ -212,14 +212,6 @@ def test_what_cannot_be_undone_is_refused_with_what_to_do(
 
     assert str(caught.value) == said
     assert isinstance(caught.value, NoChange) is said.startswith(ALREADY)
-
-
-@pytest.mark.parametrize(
-    ("earlier", "live"), [(e, live) for e, live, _ in UNDONE.values()] + [(FIRST, BASE)]
-)
-def test_an_undo_comes_back_from_its_stored_form(earlier: ChangeRequest, live: MailConfig | None):
-    plan = earlier.undo([setting(MOVED, 45, name="Desk")], live)
-    assert OPERATIONS[plan.operation].plan(plan.base, plan.target_json(), 2) == plan
 
 
 def test_a_plan_that_undoes_nothing_is_stored_as_ever():
