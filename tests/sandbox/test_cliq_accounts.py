@@ -79,14 +79,6 @@ async def test_errors_come_with_status_200(zoho: Zoho, wrong: dict[str, str], er
     assert (answer.status_code, answer.json()) == (200, {"error": error})
 
 
-async def test_a_client_of_another_data_centre_is_unknown(zoho: Zoho) -> None:
-    foreign = next(c for c in zoho.emulator.state.clients.values() if c.dc == "eu")
-
-    answer = await zoho.tokens(client_id=foreign.id, client_secret=foreign.secret)
-
-    assert answer.json() == {"error": "invalid_client"}
-
-
 async def test_a_body_too_large_to_be_read_is_no_client(zoho: Zoho) -> None:
     answer = await zoho.tokens(padding="x" * 2_000_000)
 

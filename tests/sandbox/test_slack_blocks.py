@@ -14,7 +14,7 @@ from bot.sandbox.slack.blocks import (
     is_view_too_large,
     view_problems,
 )
-from bot.sandbox.slack.rules import NOT_EMULATED
+from bot.sandbox.slack.rules import KINDS_NOT_EMULATED
 
 
 def plain(text="x"):
@@ -256,7 +256,7 @@ def test_a_modal_beyond_slacks_limits_is_refused_with_its_place(view, problem, a
 
 
 def test_nothing_is_both_emulated_and_not():
-    assert not NOT_EMULATED & {*BLOCKS, *ACTIONS, *TEXT_ENTRIES}
+    assert not KINDS_NOT_EMULATED & {*BLOCKS, *ACTIONS, *TEXT_ENTRIES}
 
 
 TYPES = [*BLOCKS, *ACTIONS, *TEXT_ENTRIES, "plain_text", "mrkdwn", "modal"]

@@ -405,11 +405,6 @@ async def test_an_answer_to_a_click_that_forgets_to_say_replaces_the_card(slack,
     assert posted["ts"] not in [m.ts for m in slack.sees("U0BOB", ADMIN)]
 
 
-async def test_the_front_page_says_that_this_is_not_slack(slack, http):
-    page = await (await http.get(slack.state.origin)).text()
-    assert "This is not Slack." in page
-
-
 async def test_a_workspace_survives_being_written_to_disk(slack, client):
     await client.chat_postMessage(channel=ADMIN, text="card", blocks=[{"type": "divider"}])
     await client.views_open(trigger_id=new_trigger(slack), view=MODAL)
