@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import httpx
 import pytest
-from cliq_bench import Zoho, served_zoho
+from cliq_bench import Zoho
 
 DENIED = {
     "error": "Access Denied",
@@ -15,12 +13,6 @@ DENIED = {
     "status": "failure",
 }
 ALL_THREE = "ZohoCliq.Organisation.READ ZohoCliq.Organisation.UPDATE ZohoCliq.Organisation.DELETE"
-
-
-@pytest.fixture
-async def zoho() -> AsyncIterator[Zoho]:
-    async with served_zoho() as it:
-        yield it
 
 
 async def refreshed(zoho: Zoho) -> str:

@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-import pytest
-from cliq_bench import Zoho, served_zoho
-
-
-@pytest.fixture
-async def zoho() -> AsyncIterator[Zoho]:
-    async with served_zoho() as it:
-        yield it
+from cliq_bench import Zoho
 
 
 async def gets(zoho: Zoho, times: int) -> list[int]:

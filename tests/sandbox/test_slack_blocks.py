@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from slack_bench import actions, button, form_input, modal, mrkdwn, options, plain, section
 
 from bot.sandbox.slack.blocks import (
     ACTIONS,
@@ -17,28 +18,8 @@ from bot.sandbox.slack.blocks import (
 from bot.sandbox.slack.rules import KINDS_NOT_EMULATED
 
 
-def plain(text="x"):
-    return {"type": "plain_text", "text": text}
-
-
-def mrkdwn(text="x"):
-    return {"type": "mrkdwn", "text": text}
-
-
-def button(**more):
-    return {"type": "button", "text": plain(), "action_id": "go"} | more
-
-
-def actions(*elements):
-    return {"type": "actions", "elements": list(elements)}
-
-
 def buttons(count):
     return actions(*[button(action_id=f"a{n}") for n in range(count)])
-
-
-def section(**more):
-    return {"type": "section", "text": mrkdwn()} | more
 
 
 def fields(count, text="x"):
@@ -53,17 +34,8 @@ def header(text):
     return {"type": "header", "text": text}
 
 
-def options(count, text="x", value="v"):
-    return [{"text": plain(text), "value": f"{value}{n}"} for n in range(count)]
-
-
 def chooser(kind, **more):
     return actions({"type": kind, "action_id": "s"} | more)
-
-
-def form_input(element=None, **more):
-    element = element or {"type": "plain_text_input", "action_id": "a"}
-    return {"type": "input", "label": plain(), "element": element} | more
 
 
 def text_input(**more):
@@ -72,10 +44,6 @@ def text_input(**more):
 
 def rich(*parts):
     return {"type": "rich_text", "elements": list(parts)}
-
-
-def modal(**more):
-    return {"type": "modal", "title": plain(), "blocks": [section()]} | more
 
 
 def less(characters):

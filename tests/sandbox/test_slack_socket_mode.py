@@ -7,80 +7,47 @@ import contextlib
 from types import SimpleNamespace
 
 import pytest
+from slack_bench import (
+    ADMIN,
+    acknowledge,
+    actions,
+    bolt_app,
+    button,
+    form_input,
+    modal,
+    mrkdwn,
+    plain,
+    section,
+)
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
-from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.slack.emulator import SlackWorkspace
 from bot.sandbox.slack.records import PersonCannot
 from bot.sandbox.slack.serving import start
 
-ADMIN = "C0MAILADMIN"
 CARD = [
-    {"type": "section", "text": {"type": "mrkdwn", "text": "Change?"}},
-    {
-        "type": "actions",
-        "block_id": "decide",
-        "elements": [
-            {
-                "type": "button",
-                "action_id": "approve",
-                "value": "r1",
-                "text": {"type": "plain_text", "text": "Approve"},
-            }
-        ],
-    },
+    section(text=mrkdwn("Change?")),
+    actions(
+        button(action_id="approve", value="r1", text=plain("Approve")),
+        block_id="decide",
+    ),
 ]
-FORM = {
-    "type": "modal",
-    "callback_id": "form",
-    "private_metadata": "secret",
-    "title": {"type": "plain_text", "text": "Change"},
-    "submit": {"type": "plain_text", "text": "Send"},
-    "blocks": [
-        {
-            "type": "input",
-            "block_id": "email",
-            "label": {"type": "plain_text", "text": "Address"},
-            "element": {
-                "type": "plain_text_input",
-                "action_id": "email_id",
-                "initial_value": "old@acme.example",
-            },
-        },
-        {
-            "type": "input",
-            "block_id": "reason",
-            "label": {"type": "plain_text", "text": "Reason"},
-            "element": {"type": "plain_text_input", "action_id": "why", "max_length": 20},
-        },
-        {
-            "type": "input",
-            "block_id": "size",
-            "optional": True,
-            "label": {"type": "plain_text", "text": "Key size"},
-            "element": {
-                "type": "static_select",
-                "action_id": "bits",
-                "options": [
-                    {"text": {"type": "plain_text", "text": "1024 bits"}, "value": "1024"},
-                    {"text": {"type": "plain_text", "text": "2048 bits"}, "value": "2048"},
-                ],
-            },
-        },
-        {
-            "type": "actions",
-            "block_id": "more",
-            "elements": [
-                {
-                    "type": "button",
-                    "action_id": "check",
-                    "text": {"type": "plain_text", "text": "Check"},
-                }
-            ],
-        },
+SIZES = [{"text": plain(f"{size} bits"), "value": size} for size in ("1024", "2048")]
+EMAIL = {"type": "plain_text_input", "action_id": "email_id", "initial_value": "old@acme.example"}
+REASON = {"type": "plain_text_input", "action_id": "why", "max_length": 20}
+BITS = {"type": "static_select", "action_id": "bits", "options": SIZES}
+FORM = modal(
+    callback_id="form",
+    private_metadata="secret",
+    submit=plain("Send"),
+    blocks=[
+        form_input(EMAIL, block_id="email"),
+        form_input(REASON, block_id="reason"),
+        form_input(BITS, block_id="size", optional=True),
+        actions(button(action_id="check")),
     ],
-}
+)
 
 
 @pytest.fixture
@@ -94,14 +61,6 @@ async def slack():
 @pytest.fixture
 def bolt(slack):
     return bolt_app(slack)
-
-
-def bolt_app(slack):
-    base_url = f"{slack.state.origin}/api/"
-    client = AsyncWebClient(
-        token=slack.state.credentials.bot_token, base_url=base_url, retry_handlers=[]
-    )
-    return AsyncApp(client=client, signing_secret=slack.state.credentials.signing_secret)
 
 
 @contextlib.asynccontextmanager
@@ -303,7 +262,7 @@ async def test_a_person_cannot_fill_in_what_the_form_does_not_have(slack, app):
 
 async def test_a_submission_may_update_or_clear_the_view(slack, app):
     form = await open_form(slack)
-    second = FORM | {"title": {"type": "plain_text", "text": "Second"}}
+    second = FORM | {"title": plain("Second")}
     app.answer = {"response_action": "update", "view": second}
     updated = (await slack.submit("U0ALICE", form.id, {"reason": "x"})).view
     assert (updated.title, updated.id) == ("Second", form.id)
@@ -387,10 +346,6 @@ async def test_a_stranger_in_a_shared_channel_clicks_with_their_own_team(slack, 
     await slack.click("U1EVE", ADMIN, card.ts, "approve")
     assert app.bodies[0]["user"]["team_id"] == "T1OTHER"
     assert app.bodies[0]["team"]["id"] == "T0ACME"
-
-
-async def acknowledge(ack):
-    await ack()
 
 
 async def test_a_command_answered_with_blocks_that_slack_refuses_fails(slack, bolt):

@@ -7,24 +7,18 @@ from datetime import timedelta
 
 import aiohttp
 import pytest
+from slack_bench import ADMIN, client_of, modal
 from slack_sdk.errors import SlackApiError
-from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.slack.emulator import SlackWorkspace
 from bot.sandbox.slack.faults import Fault, FaultKind
 from bot.sandbox.slack.serving import start
 
-ADMIN = "C0MAILADMIN"
+MODAL = modal(callback_id="form", blocks=[{"type": "divider"}])
 EVERY_SCOPE = (
     *("commands", "chat:write", "users:read"),
     *("usergroups:read", "channels:read"),
 )
-MODAL = {
-    "type": "modal",
-    "callback_id": "form",
-    "title": {"type": "plain_text", "text": "Change"},
-    "blocks": [{"type": "divider"}],
-}
 
 
 @pytest.fixture
@@ -37,17 +31,13 @@ async def slack():
 
 @pytest.fixture
 def client(slack):
-    return client_of(slack, slack.state.credentials.bot_token)
+    return client_of(slack)
 
 
 @pytest.fixture
 async def http():
     async with aiohttp.ClientSession() as session:
         yield session
-
-
-def client_of(slack, token):
-    return AsyncWebClient(token=token, base_url=f"{slack.state.origin}/api/", retry_handlers=[])
 
 
 async def refusal(call):
