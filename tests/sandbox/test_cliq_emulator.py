@@ -60,20 +60,13 @@ async def test_delete_answers_204_without_a_byte_and_may_be_repeated(zoho: Zoho)
     assert (await zoho.get()).json() == {"url": PATH, "data": {}}
 
 
-async def test_put_answers_as_get_does(zoho: Zoho) -> None:
-    answer = await zoho.put({**WHOLE, "dkim_key_size": 1024})
-
-    assert answer.status_code == 200
-    assert answer.json() == (await zoho.get()).json()
-    assert answer.json()["data"]["email_id"] == "it@acme.example"
-
-
 async def test_a_partial_put_merges_into_what_is_configured(zoho: Zoho) -> None:
     before = await zoho.data()
 
-    await zoho.put({"name": "Help desk"})
+    answer = await zoho.put({"name": "Help desk"})
 
     assert await zoho.data() == {**before, "name": "Help desk"}
+    assert answer.json() == (await zoho.get()).json()
 
 
 @pytest.mark.parametrize("missing", ["name", "email_id", "cname_status"])
@@ -175,17 +168,14 @@ async def test_put_refuses_what_the_page_does_not_allow(zoho: Zoho, body: Any) -
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"not json", b'{"dkim_key_size": 2048.0}', b'{"name": NaN}', b"\xff", b"[" * 100_000],
-    ids=["empty", "no JSON", "2048.0", "NaN", "no UTF-8", "too deep"],
+    [
+        *(b"", b"not json", b'{"dkim_key_size": 2048.0}', b'{"name": NaN}', b"\xff"),
+        *(b"[" * 100_000, b'{"name": "%b"}' % (b"x" * 2_000_000)),
+    ],
+    ids=["empty", "no JSON", "2048.0", "NaN", "no UTF-8", "too deep", "too large"],
 )
 async def test_put_refuses_bytes_that_are_no_arguments(zoho: Zoho, content: bytes) -> None:
     answer = await zoho.call("PUT", content=content)
-
-    assert (answer.status_code, answer.json()) == (400, {"message": BAD_REQUEST})
-
-
-async def test_put_refuses_a_body_beyond_any_measure(zoho: Zoho) -> None:
-    answer = await zoho.put({"name": "x" * 2_000_000})
 
     assert (answer.status_code, answer.json()) == (400, {"message": BAD_REQUEST})
 
@@ -229,14 +219,6 @@ async def test_an_accept_header_that_excludes_json_is_a_406(
     answer = await zoho.get(headers={"Accept": accept} if accept else {})
 
     assert answer.status_code == status
-
-
-async def test_a_406_comes_in_json_and_stops_a_delete(zoho: Zoho) -> None:
-    answer = await zoho.delete(headers={"Accept": "text/html"})
-
-    assert answer.status_code == 406
-    assert answer.json()["message"].startswith("The response has been received but")
-    assert await zoho.data() != {}
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "Zoho-oauthtoken", "bearer"])
@@ -334,12 +316,10 @@ async def test_checks_run_path_method_scope_role_accept_body(zoho: Zoho) -> None
     assert (await zoho.call("PATCH", token=no_scope)).status_code == 405
     assert (await zoho.put(bad, token=no_scope, headers=wrong_accept)).status_code == 403
     assert (await zoho.put(bad, token=member, headers=wrong_accept)).status_code == 403
-    assert (await zoho.put(bad, headers=wrong_accept)).status_code == 406
+    refused = await zoho.put(bad, headers=wrong_accept)
+    assert refused.status_code == 406
+    assert refused.json()["message"].startswith("The response has been received but")
     assert (await zoho.put(bad)).status_code == 400
-
-
-async def test_the_host_header_is_not_judged(zoho: Zoho) -> None:
-    assert (await zoho.get(headers={"Host": "cliq.zoho.com"})).status_code == 200
 
 
 async def test_a_chunked_body_is_read(zoho: Zoho) -> None:
@@ -353,32 +333,27 @@ async def test_a_chunked_body_is_read(zoho: Zoho) -> None:
     assert answer.json()["data"]["name"] == "In pieces"
 
 
-async def test_dkim_turns_verified_once_the_zone_has_the_record(zoho: Zoho) -> None:
+@pytest.mark.parametrize(
+    ("zones", "status"),
+    [
+        (["{}"], "verified"),
+        (["v=DKIM1; {}"], "verified"),
+        (["{}", ""], "verified"),  # what was verified stays so when the record goes
+        (["{}|{}"], "not_verified"),
+        (["{}|v=spf1 -all"], "not_verified"),
+        (["k=rsa; p=AAAA"], "not_verified"),
+        ([""], "not_verified"),
+    ],
+)
+async def test_dkim_turns_verified_once_the_zone_has_the_record_and_no_other(
+    zoho: Zoho, zones: list[str], status: str
+) -> None:
     record = await zoho.data()
-    zoho.emulator.set_zone(
-        {record["dkim_host"].upper() + ".": [f"v=DKIM1; {record['dkim_value']}"]}
-    )
-
-    assert (await zoho.data())["dkim_status"] == "verified"
-    assert (await zoho.put({"name": "IT"})).json()["data"]["dkim_status"] == "verified"
-
-
-async def test_dkim_stays_verified_when_the_record_goes(zoho: Zoho) -> None:
-    record = await zoho.data()
-    zoho.emulator.set_zone({record["dkim_host"]: [record["dkim_value"]]})
-    await zoho.get()
-    zoho.emulator.set_zone({})
-
-    assert (await zoho.data())["dkim_status"] == "verified"
-
-
-async def test_dkim_is_not_verified_by_a_wrong_or_a_second_record(zoho: Zoho) -> None:
-    record = await zoho.data()
-    right, host = record["dkim_value"], record["dkim_host"]
-
-    for values in ([right, right], [right, "v=spf1 -all"], ["k=rsa; p=AAAA"], []):
-        zoho.emulator.set_zone({host: values})
-        assert (await zoho.data())["dkim_status"] == "not_verified"
+    for values in zones:
+        texts = values.replace("{}", record["dkim_value"]).split("|") if values else []
+        zoho.emulator.set_zone({record["dkim_host"].upper() + ".": texts})
+        assert (await zoho.put({"name": "IT"})).json()["data"]["dkim_status"] == status
+    assert (await zoho.data())["dkim_status"] == status
 
 
 async def test_the_zone_may_be_somebody_elses() -> None:

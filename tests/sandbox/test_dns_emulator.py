@@ -291,16 +291,6 @@ async def test_signatures_that_do_not_validate_fail_unless_nobody_checks(
     assert texts(unchecked) == [b"v=spf1 include:zohomail.example -all"]
 
 
-async def test_every_question_is_on_record(server: NameServer) -> None:
-    await ask(server, "nothing.acme.example", flags=0)
-
-    (query,) = server.queries
-
-    assert (query.server, query.transport) == ("ns1", "udp")
-    assert (query.name, query.type) == ("nothing.acme.example", "TXT")
-    assert (query.recursion_desired, query.rcode) == (False, "NXDOMAIN")
-
-
 @pytest.mark.parametrize(
     ("kwargs", "rcode"),
     [
@@ -373,11 +363,6 @@ def test_what_cannot_be_published_is_refused_with_a_sentence(
     assert emulator.records() == before
 
 
-def test_a_ttl_is_a_whole_number_of_seconds() -> None:
-    with pytest.raises(InputError, match="from 0 to 2147483647, not -1"):
-        NameServer().publish("a.acme.example", "x", ttl=-1)
-
-
 def test_soa_and_name_servers_cannot_be_removed_but_others_can() -> None:
     emulator = NameServer()
 
@@ -386,12 +371,8 @@ def test_soa_and_name_servers_cannot_be_removed_but_others_can() -> None:
 
     assert emulator.remove("_dmarc.acme.example", "TXT") is True
     assert emulator.remove("_dmarc.acme.example", "TXT") is False
-    assert emulator.txt("_dmarc.acme.example") == []
-
-
-def test_names_outside_or_no_names_have_no_txt() -> None:
-    assert NameServer().txt("other.example") == []
-    assert NameServer().txt("..") == []
+    for name in ("_dmarc.acme.example", "other.example", ".."):
+        assert emulator.txt(name) == []
 
 
 def test_a_kept_state_comes_back_as_it_was() -> None:
@@ -444,7 +425,9 @@ async def test_a_record_published_by_control_is_served_and_removed_again(
 ) -> None:
     record = {"name": "s.acme.example", "type": "TXT", "value": KEY, "ttl": 60}
 
+    await ask(running.emulator.resolver, "s.acme.example")
     listed = (await control.put("/records", json=record)).json()["records"]
+    await control.delete("/cache")
     served = await ask(running.emulator.resolver, "s.acme.example")
     gone = await control.request("DELETE", "/records", json={"name": "s.acme.example"})
 
@@ -486,25 +469,8 @@ async def test_faults_and_questions_are_seen_through_control(
     assert state["faults"] == {"ns1": None, "ns2": "servfail", "resolver": None}
     assert state["addresses"]["ns2"] == ns2.address
     assert [(q["server"], q["rcode"]) for q in queries] == [("ns1", "NOERROR"), ("ns2", "SERVFAIL")]
+    assert queries[0].items() >= {"transport": "udp", "name": "acme.example", "type": "TXT"}.items()
     assert (await control.delete("/queries")).json() == {"queries": []}
-
-
-async def test_every_server_is_broken_and_healed_at_once_through_control(
-    control: httpx.AsyncClient,
-) -> None:
-    broken = (await control.put("/fault", json={"fault": "silent"})).json()
-    healed = (await control.put("/fault", json={"fault": None})).json()
-
-    assert set(broken["faults"].values()) == {"silent"}
-    assert set(healed["faults"].values()) == {None}
-
-
-async def test_the_cache_is_emptied_through_control(
-    running: ServedDns, control: httpx.AsyncClient
-) -> None:
-    await ask(running.emulator.resolver, "s.acme.example")
-    running.emulator.publish("s.acme.example", "x")
-
-    await control.delete("/cache")
-
-    assert texts(await ask(running.emulator.resolver, "s.acme.example")) == [b"x"]
+    for fault in ("silent", None):
+        told = (await control.put("/fault", json={"fault": fault})).json()["faults"]
+        assert set(told.values()) == {fault}

@@ -121,12 +121,29 @@ async def open_form(slack):
     return await slack.changes.wait_for(lambda: slack.open_view("U0ALICE"), what="the form")
 
 
-async def test_a_command_is_acknowledged_with_a_private_text(slack, app):
-    outcome = await slack.command("U0ALICE", "show")
-    assert outcome.ok
-    assert outcome.message.text == "Checking…"
-    assert [m.text for m in slack.sees("U0ALICE", ADMIN)] == ["Checking…"]
-    assert slack.sees("U0BOB", ADMIN) == []
+@pytest.mark.parametrize(
+    ("answer", "alice", "bob"),
+    [
+        ({"text": "Checking…"}, "Checking…", None),
+        ({"text": "For all", "response_type": "in_channel"}, "For all", "For all"),
+        (
+            {"text": "x", "blocks": [{"type": "knob"}]},
+            *('/mailcfg failed with the error "invalid_blocks"', None),
+        ),
+    ],
+)
+async def test_the_answer_to_a_command_is_private_unless_it_says_otherwise(
+    slack, bolt, answer, alice, bob
+):
+    @bolt.command("/mailcfg")
+    async def command(ack):
+        await ack(**answer)
+
+    async with connected(slack, bolt):
+        outcome = await slack.command("U0ALICE", "show")
+    assert outcome.ok is ("blocks" not in answer)
+    assert [m.text for m in slack.sees("U0ALICE", ADMIN)] == [outcome.message.text] == [alice]
+    assert [m.text for m in slack.sees("U0BOB", ADMIN)] == ([bob] if bob else [])
 
 
 async def test_a_command_comes_with_all_that_slack_sends(slack, app):
@@ -177,22 +194,35 @@ async def test_a_click_comes_with_the_message_and_is_answered_through_its_url(sl
 
 
 @pytest.mark.parametrize(
-    ("user", "channel", "action_id", "value"),
+    ("whose", "user", "channel", "action_id", "value"),
     [
-        ("U0BOB", ADMIN, "launch", None),
-        ("U0BOB", ADMIN, "approve", "another"),
-        ("U0NOBODY", ADMIN, "approve", None),
-        ("U0BOB", "C0NOWHERE", "approve", None),
-        ("U0MAILCFG", ADMIN, "approve", None),
+        ("all", "U0BOB", ADMIN, "launch", None),
+        ("all", "U0BOB", ADMIN, "approve", "another"),
+        ("all", "U0NOBODY", ADMIN, "approve", None),
+        ("all", "U0BOB", "C0NOWHERE", "approve", None),
+        ("all", "U0MAILCFG", ADMIN, "approve", None),
+        ("U0ALICE", "U0BOB", ADMIN, "approve", None),
     ],
 )
 async def test_a_person_cannot_click_what_is_not_on_their_screen(
-    slack, bolt, app, user, channel, action_id, value
+    slack, bolt, app, whose, user, channel, action_id, value
 ):
-    card = await post_card(bolt, slack)
+    card, whisper = await post_card(bolt, slack), await whispered(bolt)
+    ts = {"all": card.ts, "U0ALICE": whisper}[whose]
     with pytest.raises(PersonCannot):
-        await slack.click(user, channel, card.ts, action_id, value=value)
+        await slack.click(user, channel, ts, action_id, value=value)
     assert app.bodies == []
+
+
+async def whispered(bolt):
+    ephemeral = {"channel": ADMIN, "user": "U0ALICE", "text": "x", "blocks": CARD}
+    return (await bolt.client.chat_postEphemeral(**ephemeral))["message_ts"]
+
+
+async def test_a_click_on_an_ephemeral_comes_without_the_message(slack, bolt, app):
+    await slack.click("U0ALICE", ADMIN, await whispered(bolt), "approve")
+    assert app.bodies[0]["container"]["is_ephemeral"] is True
+    assert "message" not in app.bodies[0]
 
 
 async def test_a_click_on_a_button_that_is_just_gone_still_arrives(slack, bolt, app):
@@ -200,17 +230,6 @@ async def test_a_click_on_a_button_that_is_just_gone_still_arrives(slack, bolt, 
     await bolt.client.chat_update(channel=ADMIN, ts=card.ts, text="Done", blocks=[])
     await slack.click("U0BOB", ADMIN, card.ts, "approve", value="r1", stale=True)
     assert app.bodies[0]["actions"][0]["value"] == "r1"
-
-
-async def test_someone_elses_ephemeral_cannot_be_clicked(slack, bolt, app):
-    whisper = await bolt.client.chat_postEphemeral(
-        channel=ADMIN, user="U0ALICE", text="x", blocks=CARD
-    )
-    with pytest.raises(PersonCannot):
-        await slack.click("U0BOB", ADMIN, whisper["message_ts"], "approve")
-    assert (await slack.click("U0ALICE", ADMIN, whisper["message_ts"], "approve")).ok
-    assert app.bodies[0]["container"]["is_ephemeral"] is True
-    assert "message" not in app.bodies[0]
 
 
 async def test_a_form_is_submitted_with_its_values_and_closes(slack, app):
@@ -348,42 +367,16 @@ async def test_a_stranger_in_a_shared_channel_clicks_with_their_own_team(slack, 
     assert app.bodies[0]["team"]["id"] == "T0ACME"
 
 
-async def test_a_command_answered_with_blocks_that_slack_refuses_fails(slack, bolt):
-    @bolt.command("/mailcfg")
-    async def wrong(ack):
-        await ack(text="x", blocks=[{"type": "knob"}])
+@pytest.mark.parametrize("ends", ["disconnect", "close"])
+async def test_after_the_end_of_its_connection_the_sdk_comes_back_by_itself(slack, app, ends):
+    sockets = slack.delivery.sockets
 
-    async with connected(slack, bolt):
-        outcome = await slack.command("U0ALICE", "show")
-    assert outcome.failure == '/mailcfg failed with the error "invalid_blocks"'
+    def opened():
+        return [r.method for r in slack.requests].count("apps.connections.open")
 
-
-async def test_a_command_may_be_answered_to_the_whole_channel(slack, bolt):
-    @bolt.command("/mailcfg")
-    async def loud(ack):
-        await ack(text="For all", response_type="in_channel")
-
-    async with connected(slack, bolt):
-        await slack.command("U0ALICE", "show")
-    assert [m.text for m in slack.sees("U0BOB", ADMIN)] == ["For all"]
-
-
-async def test_after_a_disconnect_message_the_sdk_comes_back_by_itself(slack, bolt, app):
-    opened = len([r for r in slack.requests if r.method == "apps.connections.open"])
-    await slack.delivery.sockets.disconnect("refresh_requested")
-    await slack.changes.wait_for(
-        lambda: (
-            [r.method for r in slack.requests].count("apps.connections.open") > opened
-            and slack.delivery.sockets.count == 1
-        ),
-        what="a new connection",
-    )
-    assert (await slack.command("U0ALICE", "show")).ok
-
-
-async def test_after_a_closed_socket_the_sdk_comes_back_by_itself(slack, bolt, app):
-    await slack.delivery.sockets.close()
-    await slack.changes.wait_for(lambda: slack.delivery.sockets.count == 1, what="a new connection")
+    before = opened()
+    await getattr(sockets, ends)()
+    await slack.changes.wait_for(lambda: opened() > before and sockets.count == 1, what="a new one")
     assert (await slack.command("U0ALICE", "show")).ok
 
 
