@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,8 @@ import pytest
 from cliq_bench import PATH, WHOLE, Zoho, bits, served_zoho
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from bot.errors import PortInUse
 from bot.sandbox.cliq.emulator import CliqEmulator
 from bot.sandbox.cliq.profile import SENTENCES, Switches
-from bot.sandbox.cliq.serving import start
 from bot.sandbox.cliq.state import State
 
 NOON_MS = 1795348800000
@@ -296,16 +293,6 @@ async def test_each_method_needs_its_scope(zoho: Zoho, scope: str, allowed: set[
     assert {a.status_code for a in answers.values() if not a.is_success} <= {403}
 
 
-@pytest.mark.parametrize("user", ["cliq_admin", "member", "inactive", "outsider"])
-async def test_only_an_active_full_admin_of_the_organisation_may_call(
-    zoho: Zoho, user: str
-) -> None:
-    answer = await zoho.get(token=zoho.emulator.issue_access_token(user).token)
-
-    assert answer.status_code == 403
-    assert answer.json()["message"].startswith("The user does not have enough permission")
-
-
 async def test_checks_run_path_method_scope_role_accept_body(zoho: Zoho) -> None:
     wrong_accept = {"Accept": "text/html"}
     no_scope = zoho.emulator.issue_access_token("member", ["x"]).token
@@ -320,17 +307,6 @@ async def test_checks_run_path_method_scope_role_accept_body(zoho: Zoho) -> None
     assert refused.status_code == 406
     assert refused.json()["message"].startswith("The response has been received but")
     assert (await zoho.put(bad)).status_code == 400
-
-
-async def test_a_chunked_body_is_read(zoho: Zoho) -> None:
-    async def chunks() -> AsyncIterator[bytes]:
-        yield b'{"name":'
-        yield b' "In pieces"}'
-
-    answer = await zoho.call("PUT", content=chunks())
-
-    assert answer.request.headers["Transfer-Encoding"] == "chunked"
-    assert answer.json()["data"]["name"] == "In pieces"
 
 
 @pytest.mark.parametrize(
@@ -426,32 +402,6 @@ def test_a_dump_of_something_else_is_refused_in_a_sentence() -> None:
 def test_an_unknown_profile_is_refused_in_a_sentence() -> None:
     with pytest.raises(ValueError, match="there is no profile 'real'; there are documented, obs"):
         CliqEmulator(profile="real")
-
-
-async def test_the_dotenv_lines_name_everything_a_client_needs() -> None:
-    served = await start(CliqEmulator(configured=False), control_token="ct")
-    await served.close()
-    mine = served.emulator.state.credentials
-
-    assert served.dotenv() == [
-        f"CLIQ_API_URL={served.url}",
-        f"ZOHO_ACCOUNTS_URL={served.url}",
-        f"ZOHO_CLIENT_ID={mine.client_id}",
-        f"ZOHO_CLIENT_SECRET={mine.client_secret}",
-        f"ZOHO_REFRESH_TOKEN={mine.refresh_token}",
-        f"CLIQ_ACCESS_TOKEN={mine.access_token}",
-        f"CLIQ_CONTROL_URL={served.url}/__control",
-        "CLIQ_CONTROL_TOKEN=ct",
-    ]
-
-
-async def test_a_taken_port_is_named() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(PortInUse, match=f"Port {port}"):
-            await start(CliqEmulator(configured=False), port=port)
 
 
 async def test_without_a_control_token_there_is_no_control_endpoint() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 
 import aiohttp
 import pytest
@@ -39,18 +40,10 @@ async def test_a_command_comes_signed_and_its_answer_is_the_acknowledgement(slac
     async def show(ack, body):
         await ack(f"You said {body['text']}")
 
+    slack.clock.advance(timedelta(days=365))  # signatures go by the machine's clock
     outcome = await slack.command("U0ALICE", "show <a&b>")
     assert outcome.message.text == "You said show <a&b>"
     assert outcome.message.ephemeral_to == "U0ALICE"
-
-
-async def test_the_signature_holds_while_the_sandbox_clock_is_days_ahead(slack, bolt, url):
-    @bolt.command("/mailcfg")
-    async def show(ack):
-        await ack("fine")
-
-    slack.clock.set(slack.clock.now().replace(year=slack.clock.now().year + 1))
-    assert (await slack.command("U0ALICE", "show")).ok
 
 
 async def test_a_click_comes_as_a_form_with_a_payload(slack, bolt, url):

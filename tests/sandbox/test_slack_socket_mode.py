@@ -426,19 +426,6 @@ async def test_each_envelope_goes_to_one_connection_only(slack, bolt):
     assert len(seen) == len(set(seen)) == 4
 
 
-async def test_an_event_reaches_the_app(slack, bolt):
-    seen = asyncio.Queue()
-
-    @bolt.event("subteam_updated")
-    async def changed(event):
-        await seen.put(event)
-
-    async with connected(slack, bolt):
-        assert await slack.event({"type": "subteam_updated", "subteam": {"id": "S0MAIL"}})
-        event = await asyncio.wait_for(seen.get(), 5)
-    assert event["subteam"] == {"id": "S0MAIL"}
-
-
 @pytest.mark.parametrize("scopes", [("usergroups:read",), ()])
 async def test_an_app_that_may_read_user_groups_is_told_who_came_and_went(slack, bolt, scopes):
     seen = []
