@@ -32,6 +32,11 @@ MailcfgError
 │   ├── PermissionDenied        the Zoho user may not
 │   ├── BadRequest, NotFound, MethodError, NotAcceptable
 │   └── NotApplied              accepted, but the read-back shows something else
+├── ChatTrouble                 people could not be told: wait, or tell them somewhere else
+│   ├── MessageGone             it cannot be edited any more
+│   ├── PlaceGone               nothing can be written in this channel any more
+│   ├── ThreadGone              nor in this thread
+│   └── NobodyThere             this person takes no messages
 └── OAuthError                  Zoho's accounts server said no
     ├── ReauthRequired          a person must authorise again
     │   ├── NotConnected        nobody has authorised it yet
@@ -177,6 +182,31 @@ class Tampered(OperatorError):
     def __init__(self, sentence: str, number: int | None = None) -> None:
         super().__init__(sentence)
         self.number = number
+
+
+class ChatTrouble(MailcfgError):
+    """The chat did not take a message; `word` is what it said, `retry_after` seconds if it said so."""
+
+    def __init__(self, word: str, retry_after: int | None = None) -> None:
+        super().__init__(f"This could not be told: {word}.")
+        self.word = word
+        self.retry_after = retry_after
+
+
+class MessageGone(ChatTrouble):
+    """What was posted cannot be edited any more."""
+
+
+class PlaceGone(ChatTrouble):
+    """Nothing can be posted in this channel any more, or nothing there be edited."""
+
+
+class ThreadGone(ChatTrouble):
+    """Nothing can be added to this thread any more."""
+
+
+class NobodyThere(ChatTrouble):
+    """This person takes no direct messages."""
 
 
 class CliqError(MailcfgError):

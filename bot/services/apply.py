@@ -14,17 +14,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, assert_never
 
-from bot.domain import checklist
+from bot.domain import checklist, messages
 from bot.domain.change import (
     Attempt,
     ChangeRequest,
     State,
     is_untouched,
-    milliseconds,
     people_still_for,
 )
-from bot.domain.incident import CHECKLIST_ID, Incident
-from bot.domain.incident import Kind as Living
+from bot.domain.incident import CHECKLIST_ID, ChecklistBody, Incident
 from bot.domain.mail_config import MailConfig
 from bot.domain.organisation import Organisation
 from bot.domain.plan import SetPlan
@@ -60,13 +58,11 @@ from bot.ports import (
     Directory,
     LostRace,
     MailConfigApi,
-    Message,
     Purpose,
     Store,
     Transaction,
     WatchState,
 )
-from bot.services import telling
 from bot.services.admission import groups_of
 from bot.services.audit import doubt
 
@@ -391,7 +387,6 @@ class Applier:
     ) -> None:
         """The last move: with it the result for all and for one, what is to follow, what it left."""
         now = self._clock.now()
-        facts = {"state": new.state, "at": milliseconds(now)}
         left = self._left(await self._store.watch(self.org), new)
         home = await self._store.card(new.id)
         async with self._store.begin() as tx:
@@ -400,9 +395,8 @@ class Applier:
             if new.effect == "written":
                 await tx.save_reading(self.org, left, now)
             head = await tx.record(self._entry(new, kind or ENDED[new.state], _ending(new)))
-            facts["head"] = head.short
-            await tx.tell(Message(f"result:{new.id}", "result", facts, subject=new.id))
-            await tx.tell(telling.outcome(new))
+            await tx.tell(messages.result(new, head.short))
+            await tx.tell(messages.outcome(new))
             await _follow(tx, new, home)
 
     def _left(self, seen: WatchState, request: ChangeRequest) -> MailConfig | None:
@@ -439,10 +433,9 @@ async def _follow(tx: Transaction, ended: ChangeRequest, home: Card | None) -> N
     row = Incident(
         id=f"{CHECKLIST_ID}{ended.id}",
         org=ended.org,
-        kind=Living.CHECKLIST,
         key=ended.id,
         opened_at=following.in_force_at,
-        facts={"number": ended.number, "checklist": following.as_dict()},
+        body=ChecklistBody(ended.number, following),
     )
     await tx.save_incident(row)
     await tx.save_card(Card(row.id, home.channel if home else ""))

@@ -22,10 +22,21 @@ from bot.adapters.store.version import check_is_current
 from bot.domain import alert
 from bot.domain.alert import AlertState, Observation, Parameters
 from bot.domain.change import Attempt, ChangeRequest, Decision, State, VoteKind, from_milliseconds
+from bot.domain.checklist import Checklist
 from bot.domain.findings import Severity
-from bot.domain.incident import Incident, Kind
+from bot.domain.incident import ChecklistBody, Incident, WatchLine
 from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import MailConfig, Patch
+from bot.domain.messages import (
+    Approved,
+    CannotCheck,
+    Mention,
+    Message,
+    MessageKind,
+    Reminder,
+    Result,
+    Thread,
+)
 from bot.domain.plan import AcceptPlan, Plan, ResetPlan, plan_set
 from bot.domain.policy import Actor, Facts
 from bot.domain.posture import Dmarc
@@ -36,7 +47,6 @@ from bot.ports import (
     Backlog,
     Card,
     LostRace,
-    Message,
     Transaction,
     Waiting,
     WatchState,
@@ -50,6 +60,9 @@ from tests.postgres import Postgres
 BASE = config()
 SOON = MORNING + timedelta(minutes=1)
 LATER = MORNING + timedelta(hours=1)
+LINE = WatchLine(BASE, 7, True, SOON, LATER, error="ä")
+FOLLOWED = ChecklistBody(7, Checklist("opaque", "h", "v", MORNING))
+OF_REQUEST = Thread("opaque")
 SEEN = Observation("DKIM_MISSING", Severity.CRITICAL)
 
 FORESEEN = replace(
@@ -194,7 +207,7 @@ async def test_the_loser_of_a_race_leaves_no_trace(store: SqlStore):
     async def come_second() -> None:
         async with store.begin() as tx:
             await tx.record(AuditEntry(ORG, SOON, "bob", "approved"))
-            await tx.tell(Message("key", "approved", {}))
+            await tx.tell(Message("key", CannotCheck("no")))
             await tx.replace(seen, seen.withdraw(SOON))
 
     with pytest.raises(LostRace):
@@ -243,22 +256,22 @@ async def test_an_attempt_belongs_to_a_request(store: SqlStore):
 
 
 async def test_an_incident_is_open_until_it_is_resolved(store: SqlStore):
-    opened = Incident("i-1", ORG, Kind.ALERT, "", MORNING, {"host": "ä"})
+    opened = Incident("i-1", ORG, "", MORNING, LINE)
     async with store.begin() as tx:
         await tx.save_incident(opened)
-    assert await store.open_incident(ORG, Kind.ALERT) == await store.subject("i-1") == opened
-    assert await store.open_incident(ORG, Kind.WATCH) is None
+    assert await store.open_incident(ORG, WatchLine) == await store.subject("i-1") == opened
+    assert await store.open_incident(ORG, ChecklistBody) is None
 
     resolved = replace(opened, resolved_at=LATER, rev=2)
     async with store.begin() as tx:
         await tx.save_incident(resolved)
-    assert await store.open_incident(ORG, Kind.ALERT) is None
+    assert await store.open_incident(ORG, WatchLine) is None
     assert await store.subject("i-1") == resolved
 
 
 async def open_incident(store: SqlStore, incident_id: str, key: str, org: str = ORG) -> None:
     async with store.begin() as tx:
-        await tx.save_incident(Incident(incident_id, org, Kind.CHECKLIST, key, MORNING))
+        await tx.save_incident(Incident(incident_id, org, key, MORNING, FOLLOWED))
 
 
 async def test_a_kind_and_key_have_one_open_incident(store: SqlStore):
@@ -272,7 +285,7 @@ async def test_incidents_of_several_keys_may_be_open_at_once(store: SqlStore):
     await open_incident(store, "i-2", "b")
     await open_incident(store, "i-3", "a", "another")
 
-    found = await store.open_incidents(ORG, Kind.CHECKLIST)
+    found = await store.open_incidents(ORG, ChecklistBody)
     assert [incident.id for incident in found] == ["i-1", "i-2"]
 
 
@@ -325,7 +338,7 @@ async def test_what_our_own_write_left_makes_a_check_lose_its_race(store: SqlSto
 
 async def test_a_card_is_due_while_it_shows_less_than_its_row_has(store: SqlStore):
     current = await add(store, request())
-    incident = Incident("i-1", ORG, Kind.WATCH, "watch", MORNING)
+    incident = Incident("i-1", ORG, "watch", MORNING, LINE)
     async with store.begin() as tx:
         await tx.save_card(Card("opaque", "C1"))
         await tx.save_card(Card("i-1", "C2"))
@@ -391,7 +404,7 @@ async def test_the_last_mention_is_the_newest_that_has_come_in_this_organisation
 
 async def test_a_message_can_wait_for_its_time(store: SqlStore):
     async with store.begin() as tx:
-        await tx.tell(Message("a", "mention", {}, "opaque"), after=SOON)
+        await tx.tell(Message("a", Mention(), OF_REQUEST), after=SOON)
 
     assert await store.due_messages(MORNING) == []
     assert [waiting.message.key for waiting in await store.due_messages(SOON)] == ["a"]
@@ -399,43 +412,44 @@ async def test_a_message_can_wait_for_its_time(store: SqlStore):
 
 async def test_what_was_told_about_a_subject_is_known_also_once_it_is_sent(store: SqlStore):
     async with store.begin() as tx:
-        for key, kind, subject in (
-            ("b", "reminder", "opaque"),
-            ("a", "reminder", "opaque"),
-            ("c", "reminder", "other"),
-            ("d", "result", "opaque"),
+        for key, body, subject in (
+            ("b", Reminder(False), "opaque"),
+            ("a", Reminder(True), "opaque"),
+            ("c", Reminder(False), "other"),
+            ("d", Result(), "opaque"),
         ):
-            await tx.tell(Message(key, kind, {}, subject))
+            await tx.tell(Message(key, body, Thread(subject)))
         await tx.finish_message("b", MORNING)
 
-    assert await store.told("opaque", "reminder") == ("b", "a")
+    assert await store.told("opaque", MessageKind.REMINDER) == ("b", "a")
 
 
 async def test_a_message_is_stored_once_and_sent_in_order(store: SqlStore):
-    first, second = Message("b", "x", {"n": 1}, "opaque"), Message("a", "y", {})
+    first = Message("b", Approved("U0BOB", 1, 2), OF_REQUEST)
+    second = Message("a", CannotCheck("no"))
     async with store.begin() as tx:
         await tx.tell(first)
         await tx.tell(second)
-        await tx.tell(replace(first, facts={"n": 2}))
-    assert await store.due_messages(MORNING) == [Waiting(first), Waiting(second)]
+        await tx.tell(replace(first, body=Approved("U0BOB", 2, 2)))
+    assert await store.due_messages(MORNING) == [Waiting("b", first), Waiting("a", second)]
 
     async with store.begin() as tx:
         await tx.put_off_message("b", SOON, "Slack is out of reach")
         await tx.finish_message("a", MORNING)
     assert await store.due_messages(MORNING) == []
-    assert await store.due_messages(SOON) == [Waiting(first, tries=1)]
+    assert await store.due_messages(SOON) == [Waiting("b", first, tries=1)]
 
 
 async def test_a_message_knows_the_thread_it_goes_in(store: SqlStore):
-    asked = Message("a", "approved", {}, "opaque")
+    asked = Message("a", Approved("U0BOB", 1, 2), OF_REQUEST)
     async with store.begin() as tx:
         await tx.tell(asked)
         await tx.save_card(Card("opaque", "C1"))
-    assert await store.due_messages(SOON) == [Waiting(asked, channel="C1")]
+    assert await store.due_messages(SOON) == [Waiting("a", asked, channel="C1")]
 
     async with store.begin() as tx:
         await tx.save_card(Card("opaque", "C1", ts="1.0", shown_rev=1))
-    assert await store.due_messages(SOON) == [Waiting(asked, channel="C1", ts="1.0")]
+    assert await store.due_messages(SOON) == [Waiting("a", asked, channel="C1", ts="1.0")]
 
 
 async def test_a_slot_is_taken_once(store: SqlStore):
@@ -482,10 +496,10 @@ async def test_whoever_tells_slack_is_woken_by_what_is_due_and_by_nothing_else(s
 
     asked = await add(store, request())
     assert await after(lambda tx: tx.save_card(Card("opaque", "C1"))) == 1
-    assert await after(lambda tx: tx.tell(Message("a", "x", {}, "opaque"))) == 1
+    assert await after(lambda tx: tx.tell(Message("a", Mention(), OF_REQUEST))) == 1
     assert await after(lambda tx: tx.show_again("opaque")) == 1
     assert await after(lambda tx: tx.replace(asked, asked.withdraw(SOON))) == 1
-    living = Incident("i1", ORG, Kind.ALERT, "missing", MORNING)
+    living = Incident("i1", ORG, "missing", MORNING, LINE)
     assert await after(lambda tx: tx.save_incident(living)) == 1
     assert await after(lambda tx: tx.save_card(shown)) == 0
     assert await after(lambda tx: tx.claim_message("a", MORNING, SOON)) == 0
@@ -498,7 +512,7 @@ async def test_nobody_is_woken_by_a_rollback(store: SqlStore):
 
     async def fail() -> None:
         async with store.begin() as tx:
-            await tx.tell(Message("a", "x", {}))
+            await tx.tell(Message("a", CannotCheck("no")))
             raise LostRace
 
     with pytest.raises(LostRace):
@@ -534,7 +548,7 @@ async def test_a_restart_keeps_everything(url: str):
     assert await after.open_request(ORG) == pending
     assert (await after.watch(ORG)).reading == office.cliq.live
     assert await after.due_messages(office.clock.now()) == messages
-    assert await after.open_incident(ORG, Kind.WATCH) is not None
+    assert await after.open_incident(ORG, WatchLine) is not None
     await after.close()
 
 
@@ -793,7 +807,7 @@ async def test_the_backlog_counts_the_rows_of_one_organisation(store: SqlStore):
     async with store.begin() as tx:
         await tx.save_card(Card("waiting", "C1", shown_rev=waiting.rev))
         for key in ("sent", "oldest", "newer"):
-            await tx.tell(Message(key, "result", {}))
+            await tx.tell(Message(key, Result(), OF_REQUEST))
         await tx.finish_message("sent", SOON)
         await tx.put_off_message("oldest", LATER, "ratelimited")
 
@@ -806,7 +820,7 @@ async def test_the_backlog_counts_the_rows_of_one_organisation(store: SqlStore):
 
 
 async def test_a_card_is_due_from_each_move_until_it_shows_it(store: SqlStore):
-    living = Incident("i1", ORG, Kind.ALERT, "missing", MORNING)
+    living = Incident("i1", ORG, "missing", MORNING, LINE)
     asked = await add(store, request())
     async with store.begin() as tx:
         await tx.save_incident(living)

@@ -7,23 +7,23 @@ from typing import Any
 
 from bot.adapters.slack.cards import answers, telling, watch
 from bot.adapters.slack.cards import request as cards
-from tests.adapters.slack.every_card import DEPLOYMENT, INCIDENTS, REQUESTS
+from tests.adapters.slack.every_card import INCIDENTS, ORGANISATION, REQUESTS
 
 
 def rendered() -> list[str]:
     lines = []
     for name, request in REQUESTS.items():
         shown: dict[str, Any] = {
-            "card": cards.card(request, DEPLOYMENT),
+            "card": cards.card(request, ORGANISATION),
             "result": cards.result_line(request),
             "outcome": telling.outcome(request, None),
             "pending": answers.pending(request, None),
             "proposed": answers.proposed(request, "https://acme.slack.example/x"),
         }
         lines += [_line(f"{name}: {part}", content) for part, content in shown.items()]
-        details = cards.details(request, DEPLOYMENT).to_dict()
+        details = cards.details(request, ORGANISATION).to_dict()
         lines.append(f"{name}: details {json.dumps(details, sort_keys=True, ensure_ascii=False)}")
-    lines += [_line(name, watch.card(row, DEPLOYMENT)) for name, row in INCIDENTS.items()]
+    lines += [_line(name, watch.card(row, ORGANISATION)) for name, row in INCIDENTS.items()]
     return lines
 
 

@@ -44,8 +44,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from bot.adapters.store import rows, schema
 from bot.adapters.store.embedded import connect
 from bot.domain.change import Attempt, ChangeRequest, State
-from bot.domain.incident import Incident, Kind
+from bot.domain.incident import Incident, Living, Says
 from bot.domain.mail_config import MailConfig
+from bot.domain.messages import Message, MessageKind
 from bot.domain.moment import from_stamp, stamp
 from bot.errors import AlreadyOpen, DatabaseError
 from bot.ports import (
@@ -55,13 +56,11 @@ from bot.ports import (
     Backlog,
     Card,
     LostRace,
-    Message,
     Transaction,
     Waiting,
     WatchState,
 )
 from bot.services.audit import GENESIS, canonical_body, chain_hash
-from bot.services.telling import MENTION
 
 PAGE = 500
 """Rows read at once where a table is read whole."""
@@ -261,12 +260,11 @@ class SqlStore:
         found = await self._all(_watch, org=org)
         return rows.watch_from(found[0]) if found else WatchState(org)
 
-    async def open_incident(self, org: str, kind: Kind) -> Incident | None:
-        found = await self._all(_open_incident, org=org, kind=kind.value)
-        return rows.incident_from(found[0]) if found else None
+    async def open_incident(self, org: str, body: type[Says]) -> Incident[Says] | None:
+        return next(iter(await self.open_incidents(org, body)), None)
 
-    async def open_incidents(self, org: str, kind: Kind) -> list[Incident]:
-        found = await self._all(_open_incident, org=org, kind=kind.value)
+    async def open_incidents(self, org: str, body: type[Says]) -> list[Incident[Says]]:
+        found = await self._all(_open_incident, org=org, kind=body.kind.value)
         return sorted(map(rows.incident_from, found), key=lambda row: (row.opened_at, row.id))
 
     async def due_cards(self, now: datetime) -> list[Card]:
@@ -276,8 +274,8 @@ class SqlStore:
         found = await self._all(_due_messages, now=stamp(now))
         return [rows.waiting_from(row) for row in found]
 
-    async def told(self, subject: str, kind: str) -> tuple[str, ...]:
-        found = await self._all(_told, subject=subject, kind=kind)
+    async def told(self, subject: str, kind: MessageKind) -> tuple[str, ...]:
+        found = await self._all(_told, subject=subject, kind=kind.value)
         return tuple(row["key"] for row in found)
 
     async def last_mention(self, org: str, now: datetime) -> datetime | None:
@@ -288,7 +286,7 @@ class SqlStore:
         found = await self._all(_card, subject=subject)
         return rows.card_from(found[0]) if found else None
 
-    async def subject(self, subject: str) -> ChangeRequest | Incident | None:
+    async def subject(self, subject: str) -> ChangeRequest | Incident[Living] | None:
         request = await self.request(subject)
         if request is not None:
             return request
@@ -313,7 +311,9 @@ class SqlStore:
         Whoever claimed it before is dead, so nobody need wait for a lease to end. A mention waits for
         a time of its own, which a restart does not bring nearer.
         """
-        waiting = and_(schema.outbox.c.done_at.is_(None), schema.outbox.c.kind != MENTION)
+        waiting = and_(
+            schema.outbox.c.done_at.is_(None), schema.outbox.c.kind != MessageKind.MENTION.value
+        )
         applying = schema.request.c.state == State.APPLYING.value
         async with self._engine.begin() as connection:
             await connection.execute(update(schema.card).values(after=0))
@@ -425,7 +425,7 @@ class SqlTransaction:
             _unless_there(self._dialect, schema.outbox), rows.message_row(message, after)
         )
 
-    async def save_incident(self, incident: Incident) -> None:
+    async def save_incident(self, incident: Incident[Says]) -> None:
         await self._upsert(schema.incident, rows.incident_row(incident), "id")
         await self._make_card_due(incident.id, incident.rev)
 

@@ -13,6 +13,7 @@ from bot.adapters.slack.cards.parts import (
     clock,
     code,
     escape,
+    sentence,
     user,
     visible,
     when,
@@ -42,11 +43,6 @@ from bot.errors import AlreadyOpen
 from bot.ports import WatchState
 from bot.services.check import Checked
 from bot.services.look import Overview, Publishing, Standing
-
-
-def sentence(mrkdwn: str) -> Rendered:
-    """An answer of words only; what is quoted in it is escaped already."""
-    return parts.rendered(mrkdwn, [parts.section(mrkdwn)])
 
 
 def refusal(text: str) -> Rendered:
@@ -309,7 +305,7 @@ def pending(request: ChangeRequest | None, link: str | None, needed: int = 0) ->
     """The open request; `needed` approvals are asked for now, as many as then or more."""
     if request is None:
         return sentence("No request is open.")
-    where = f"<{link}|#{request.number}>" if link else f"#{request.number}"
+    where = parts.numbered(request.number, link)
     word = state_word(request)
     given, until = len(request.approvals), _deadline(request)
     return sentence(

@@ -17,7 +17,7 @@ from bot.domain.dkim import Record
 from bot.domain.mail_config import VERIFIED, FieldChange, MailConfig, diff_configs
 from bot.domain.organisation import Organisation
 from bot.domain.plan import AcceptPlan, SetPlan
-from bot.ports import AuditHead, Message
+from bot.ports import AuditHead
 
 STATE_WORDS = {
     State.PENDING: "Waiting for approval",
@@ -166,7 +166,7 @@ def status(request: ChangeRequest, needed: int) -> str:
 
 def standing(request: ChangeRequest, needed: int) -> str:
     """Where the request stands, as the card says it; `needed` approvals are asked for now."""
-    why = _sentence(request.end_reason)
+    why = whole_sentence(request.end_reason)
     match request.state:
         case State.PENDING:
             given = len(request.approvals)
@@ -380,44 +380,10 @@ def _verb(request: ChangeRequest, needed: int) -> str:
             return f"needs a person: {why}"
 
 
-def _sentence(words: str) -> str:
+def whole_sentence(words: str) -> str:
     """ "the base moved" → "The base moved."."""
     text = escape(words.strip())
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
-
-
-def thread_line(request: ChangeRequest, message: Message) -> Rendered:
-    """What is added to the thread when a request moves; said once."""
-    facts = message.facts
-    head = _head(facts.get("head"))
-    match message.kind:
-        case "approved":
-            given, needed = facts["given"], facts["needed"]
-            who = user(str(facts["user"]))
-            return parts.rendered(*_line(f"{who} approved #{request.number}: {given} of {needed}."))
-        case "rejected":
-            who, reason = user(str(facts["user"])), str(facts["reason"])
-            text, blocks = _line(f"{who} rejected #{request.number}. Nothing was changed.")
-            return parts.rendered(text, [*blocks, parts.quote(reason), *head])
-        case "withdrawn":
-            who = user(str(facts["user"]))
-            text, blocks = _line(f"{who} withdrew #{request.number}. Nothing was changed.")
-            return parts.rendered(text, [*blocks, *head])
-        case "expired":
-            why = _sentence(str(facts["why"]))
-            text, blocks = _line(f"#{request.number} expired. {why} Nothing was changed.")
-            return parts.rendered(text, [*blocks, *head])
-        case _:
-            return result_line(request, head)
-
-
-def _head(head: str | None) -> list[Block]:
-    """Where the audit ended with this move: whoever keeps it can tell a chain that was rewritten."""
-    return [] if head is None else [parts.context(f"Audit head {code(head)}")]
-
-
-def _line(text: str) -> tuple[str, list[Block]]:
-    return text, [parts.section(text)]
 
 
 def result_line(request: ChangeRequest, head: Sequence[Block] = ()) -> Rendered:
