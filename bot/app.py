@@ -29,6 +29,7 @@ from bot.adapters.store.clock import DatabaseClock
 from bot.adapters.store.sql import SqlStore
 from bot.connection import Connection, refused
 from bot.domain.change import ChangeRequest
+from bot.domain.timing import USUAL, Timing
 from bot.errors import (
     CouldNotCheck,
     DatabaseError,
@@ -334,12 +335,14 @@ class App:
         )
 
 
-async def build(settings: Settings, clock: Clock | None = None) -> App:
+async def build(settings: Settings, clock: Clock | None = None, timing: Timing = USUAL) -> App:
     """Put the bot together; nothing is sent or listened to before it is entered.
 
-    A SQLite database is created or upgraded here and held for this process alone; a PostgreSQL one
+    `timing` is no operator's to turn. A SQLite database is created or upgraded here and held for this process alone; a PostgreSQL one
     must be current. Raises DatabaseError, and SettingsError if Zoho's credentials cannot be used.
     """
+    for said in settings.warnings():
+        log.warning(said)
     async with AsyncExitStack() as opening:
         session = await opening.enter_async_context(aiohttp.ClientSession())
         http = await opening.enter_async_context(new_http_client(endpoints_of(settings).api_url))
@@ -351,7 +354,7 @@ async def build(settings: Settings, clock: Clock | None = None) -> App:
         client = web_client(settings.slack_bot_token, settings.slack_api_url, session)
         workspace = Workspace(client, session)
         deployment = Deployment(store, clock, http, workspace, metrics)
-        served = serve(organisation_of(settings), settings, deployment)
+        served = serve(organisation_of(settings, timing), settings, deployment)
         await _check_credentials(served.api)
         connection = Connection(settings, workspace, session, memory(store, clock), metrics.others)
         served.listeners.register(connection.bolt)
@@ -366,7 +369,7 @@ async def build(settings: Settings, clock: Clock | None = None) -> App:
 
 
 async def _check_organisation(store: SqlStore, org: str) -> None:
-    """What waits to be told names no organisation, so one bot would post another's cards."""
+    """A bot serves one organisation: what people have asked another one for would lie here unseen."""
     other = await store.other_organisation(org)
     if other is not None:
         raise DatabaseError(

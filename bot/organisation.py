@@ -17,11 +17,8 @@ from bot.adapters.slack.listeners import Listeners
 from bot.adapters.slack.workspace import Workspace
 from bot.adapters.store.shared import shared_budget
 from bot.adapters.store.sql import SqlStore
-from bot.domain.alert import Parameters
 from bot.domain.change import Seal
-from bot.domain.organisation import Channels, Organisation
-from bot.domain.policy import Policy
-from bot.domain.reminders import Reminders
+from bot.domain.organisation import Organisation
 from bot.domain.timing import Timing
 from bot.ports import Clock
 from bot.services.delivery import Delivery
@@ -76,55 +73,18 @@ def serve(organisation: Organisation, settings: Settings, deployment: Deployment
     return Served(organisation, api, budget, directory, services, delivery, listeners)
 
 
-def organisation_of(settings: Settings) -> Organisation:
+def organisation_of(settings: Settings, timing: Timing) -> Organisation:
     return Organisation(
         id=settings.org,
+        channels=settings.channels,
+        policy=settings.policy,
+        seal=Seal(tuple(key.get_secret_value().encode() for key in settings.secret_key)),
         label=settings.label,
         data_center=settings.zoho_data_center,
-        channels=Channels(
-            settings.approval_channel,
-            settings.alert_channel,
-            settings.fallback_channel,
-            settings.notify,
-            settings.escalate_to,
-        ),
-        policy=Policy(
-            approvers=settings.approvers,
-            requesters=settings.requesters,
-            approvals=settings.approvals,
-            approvals_sensitive=settings.approvals_sensitive,
-            approval_deadline=settings.approval_deadline,
-            apply_within=settings.apply_within,
-            watch_only=settings.watch_only,
-        ),
-        reminders=Reminders(settings.remind_after, settings.remind_before, settings.quiet_hours),
-        alerts=Parameters(
-            confirm_bad=settings.confirm_bad,
-            confirm_window=settings.confirm_window,
-            resolve_after=settings.resolve_after,
-            remind_every=settings.remind_every,
-            unknown_after=settings.unknown_after,
-            pending_grace=settings.pending_grace,
-            propagation_grace=settings.propagation_grace,
-            publish_grace=settings.publish_grace,
-            flap_opens=settings.flap_opens,
-            flap_window=settings.flap_window,
-            flap_quiet=settings.flap_quiet,
-        ),
+        reminders=settings.reminders,
+        alerts=settings.alerts,
         check_every=settings.check_every,
-        timing=Timing(
-            call_timeout=settings.call_timeout,
-            quiet=settings.quiet,
-            margin=settings.margin,
-            lease=settings.lease,
-            retry=settings.retry,
-            give_up=settings.give_up,
-            sends=settings.sends,
-            shutdown_grace=settings.shutdown_grace,
-            pace=settings.slack_pace,
-            commit_budget=settings.commit_budget,
-        ),
-        seal=Seal(tuple(key.get_secret_value().encode() for key in settings.secret_key)),
+        timing=timing,
     )
 
 

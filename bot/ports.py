@@ -7,9 +7,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from bot.domain.alert import AlertState
+from bot.domain.audit import AuditEntry, AuditHead, AuditRow
 from bot.domain.change import Attempt, ChangeRequest
 from bot.domain.dns_answers import Answers
 from bot.domain.incident import Incident, Living, Says
@@ -183,47 +184,6 @@ class LostRace(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """One line of the audit: who did what, with values only; `body` never holds a secret."""
-
-    org: str
-    at: datetime
-    actor: str
-    kind: str
-    request_id: str | None = None
-    body: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class AuditRow:
-    """An entry in its place in the chain; `hash` seals it and `prev`, the hash before it."""
-
-    entry: AuditEntry
-    seq: int
-    prev: str
-    hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class AuditHead:
-    """The end of an audit at some time: who has kept it notices a chain that was rewritten.
-
-    Written `7:3f2a…`; `hash` may be the beginning of one.
-    """
-
-    seq: int
-    hash: str
-
-    def __str__(self) -> str:
-        return f"{self.seq}:{self.hash}"
-
-    @property
-    def short(self) -> str:
-        """Short enough for a message, long enough for nobody to find another with the same."""
-        return f"{self.seq}:{self.hash[:16]}"
-
-
-@dataclass(frozen=True, slots=True)
 class Card:
     """Where a living message stands in Slack: `ts` is empty until it is posted.
 
@@ -304,7 +264,10 @@ class BudgetStanding:
 
 
 class Transaction(Protocol):
-    """Everything of one step, stored together or not at all."""
+    """Everything of one step of one organisation, stored together or not at all.
+
+    What is told is told there, and no card or message of another organisation is touched.
+    """
 
     async def add_request(self, new: ChangeRequest) -> ChangeRequest:
         """Store a new request and give it its number. Raises AlreadyOpen."""
@@ -360,12 +323,13 @@ class Transaction(Protocol):
 class Store(Protocol):
     """The truth. Reads give values; writing happens in a transaction.
 
-    `begin()` commits on leaving and rolls back on any exception.
+    `begin` commits on leaving and rolls back on any exception. To an organisation what has an id
+    of another one is as unknown as what does not exist.
     """
 
-    def begin(self) -> AbstractAsyncContextManager[Transaction]: ...
+    def begin(self, org: str) -> AbstractAsyncContextManager[Transaction]: ...
 
-    async def request(self, request_id: str) -> ChangeRequest | None: ...
+    async def request(self, org: str, request_id: str) -> ChangeRequest | None: ...
 
     async def open_request(self, org: str) -> ChangeRequest | None: ...
 
@@ -393,7 +357,7 @@ class Store(Protocol):
     async def applied_after(self, request: ChangeRequest, most: int) -> list[ChangeRequest]:
         """The requests applied after this one, at most `most`, newest first."""
 
-    async def attempts(self, request_id: str) -> list[Attempt]: ...
+    async def attempts(self, request: ChangeRequest) -> list[Attempt]: ...
 
     async def watch(self, org: str) -> WatchState: ...
 
@@ -403,21 +367,21 @@ class Store(Protocol):
     async def open_incidents(self, org: str, body: type[Says]) -> list[Incident[Says]]:
         """All of a kind, oldest first."""
 
-    async def due_cards(self, now: datetime) -> list[Card]:
+    async def due_cards(self, org: str, now: datetime) -> list[Card]:
         """Cards that show an older revision than their row has."""
 
-    async def due_messages(self, now: datetime) -> list[Waiting]:
+    async def due_messages(self, org: str, now: datetime) -> list[Waiting]:
         """One-time messages not sent yet, oldest first."""
 
-    async def told(self, subject: str, kind: MessageKind) -> tuple[str, ...]:
+    async def told(self, org: str, subject: str, kind: MessageKind) -> tuple[str, ...]:
         """The keys of all messages of this kind about a subject, sent or not, in their order."""
 
-    async def card(self, subject: str) -> Card | None: ...
+    async def card(self, org: str, subject: str) -> Card | None: ...
 
     async def last_mention(self, org: str, now: datetime) -> datetime | None:
         """When the approvers of an organisation were last mentioned on or with a card."""
 
-    async def subject(self, subject: str) -> ChangeRequest | Incident[Living] | None:
+    async def subject(self, org: str, subject: str) -> ChangeRequest | Incident[Living] | None:
         """The request or incident with this id."""
 
     async def remember_signature(self, digest: str, now: datetime) -> bool:

@@ -51,7 +51,7 @@ async def connect(
             total_seconds=call_timeout.total_seconds(),
         )
         shared = shared_token_of(settings, store)
-        only_look = settings.watch_only
+        only_look = settings.policy.watch_only
         if code is None:
             return await connect_as_set(credentials, accounts, shared, clock, only_look=only_look)
         return await connect_anew(code, credentials, accounts, shared, only_look=only_look)

@@ -18,8 +18,9 @@ from typing import Any
 
 from bot.domain.dns_answers import Answers, Reply, Status
 from bot.domain.key_host import KeyHost
-from bot.domain.mail_config import NOT_VERIFIED, MailConfig
+from bot.domain.mail_config import MailConfig
 from bot.domain.policy import Actor, Facts, is_group
+from bot.domain.typed import NOT_VERIFIED
 from bot.errors import CouldNotCheck, GroupTrouble, MessageGone, NotAllowed, PlaceGone
 from bot.ports import Content, Place, Purpose
 

@@ -115,7 +115,7 @@ class Office:
 
     async def now(self, request: ChangeRequest) -> ChangeRequest:
         """The request as it is stored now."""
-        current = await self.store.request(request.id)
+        current = await self.store.request(self.org, request.id)
         assert current is not None
         return current
 
@@ -130,7 +130,7 @@ class Office:
 
     async def messages(self) -> list[str]:
         """The kinds of the one-time messages that wait to be sent, in order."""
-        due = await self.store.due_messages(self.clock.now())
+        due = await self.store.due_messages(self.org, self.clock.now())
         return [waiting.message.kind for waiting in due if waiting.message]
 
     async def audit(self) -> list[Any]:

@@ -119,7 +119,7 @@ async def _opened(
         organisation=settings.org,
         tries=Tries(call_seconds, repeats=False),
     )
-    return ZohoCheckup(client, auth, budget, dates, only_look=settings.watch_only)
+    return ZohoCheckup(client, auth, budget, dates, only_look=settings.policy.watch_only)
 
 
 class ZohoCheckup:

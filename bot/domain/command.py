@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bot.domain.mail_config import Patch, clean_reason, shown
+from bot.domain.mail_config import ASKABLE, Patch
+from bot.domain.typed import clean_reason, shown
 from bot.errors import BadValue, InputError, UnknownSubcommand
 
 
@@ -150,20 +151,10 @@ SUBCOMMANDS = (
 USAGE_HINT = " | ".join(row.name for row in SUBCOMMANDS)
 """What Slack shows behind the command before anything is typed."""
 
-FIELDS = {
-    "name": "name",
-    "email": "email_id",
-    "email_id": "email_id",
-    "dkim": "dkim_key_size",
-    "dkim_key_size": "dkim_key_size",
-    "bits": "dkim_key_size",
-    "cname": "cname_status",
-    "cname_status": "cname_status",
-    "reason": "reason",
-}
+FIELDS = {word: name for name, _, ask in ASKABLE for word in ask.words} | {"reason": "reason"}
 """What people may call a field, and the API's name of it."""
 
-_PREFERRED = ("name", "email", "dkim", "cname", "reason")
+_PREFERRED = (*(ask.words[0] for _, _, ask in ASKABLE), "reason")
 _WORDS = {alias: row.name for row in SUBCOMMANDS for alias in (row.name, *row.aliases)}
 
 

@@ -6,15 +6,13 @@ from it lasts is for `alert` to find out. Each is told once.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.domain import dkim
-from bot.domain.change import canonical
-from bot.domain.mail_config import VERIFIED, MailConfig, domain_of
+from bot.domain.mail_config import FIELDS, MailConfig, fingerprint
 from bot.domain.report import DRIFT
+from bot.domain.typed import VERIFIED
 
 REMEMBERED_MAX = 20
 """Live configurations of one drift that are remembered as told."""
@@ -51,7 +49,7 @@ def status_changes(
     if old is None or new is None:
         return ()
     moved = []
-    if old.dkim_host.lower() == new.dkim_host.lower():
+    if FIELDS["dkim_host"].is_same(old.dkim_host, new.dkim_host):
         moved.append(StatusChange("dkim_status", old.dkim_status, new.dkim_status, after.at))
     if old.domain == new.domain:
         moved.append(StatusChange("cname_status", old.cname_status, new.cname_status, after.at))
@@ -79,13 +77,3 @@ def outside_approval(
     if mark in told:
         return told, False
     return (*told, mark)[-REMEMBERED_MAX:], True
-
-
-def fingerprint(live: MailConfig | None) -> str:
-    """The same for configurations in which nothing that is approved differs."""
-    if live is None:
-        return "none"
-    local, _, _ = live.email_id.strip().rpartition("@")
-    key = dkim.public_key(live.dkim_value) or live.dkim_value.strip()
-    shown = [local, domain_of(live.email_id), live.name, live.dkim_host.lower(), key]
-    return hashlib.sha256(canonical(shown).encode()).hexdigest()[:16]

@@ -12,8 +12,9 @@ from enum import StrEnum
 from typing import Any
 
 from bot.domain import mail_config
-from bot.domain.mail_config import KEY_SIZES, FieldChange, MailConfig, Patch, Wanted
+from bot.domain.mail_config import FIELDS, FieldChange, MailConfig, Patch, Wanted, listed
 from bot.domain.preflight import Preflight
+from bot.domain.typed import KEY_SIZES
 from bot.errors import NoChange
 
 
@@ -47,7 +48,7 @@ class Baseline:
 class Undoing:
     """That a plan undoes request `number`, and what an undo leaves to be said.
 
-    `since` are later requests that changed the same fields, each with their labels. `loses_key`
+    `since` are later requests that changed the same fields, each with their API names. `loses_key`
     says that Zoho made another DKIM key since, `drops_cname` that a CNAME status of "verified" is
     not set back.
     """
@@ -60,9 +61,9 @@ class Undoing:
     def notes(self) -> tuple[str, ...]:
         """What cannot be undone, and what else is undone along with it."""
         said = [
-            f"#{number} changed the {_listed(labels)} since; this sets back what was there before "
+            f"#{number} changed the {listed(names)} since; this sets back what was there before "
             f"#{self.number}."
-            for number, labels in self.since
+            for number, names in self.since
         ]
         if self.loses_key:
             said.append(
@@ -77,9 +78,12 @@ class Undoing:
         return tuple(said)
 
     def as_dict(self) -> dict[str, Any]:
+        """For the row and the seal, in which fields are spelt by their labels."""
         return {
             "number": self.number,
-            "since": [[number, list(labels)] for number, labels in self.since],
+            "since": [
+                [number, [FIELDS[name].label for name in names]] for number, names in self.since
+            ],
             "loses_key": self.loses_key,
             "drops_cname": self.drops_cname,
         }
@@ -89,7 +93,8 @@ class Undoing:
         """The inverse of `as_dict`, for a stored row; None stays None."""
         if values is None:
             return None
-        since = tuple((number, tuple(labels)) for number, labels in values["since"])
+        names = {field.label: name for name, field in FIELDS.items()}
+        since = tuple((n, tuple(names[label] for label in labels)) for n, labels in values["since"])
         return cls(**{**values, "since": since})
 
 
@@ -118,8 +123,8 @@ class SetPlan:
             return "set a custom sender"
         if self.wanted.changes_address(self.base):
             return "change sender address"
-        labels = [change.label for change in self.diff()]
-        return f"change {_inside_a_sentence(labels[0])}" if len(labels) == 1 else "change sender"
+        changed = [change.field for change in self.diff()]
+        return f"change {listed(changed)}" if len(changed) == 1 else "change sender"
 
     @property
     def sensitive_because(self) -> str | None:
@@ -315,7 +320,7 @@ class AcceptPlan:
         return False
 
     def diff(self) -> tuple[FieldChange, ...]:
-        return mail_config.diff_configs(self.base, self.live)
+        return mail_config.differences(self.base, self.live)
 
     def consequences(self) -> tuple[str, ...]:
         return ("Nothing is written to Cliq: what is live counts as approved from then on.",)
@@ -340,17 +345,6 @@ class AcceptPlan:
 
 
 Plan = SetPlan | ResetPlan | AcceptPlan
-
-
-def _inside_a_sentence(label: str) -> str:
-    """`Display name` becomes `display name`; `DKIM key size` stays."""
-    return label if label[:2].isupper() else label[0].lower() + label[1:]
-
-
-def _listed(labels: tuple[str, ...]) -> str:
-    """`Address`, `Display name` → "address and display name"."""
-    words = [_inside_a_sentence(label) for label in labels]
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _notes(undoes: Undoing | None) -> tuple[str, ...]:
@@ -389,7 +383,7 @@ def plan_reset(live: MailConfig | None) -> ResetPlan:
 
 def plan_accept(live: MailConfig | None, approved: Baseline | None) -> AcceptPlan:
     """Raises NoChange."""
-    if approved is not None and not mail_config.diff_configs(approved.config, live):
+    if approved is not None and not mail_config.differences(approved.config, live):
         raise NoChange("Nothing to accept: what is live is what was approved.")
     return AcceptPlan(None if approved is None else approved.config, live)
 

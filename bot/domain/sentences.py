@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.domain import dkim
-from bot.domain.case import BITS_GOOD, Case, plain
+from bot.domain.case import BITS_GOOD, SYSTEM_SENDER, Case, plain
 from bot.domain.dkim import Damage, Record
 from bot.domain.dns_answers import Reply, Status
 from bot.domain.key_host import is_within
+from bot.domain.mail_config import FIELDS
 from bot.domain.verdict import Holding, Kind, Outage, kind_of
 
 UNREADABLE = "unreadable"
@@ -267,8 +268,9 @@ def key_reissued(case: Case) -> Words:
 
 def config_drift(case: Case) -> Words:
     said = [
-        f"{label} is {plain(live, VALUE_MAX)}, approved is {plain(approved, VALUE_MAX)}."
-        for label, live, approved in case.drifted
+        f"The {FIELDS[change.field].in_a_sentence} is {plain(change.new or SYSTEM_SENDER, VALUE_MAX)}, "
+        f"approved is {plain(change.old or SYSTEM_SENDER, VALUE_MAX)}."
+        for change in case.drifted
     ]
     return Words(
         " ".join(said), "Restore what was approved, or accept the change; both need approval."

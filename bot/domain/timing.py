@@ -50,3 +50,6 @@ class Timing:
     def send_window(self) -> timedelta:
         """How long after its claim a write may still be sent: a call must end within the lease."""
         return self.lease - self.call_timeout - self.margin
+
+
+USUAL = Timing()

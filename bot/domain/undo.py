@@ -11,24 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from bot.domain.change import ENDED_AS, ChangeRequest, State
-from bot.domain.mail_config import (
-    KEY_SIZES,
-    NOT_VERIFIED,
-    VERIFIED,
-    MailConfig,
-    Patch,
-    diff_set,
-)
+from bot.domain.mail_config import FIELDS, MailConfig, Patch, diff_set
 from bot.domain.plan import AcceptPlan, Plan, ResetPlan, SetPlan, Undoing
+from bot.domain.typed import KEY_SIZES, NOT_VERIFIED, VERIFIED
 from bot.errors import NoChange, Refusal
-
-FIELDS = {
-    "Address": "email_id",
-    "Display name": "name",
-    "DKIM key size": "dkim_key_size",
-    "CNAME status": "cname_status",
-}
-"""Labels of a diff, and what the API calls each of these fields."""
 
 
 def plan_undo(
@@ -43,9 +29,9 @@ def plan_undo(
         case SetPlan(base=None):
             return _remove(earlier, later, live)
         case SetPlan(base=base):
-            changed = tuple(change.label for change in earlier.plan.diff())
+            changed = _changed_by(earlier)
         case ResetPlan(base=base):
-            changed = ("Address", "Display name")
+            changed = ("email_id", "name")
         case AcceptPlan():
             raise AssertionError("refused before")
     assert base is not None
@@ -81,7 +67,7 @@ def _remove(
     """Before `earlier` no custom sender was set."""
     if live is None:
         raise NoChange(_done(earlier))
-    return ResetPlan(live, Undoing(earlier.number, _since(later, ("Address", "Display name"))))
+    return ResetPlan(live, Undoing(earlier.number, _since(later, ("email_id", "name"))))
 
 
 def _set_back(
@@ -109,10 +95,10 @@ def _patch(base: MailConfig, live: MailConfig | None, changed: tuple[str, ...]) 
 
     A new key is asked for in the old one's size, since Zoho by itself would choose a weak one.
     """
-    fields = [FIELDS[label] for label in changed]
-    values: dict[str, Any] = {}
-    values |= {field: getattr(base, field) for field in ("email_id", "name") if field in fields}
-    if "cname_status" in fields and base.cname_status != VERIFIED and _is_at(base, live):
+    values: dict[str, Any] = {
+        field: getattr(base, field) for field in ("email_id", "name") if field in changed
+    }
+    if "cname_status" in changed and base.cname_status != VERIFIED and _is_at(base, live):
         values["cname_status"] = NOT_VERIFIED
     if base.dkim_bits in KEY_SIZES and _makes_key(base, live, changed):
         values["dkim_key_size"] = base.dkim_bits
@@ -125,17 +111,17 @@ def _is_at(base: MailConfig, live: MailConfig | None) -> bool:
 
 
 def _moves_back(base: MailConfig, live: MailConfig | None, changed: tuple[str, ...]) -> bool:
-    return "Address" in changed and not _is_at(base, live)
+    return "email_id" in changed and not _is_at(base, live)
 
 
 def _makes_key(base: MailConfig, live: MailConfig | None, changed: tuple[str, ...]) -> bool:
     is_other_size = live is None or live.dkim_bits != base.dkim_bits
-    return _moves_back(base, live, changed) or ("DKIM key size" in changed and is_other_size)
+    return _moves_back(base, live, changed) or ("dkim_key_size" in changed and is_other_size)
 
 
 def _drops_cname(base: MailConfig, live: MailConfig | None, changed: tuple[str, ...]) -> bool:
     """Whether "verified" was said of the CNAME before, and is not said of it any more."""
-    touched = "CNAME status" in changed or _moves_back(base, live, changed)
+    touched = "cname_status" in changed or _moves_back(base, live, changed)
     is_said = live is not None and _is_at(base, live) and live.cname_status == VERIFIED
     return touched and base.cname_status == VERIFIED and not is_said
 
@@ -147,15 +133,16 @@ def _since(
     found: dict[int, list[str]] = {}
     seen: set[str] = set()
     for request in later:
-        for label in _changed_by(request):
-            if label in changed and label not in seen:
-                seen.add(label)
-                found.setdefault(request.number, []).append(label)
-    return tuple((number, tuple(labels)) for number, labels in sorted(found.items()))
+        for field in _changed_by(request):
+            if field in changed and field not in seen:
+                seen.add(field)
+                found.setdefault(request.number, []).append(field)
+    return tuple((number, tuple(fields)) for number, fields in sorted(found.items()))
 
 
-def _changed_by(request: ChangeRequest) -> list[str]:
-    return [change.label for change in request.plan.diff() if change.label in FIELDS]
+def _changed_by(request: ChangeRequest) -> tuple[str, ...]:
+    """What people can ask for of it, and so ask to set back."""
+    return tuple(change.field for change in request.plan.diff() if FIELDS[change.field].ask)
 
 
 _ONLY_A_WORD = (

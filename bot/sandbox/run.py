@@ -10,21 +10,25 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from rich.console import Console
 
 from bot import settings
 from bot.app import App, build
+from bot.domain.timing import Timing
 from bot.errors import OperatorError
 from bot.sandbox.bot_thread import BotThread
+from bot.sandbox.listening import listen
 from bot.sandbox.page.server import PageServer
 from bot.sandbox.seed import LIVED, live_in
 from bot.sandbox.stage import STATE_FILE, Stage, open_stage
 from bot.sandbox.tour import WIDTH, Tour
-from bot.sandbox.wire import listen
 
 KEY_FILE = "secret.key"
+TIMING = Timing(pace=timedelta(milliseconds=10), commit_budget=timedelta(seconds=2.5))
+"""The emulated Slack has no limit, and a machine that plays every part may be slow."""
 
 
 async def serve(
@@ -139,9 +143,10 @@ async def running_bot(stage: Stage, folder: Path, transport: str = "socket") -> 
     }
     if transport == "http":
         del environment["SLACK_APP_TOKEN"]
-    async with await build(settings.from_values(environment), clock=stage.clock) as app:
+    found = settings.from_values(environment)
+    async with await build(found, stage.clock, TIMING) as app:
         if transport == "http":
-            stage.workspace.request_url = f"http://127.0.0.1:{app.port}/slack/events"
+            stage.workspace.delivery.request_url = f"http://127.0.0.1:{app.port}/slack/events"
         loop = asyncio.get_running_loop()
 
         def wake() -> None:

@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
 from bot.domain import policy as rules
+from bot.domain.audit import AuditEntry
 from bot.domain.change import ChangeRequest
 from bot.domain.organisation import Organisation
 from bot.domain.policy import Actor, Facts, Policy, Verdict
 from bot.errors import CouldNotCheck, MailcfgError, NotAllowed, Refusal
-from bot.ports import AuditEntry, Clock, Directory, Store
+from bot.ports import Clock, Directory, Store
 from bot.services.approvers import Approvers
 
 
@@ -73,7 +74,7 @@ class Admission:
             body["evidence"] = dict(refusal.evidence)
         subject = None if request is None else request.id
         now = self._clock.now()
-        async with self._store.begin() as tx:
+        async with self._store.begin(self._org) as tx:
             await tx.record(AuditEntry(self._org, now, actor.principal, "refused", subject, body))
 
     async def check_settings(self) -> list[str]:

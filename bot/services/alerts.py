@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bot.domain import policy as rules
+from bot.domain.audit import AuditEntry
 from bot.domain.incident import AlertBody, Incident
 from bot.domain.moment import whole
 from bot.domain.organisation import Organisation
 from bot.domain.policy import Actor, Facts, Verdict
 from bot.domain.watched import Check
 from bot.errors import AlreadySettled, Refusal
-from bot.ports import AuditEntry, Clock, Store
+from bot.ports import Clock, Store
 from bot.services.admission import Admission
 from bot.services.approvers import NOBODY
 from bot.services.race import until_won
@@ -66,7 +67,7 @@ class Alerts:
         alert = known.alert.snooze(until)
         edited = row.edited(row.body.standing(alert, row.body.ends_at))
         body = {"event": "snoozed", "until": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
-        async with self._store.begin() as tx:
+        async with self._store.begin(self.org) as tx:
             await tx.replace_watch(known, replace(known, alert=alert))
             await tx.save_incident(edited)
             await tx.record(self._entry(actor, "incident", body))

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from bot.domain import checklist, messages
+from bot.domain.audit import AuditEntry
 from bot.domain.change import (
     Attempt,
     ChangeRequest,
@@ -52,7 +53,6 @@ from bot.errors import (
 )
 from bot.logs import about_change
 from bot.ports import (
-    AuditEntry,
     Card,
     Clock,
     Directory,
@@ -134,7 +134,7 @@ class Applier:
 
     async def _take_over(self, request: ChangeRequest) -> None:
         """Whoever was applying it has died: what it may have sent is settled by reading."""
-        sent = [a for a in await self._store.attempts(request.id) if a.may_have_effect]
+        sent = [a for a in await self._store.attempts(request) if a.may_have_effect]
         if sent:
             until = self._quiet_after(sent[-1].intent_at)
             why = "mailcfg was stopped while the change was being written"
@@ -232,12 +232,12 @@ class Applier:
 
     async def _send(self, request: ChangeRequest, live: MailConfig | None) -> None:
         """One write over `live`: stored, sent, its outcome stored."""
-        earlier, step = await self._store.attempts(request.id), request.step
+        earlier, step = await self._store.attempts(request), request.step
         method = "PUT" if isinstance(request.current, SetPlan) else "DELETE"
         attempt = Attempt(request.id, len(earlier) + 1, method, self._clock.now(), step=step)
         send_by = self._clock.elapsed() + self._timing.margin.total_seconds()
         body = {"method": method, "n": attempt.n, "step": step}
-        async with self._store.begin() as tx:
+        async with self._store.begin(self.org) as tx:
             await tx.hold(request)
             await tx.add_attempt(attempt)
             await tx.record(self._entry(request, "intent", body))
@@ -266,7 +266,7 @@ class Applier:
 
     async def _accepted(self, request: ChangeRequest, attempt: Attempt) -> ChangeRequest:
         moved = request.mark_sent()
-        async with self._store.begin() as tx:
+        async with self._store.begin(self.org) as tx:
             await tx.replace(request, moved)
             await tx.finish_attempt(attempt)
             await tx.record(self._entry(moved, "accepted", {"n": attempt.n}))
@@ -292,7 +292,7 @@ class Applier:
             live = await self._api.read(Purpose.CONFIRM)
         except (CliqError, OAuthError) as error:
             return await self._still_unknown(request, now - since, error)
-        attempts = await self._store.attempts(request.id)
+        attempts = await self._store.attempts(request)
         move = next_move(request, attempts, live, now, self._timing.sends)
         if move.kind is Kind.WRITE:
             return await self._send_if_approved(request, live)
@@ -371,7 +371,7 @@ class Applier:
         attempt: Attempt | None = None,
     ) -> ChangeRequest:
         body = {"why": new.waits_for, "state": new.state}
-        async with self._store.begin() as tx:
+        async with self._store.begin(self.org) as tx:
             await tx.replace(old, new)
             await _finish(tx, attempt)
             await tx.record(self._entry(new, kind, body))
@@ -388,8 +388,8 @@ class Applier:
         """The last move: with it the result for all and for one, what is to follow, what it left."""
         now = self._clock.now()
         left = self._left(await self._store.watch(self.org), new)
-        home = await self._store.card(new.id)
-        async with self._store.begin() as tx:
+        home = await self._store.card(self.org, new.id)
+        async with self._store.begin(self.org) as tx:
             await tx.replace(old, new)
             await _finish(tx, attempt)
             if new.effect == "written":

@@ -18,6 +18,7 @@ from structlog.contextvars import bind_contextvars
 
 from bot.domain import messages
 from bot.domain import policy as rules
+from bot.domain.audit import AuditEntry
 from bot.domain.change import (
     ChangeRequest,
     Decision,
@@ -29,7 +30,7 @@ from bot.domain.change import (
 )
 from bot.domain.command import Accept, Reset, Set
 from bot.domain.dns_answers import Answers
-from bot.domain.mail_config import CNAME_STATUSES, REASON_MAX, MailConfig, Patch, clean_reason
+from bot.domain.mail_config import MailConfig, Patch
 from bot.domain.messages import Approved, Expired, MessageKind, Rejected, Withdrawn
 from bot.domain.organisation import Organisation
 from bot.domain.plan import (
@@ -45,6 +46,7 @@ from bot.domain.plan import (
 from bot.domain.policy import Actor, Facts, Verdict
 from bot.domain.preflight import Preflight
 from bot.domain.reminders import MENTION_EVERY, alarm
+from bot.domain.typed import CNAME_STATUSES, REASON_MAX, clean_reason
 from bot.domain.undo import plan_undo
 from bot.errors import (
     AlreadyOpen,
@@ -53,16 +55,7 @@ from bot.errors import (
     Tampered,
     UnknownRequest,
 )
-from bot.ports import (
-    AuditEntry,
-    Card,
-    Clock,
-    LostRace,
-    MailConfigApi,
-    Purpose,
-    Resolver,
-    Store,
-)
+from bot.ports import Card, Clock, LostRace, MailConfigApi, Purpose, Resolver, Store
 from bot.services.admission import Admission
 from bot.services.race import until_won
 
@@ -209,9 +202,9 @@ class Changes:
     async def show_todays_rules(self) -> None:
         """Have the card of the open request shown anew, since its quorum may have been raised."""
         request = await self._store.open_request(self.org)
-        card = await self._store.card(request.id) if request is not None else None
+        card = await self._store.card(self.org, request.id) if request is not None else None
         if card is not None and card.ts:
-            async with self._store.begin() as tx:
+            async with self._store.begin(self.org) as tx:
                 await tx.save_card(replace(card, shown_rev=0))
 
     async def remind(self) -> None:
@@ -222,11 +215,13 @@ class Changes:
         request = await self._store.open_request(self.org)
         if request is None or request.state is not State.PENDING:
             return
-        told = messages.reminded_of(await self._store.told(request.id, MessageKind.REMINDER))
+        told = messages.reminded_of(
+            await self._store.told(self.org, request.id, MessageKind.REMINDER)
+        )
         reminders = self._organisation.reminders
         due = reminders.due(request.created_at, request.expires_at, told, self._clock.now())
         if due is not None:
-            async with self._store.begin() as tx:
+            async with self._store.begin(self.org) as tx:
                 await tx.tell(messages.reminder(request, due))
                 await tx.show_again(request.id)
 
@@ -238,7 +233,7 @@ class Changes:
             return
         due = alarm(since, self._clock.now())
         if due is not None and self._raised != (request.id, due):
-            async with self._store.begin() as tx:
+            async with self._store.begin(self.org) as tx:
                 await tx.tell(messages.unknown_outcome(request, due, since))
             self._raised = (
                 request.id,
@@ -249,7 +244,7 @@ class Changes:
         """Say once, in the alert channel, that a stored request cannot be read, and what to do."""
         if damage.number is None or damage.number in self._told_unreadable:
             return
-        async with self._store.begin() as tx:
+        async with self._store.begin(self.org) as tx:
             await tx.tell(messages.unreadable(self.org, damage.number))
         self._told_unreadable.add(damage.number)
 
@@ -320,7 +315,7 @@ class Changes:
 
     async def _add(self, request: ChangeRequest) -> ChangeRequest:
         mention_at = await self._mention_at(request)
-        async with self._store.begin() as tx:
+        async with self._store.begin(self.org) as tx:
             stored = await tx.add_request(request)
             await tx.save_card(
                 Card(stored.id, self._organisation.channels.approval, mention_at=mention_at)
@@ -410,20 +405,15 @@ class Changes:
         line: Callable[[str], Approved | Rejected | Withdrawn | Expired],
     ) -> None:
         """One move with its line for the thread, which may say where the audit ends with it."""
-        async with self._store.begin() as tx:
+        async with self._store.begin(self.org) as tx:
             await tx.replace(old, new)
             said = line((await tx.record(entry)).short)
             await tx.tell(messages.moved(new, said))
             if not new.is_open and not isinstance(said, Withdrawn):
                 await tx.tell(messages.outcome(new))
 
-    async def _known(self, request_id: str) -> ChangeRequest | None:
-        """Of this organisation only: a vote belongs in the audit that its request is in."""
-        request = await self._store.request(request_id)
-        return request if request is not None and request.org == self.org else None
-
     async def _found(self, request_id: str) -> ChangeRequest:
-        request = await self._known(request_id)
+        request = await self._store.request(self.org, request_id)
         if request is None:
             raise UnknownRequest
         bind_contextvars(change=request.number)
@@ -439,7 +429,7 @@ class Changes:
 
         It may have moved since then; whoever stores a vote on it notices.
         """
-        request = await self._known(request_id)
+        request = await self._store.request(self.org, request_id)
 
         def may(facts: Facts) -> Verdict:
             if request is None:

@@ -57,6 +57,7 @@ class Delivery:
     """
 
     def __init__(self, organisation: Organisation, chat: Chat, store: Store, clock: Clock) -> None:
+        self._org = organisation.id
         self._chat = chat
         self._store = store
         self._clock = clock
@@ -87,11 +88,11 @@ class Delivery:
 
         async with self._one_at_a_time:  # or two callers would post one card twice
             at = self._clock.elapsed()
-            due = await self._store.due_cards(self._clock.now())
+            due = await self._store.due_cards(self._org, self._clock.now())
             waits = [await attempt(self._show(card, at)) for card in due if not _is_checklist(card)]
             waits += [
                 await attempt(self._send(waiting, at))
-                for waiting in await self._store.due_messages(self._clock.now())
+                for waiting in await self._store.due_messages(self._org, self._clock.now())
             ]
             # A checklist follows a result, which is said before it.
             waits += [await attempt(self._show(card, at)) for card in due if _is_checklist(card)]
@@ -110,18 +111,18 @@ class Delivery:
     async def _show_now(self, subject: str) -> float:
         """Bring one card up to date without a look at what else is due; as `_show`."""
         async with self._one_at_a_time:
-            card = await self._store.card(subject)
+            card = await self._store.card(self._org, subject)
             return await self._show(card, self._clock.elapsed()) if card is not None else 0.0
 
     async def shown_again(self, subject: str) -> str | None:
         """A link to the card, which is brought up to date, or posted anew if it was deleted."""
-        async with self._store.begin() as tx:
+        async with self._store.begin(self._org) as tx:
             await tx.show_again(subject)
         return await self.posted(subject)
 
     async def link(self, subject: str) -> str | None:
         """A link to the card of a request or incident, if it is posted."""
-        card = await self._store.card(subject)
+        card = await self._store.card(self._org, subject)
         return await self._chat.link(card.place) if card is not None and card.ts else None
 
     async def _show(self, card: Card, at: float) -> float:
@@ -133,7 +134,7 @@ class Delivery:
         if wait:
             return wait
         with _past_damage():
-            subject = await self._store.subject(card.subject)
+            subject = await self._store.subject(self._org, card.subject)
             if subject is not None and card.shown_rev < subject.rev:
                 with _about(subject):
                     await self._bring_up_to_date(card, subject)
@@ -142,11 +143,15 @@ class Delivery:
     async def _bring_up_to_date(self, card: Card, subject: Subject) -> None:
         home: Card | None = None
         if _is_checklist(card):
-            home = await self._store.card(subject.key) if isinstance(subject, Incident) else None
+            home = (
+                await self._store.card(self._org, subject.key)
+                if isinstance(subject, Incident)
+                else None
+            )
             if home is None or not home.ts:
                 return  # The card of its request comes first.
         now = self._clock.now()
-        async with self._store.begin() as tx:
+        async with self._store.begin(self._org) as tx:
             is_ours = await tx.claim_card(card, now, now + self._lease)
         if not is_ours:
             return
@@ -155,7 +160,7 @@ class Delivery:
         except ChatTrouble as trouble:
             await self._put_off_card(card, trouble, home)
         else:
-            async with self._store.begin() as tx:
+            async with self._store.begin(self._org) as tx:
                 await tx.save_card(shown)
 
     async def _post_or_edit(self, card: Card, subject: Subject, home: Card | None) -> Card:
@@ -217,7 +222,7 @@ class Delivery:
             "card not shown", subject=card.subject, channel=card.channel, error=trouble.word
         )
         tries = card.tries + 1
-        async with self._store.begin() as tx:
+        async with self._store.begin(self._org) as tx:
             await tx.save_card(replace(card, tries=tries), after=self._again(tries, trouble))
             if home is not None and isinstance(trouble, PlaceGone | ThreadGone):
                 await tx.show_again(home.subject)
@@ -239,12 +244,12 @@ class Delivery:
     async def _subject(self, message: Message) -> Subject | None:
         if isinstance(message.to, AlertChannel):
             return None
-        return await self._store.subject(message.to.subject)
+        return await self._store.subject(self._org, message.to.subject)
 
     async def _leave(self, waiting: Waiting) -> float:
         """What another version has to say is not guessed: it waits for one that can read it."""
         log.error("message of another version left unsent", key=waiting.key)
-        async with self._store.begin() as tx:
+        async with self._store.begin(self._org) as tx:
             later = self._clock.now() + LONGEST_PAUSE
             await tx.put_off_message(waiting.key, later, "of another version")
         return 0.0
@@ -293,7 +298,7 @@ class Delivery:
             return True
         if isinstance(body, Reminder) and body.escalates:
             return False  # no later one calls for help again
-        return (await self._store.told(subject.id, message.kind))[-1] != message.key
+        return (await self._store.told(self._org, subject.id, message.kind))[-1] != message.key
 
     async def _place(self, message: Message, subject: Subject | None) -> Place | None:
         """Where it goes; None where that is not there yet."""
@@ -304,12 +309,12 @@ class Delivery:
                 assert isinstance(subject, ChangeRequest)
                 return Place(subject.requester.user)
             case Thread(of):
-                card = await self._store.card(of)
+                card = await self._store.card(self._org, of)
                 return card.place if card is not None and card.ts else None
 
     async def _claim_message(self, message: Message) -> bool:
         now = self._clock.now()
-        async with self._store.begin() as tx:
+        async with self._store.begin(self._org) as tx:
             return await tx.claim_message(message.key, now, now + self._lease)
 
     async def _said(self, message: Message, subject: Subject | None) -> Said:
@@ -339,13 +344,13 @@ class Delivery:
         if is_private and isinstance(trouble, PlaceGone | NobodyThere):
             await self._finish(message)  # The thread of the card says the same.
             return
-        async with self._store.begin() as tx:
+        async with self._store.begin(self._org) as tx:
             if isinstance(message.to, Thread) and isinstance(trouble, PlaceGone | ThreadGone):
                 await tx.show_again(message.to.subject)
             await tx.put_off_message(message.key, self._again(tries + 1, trouble), trouble.word)
 
     async def _finish(self, message: Message) -> None:
-        async with self._store.begin() as tx:
+        async with self._store.begin(self._org) as tx:
             await tx.finish_message(message.key, self._clock.now())
 
     def _again(self, tries: int, trouble: ChatTrouble) -> datetime:

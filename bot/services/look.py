@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.domain import policy as rules
+from bot.domain.audit import AuditHead, AuditRow
+from bot.domain.case import api_problem
 from bot.domain.change import ChangeRequest
 from bot.domain.dkim import Record
 from bot.domain.key_host import KeyHost
@@ -12,16 +14,7 @@ from bot.domain.mail_config import MailConfig, drift
 from bot.domain.organisation import Organisation
 from bot.domain.policy import Actor, Facts
 from bot.errors import Refusal, UnknownRequest
-from bot.ports import (
-    AuditHead,
-    AuditRow,
-    Directory,
-    MailConfigApi,
-    Purpose,
-    Resolver,
-    Store,
-    WatchState,
-)
+from bot.ports import Directory, MailConfigApi, Purpose, Resolver, Store, WatchState
 from bot.services.admission import Admission
 from bot.services.approvers import NOBODY
 
@@ -110,8 +103,14 @@ class Look:
         """The record that the live configuration needs; raises Refusal if it needs none."""
         await self.check_member(actor, "dns")
         live = await self._api.read(Purpose.LOOK)
-        if live is None or not live.dkim_value:
+        if live is None:
             raise Refusal("Cliq's system sender is in use, so there is no record to publish.")
+        problem = api_problem(live)
+        if problem:
+            raise Refusal(
+                f"Zoho's own DKIM data is unusable: {problem}. There is no record to publish until "
+                "the sender is set again in Zoho, which needs approval."
+            )
         approved = await self._store.last_applied(self.org)
         is_approved = approved is not None and not drift(approved.approved_config, live)
         host = KeyHost.of(live.dkim_host)
@@ -125,7 +124,7 @@ class Look:
 
     async def request(self, actor: Actor, request_id: str) -> ChangeRequest | None:
         await self.check_member(actor, "details")
-        return await self._store.request(request_id)
+        return await self._store.request(self.org, request_id)
 
     async def history(self, actor: Actor, count: int) -> list[ChangeRequest]:
         """The newest requests, newest first."""
@@ -138,7 +137,7 @@ class Look:
         if isinstance(which, int):
             found = await self._store.numbered(self.org, which)
         else:
-            found = await self._store.request(which)
+            found = await self._store.request(self.org, which)
         if found is None:
             raise UnknownRequest(which if isinstance(which, int) else None)
         return Story(found, tuple(await self._store.audit_of(found)))

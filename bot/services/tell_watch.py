@@ -13,6 +13,7 @@ from typing import Any, assert_never
 
 from bot.domain import checklist, messages, notices
 from bot.domain.alert import Event, EventKind
+from bot.domain.audit import AuditEntry
 from bot.domain.change import milliseconds
 from bot.domain.checklist import News
 from bot.domain.findings import Diagnosis, FindingId
@@ -25,6 +26,7 @@ from bot.domain.incident import (
     WatchLine,
     is_outside,
 )
+from bot.domain.mail_config import fingerprint
 from bot.domain.messages import (
     AlertChanged,
     AlertChannel,
@@ -45,7 +47,7 @@ from bot.domain.notices import Reading
 from bot.domain.organisation import Organisation
 from bot.domain.report import DRIFT, explanation
 from bot.domain.watched import Check
-from bot.ports import AuditEntry, Card, Store, Transaction, WatchState
+from bot.ports import Card, Store, Transaction, WatchState
 
 Alert = Incident[AlertBody]
 
@@ -241,7 +243,7 @@ def _line(kind: EventKind, alert: Alert, said: str) -> OfAlert:
 def _marks(check: Check) -> dict[str, Any]:
     """What the audit says of a change outside approval."""
     late = {"late": check.late.number} if check.late else {}
-    return {"live": notices.fingerprint(check.live)} | late
+    return {"live": fingerprint(check.live)} | late
 
 
 def _explained(found: Diagnosis) -> str:

@@ -83,7 +83,7 @@ class Watch:
         now = self._clock.now()
         slot = self._slot(now)
         if slot != self._last_slot:
-            async with self._store.begin() as tx:
+            async with self._store.begin(self.org) as tx:
                 is_ours = await tx.take_slot(f"{JOB}:{self.org}", slot)
             self._last_slot, self._open_slot = slot, slot if is_ours else None
             self._retry_at = None
@@ -184,7 +184,7 @@ class Watch:
         except Tampered:  # it is told elsewhere; this would only be a hint
             return None
         for request in newest:
-            if is_late_effect(request, await self._store.attempts(request.id), live):
+            if is_late_effect(request, await self._store.attempts(request), live):
                 return request
         return None
 
@@ -214,7 +214,7 @@ class Watch:
         after, is_news = self._after(known, check, state)
         told = Told(check, known, after, events, is_news, self._ends_at(state, check))
         rows = await self._teller.rows()
-        async with self._store.begin() as tx:
+        async with self._store.begin(self.org) as tx:
             await tx.replace_watch(known, after)
             await self._teller.tell(tx, rows, told)
 

@@ -33,11 +33,12 @@ from bot.errors import (
     ServerError,
 )
 from bot.ports import Purpose
-from bot.sandbox.cliq import ServedCliq, start
-from bot.sandbox.cliq_faults import Fault, FaultKind, Target
-from bot.sandbox.cliq_keys import KeyPool
-from bot.sandbox.cliq_profile import PROFILES, Switches
-from bot.sandbox.cliq_state import ADMIN, Role
+from bot.sandbox.cliq.emulator import CliqEmulator
+from bot.sandbox.cliq.faults import Fault, FaultKind, Target
+from bot.sandbox.cliq.keys import KeyPool
+from bot.sandbox.cliq.profile import PROFILES, Switches
+from bot.sandbox.cliq.serving import ServedCliq, start
+from bot.sandbox.cliq.state import ADMIN, Role
 from bot.sandbox.clock import AdjustableClock
 
 Connect = Callable[..., CliqClient]
@@ -79,7 +80,7 @@ async def zoho(
     request: pytest.FixtureRequest, clock: AdjustableClock, keys: KeyPool
 ) -> AsyncIterator[ServedCliq]:
     profile, switches = request.param
-    served = await start(clock=clock, profile=profile, keys=keys)
+    served = await start(CliqEmulator(clock=clock, profile=profile, keys=keys))
     served.emulator.set_profile(switches=switches)
     yield served
     await served.close()
@@ -93,7 +94,10 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 def connect(zoho: ServedCliq, http: httpx.AsyncClient, clock: AdjustableClock) -> Connect:
-    mine, urls = zoho.emulator.credentials, endpoints("us", accounts_url=zoho.url, api_url=zoho.url)
+    mine, urls = (
+        zoho.emulator.state.credentials,
+        endpoints("us", accounts_url=zoho.url, api_url=zoho.url),
+    )
 
     async def no_sleep(seconds: float) -> None: ...
 
@@ -200,11 +204,11 @@ async def test_a_token_that_dies_early_is_renewed_unnoticed(
 
     await cliq.write(ARGUMENTS)
 
-    assert [entry.status for entry in zoho.emulator.requests] == [200, 200, 401, 200, 200]
+    assert [entry.status for entry in zoho.emulator.log.all()] == [200, 200, 401, 200, 200]
 
 
 async def test_a_missing_scope_is_named(connect: Connect, zoho: ServedCliq) -> None:
-    tokens, mine = zoho.emulator.state.refresh_tokens, zoho.emulator.credentials.refresh_token
+    tokens, mine = zoho.emulator.state.refresh_tokens, zoho.emulator.state.credentials.refresh_token
     tokens[mine] = replace(tokens[mine], scopes=("ZohoCliq.Organisation.READ",))
 
     with pytest.raises(ScopeError, match=r"ZohoCliq\.Organisation\.UPDATE"):
@@ -239,10 +243,10 @@ async def test_a_throttle_at_zoho_is_recognised_and_waited_out(
     await throttled.read(Purpose.LOOK)
     with pytest.raises(RateLimited) as limit:
         await throttled.read(Purpose.LOOK)
-    sent = len(zoho.emulator.requests)
+    sent = len(zoho.emulator.log.all())
     with pytest.raises(RateLimited):
         await throttled.read(Purpose.LOOK)
-    sent_while_locked = len(zoho.emulator.requests) - sent
+    sent_while_locked = len(zoho.emulator.log.all()) - sent
     clock.advance(timedelta(seconds=600))
 
     assert await throttled.read(Purpose.LOOK) is not None
@@ -304,7 +308,7 @@ async def test_a_write_that_goes_wrong_on_the_way_is_unknown_and_sent_once(
     with pytest.raises(kind):
         await cliq.write(ARGUMENTS)
 
-    puts = [entry for entry in zoho.emulator.requests if entry.method == "PUT"]
+    puts = [entry for entry in zoho.emulator.log.all() if entry.method == "PUT"]
     assert len(puts) == 1
     assert len(zoho.emulator.writes()) == effects
 

@@ -90,7 +90,7 @@ def test_a_message_is_read_as_it_was_meant_then_and_now(
     message = m.Message("k", body, to)
 
     assert rows.waiting_from(stored(kind, subject, facts)) == Waiting("k", message)
-    today = stored(kind, subject, facts) | rows.message_row(message)
+    today = stored(kind, subject, facts) | rows.message_row("", message)
     assert rows.waiting_from(today) == Waiting("k", message)
 
 
@@ -108,10 +108,10 @@ def test_what_cannot_be_read_is_no_message(kind: str, facts: dict[str, Any]):
 
 @pytest.mark.parametrize("living", INCIDENTS.values(), ids=INCIDENTS.keys())
 async def test_a_living_message_comes_back(office: Office, living: Incident[Any]):
-    async with office.store.begin() as tx:
+    async with office.store.begin(office.org) as tx:
         await tx.save_incident(living)
 
-    assert await office.store.subject(living.id) == living
+    assert await office.store.subject(office.org, living.id) == living
 
 
 WORDS = {"heading": "DKIM broken", "is_bad": True, "servers": ["ns1: silent"], "dns": "DKIM broken"}
@@ -124,11 +124,11 @@ TIMES = {"checked_at": AT, "next_at": AT + 900_000}
 async def read(office: Office, kind: str, facts: dict[str, Any]) -> Any:
     """What is shown of facts that an earlier version has stored."""
     living = INCIDENTS["checklist, begun"]
-    async with office.store.begin() as tx:
+    async with office.store.begin(office.org) as tx:
         await tx.save_incident(living)
     table = schema.incident
     await office.tamper(update(table).values(kind=kind, facts_json=json.dumps(facts)))
-    found = await office.store.subject(living.id)
+    found = await office.store.subject(office.org, living.id)
     assert isinstance(found, Incident)
     return found.body
 

@@ -7,24 +7,26 @@ from dataclasses import replace
 import pytest
 
 from bot.domain.mail_config import (
+    FIELDS,
     FieldChange,
     MailConfig,
     Patch,
     Wanted,
-    clean_address,
-    clean_cname_status,
-    clean_key_size,
-    clean_name,
-    clean_reason,
-    diff_configs,
     diff_reset,
     diff_set,
+    differences,
     domain_of,
     drift,
     is_in_place,
     key_summary,
     same_address,
-    same_name,
+)
+from bot.domain.typed import (
+    clean_address,
+    clean_cname_status,
+    clean_key_size,
+    clean_name,
+    clean_reason,
 )
 from bot.errors import BadValue, InputError
 from tests.fakes import KEYS, config, dkim_value
@@ -181,8 +183,8 @@ def test_addresses_are_compared_without_case_and_by_a_label():
 
 
 def test_names_are_compared_composed_and_trimmed():
-    assert same_name("Rene\u0301 ", "René")
-    assert not same_name("René", "Rene")
+    assert FIELDS["name"].is_same("Rene\u0301 ", "René")
+    assert not FIELDS["name"].is_same("René", "Rene")
 
 
 def test_a_patch_is_sent_over_what_is_there():
@@ -238,10 +240,10 @@ def test_the_diff_names_each_field_that_would_change():
     ).over(replace(BASE, cname_status="not_verified"))
 
     assert diff_set(replace(BASE, cname_status="not_verified"), wanted) == (
-        FieldChange("Address", "scott@acme.example", "it@other.example"),
-        FieldChange("Display name", "Scott Fisher", "IT"),
-        FieldChange("DKIM key size", "1024 bits", "2048 bits"),
-        FieldChange("CNAME status", "not_verified", "verified", "stated"),
+        FieldChange("email_id", "scott@acme.example", "it@other.example"),
+        FieldChange("name", "Scott Fisher", "IT"),
+        FieldChange("dkim_key_size", "1024 bits", "2048 bits"),
+        FieldChange("cname_status", "not_verified", "verified", "stated"),
     )
 
 
@@ -249,12 +251,12 @@ def test_the_cname_status_that_follows_a_new_domain_is_a_line_of_the_diff():
     wanted = Patch.of(email_id="scott@other.example").over(BASE)
 
     assert diff_set(BASE, wanted)[1] == FieldChange(
-        "CNAME status", "verified", "not_verified", "follows"
+        "cname_status", "verified", "not_verified", "follows"
     )
 
 
 def test_what_is_already_so_is_no_change():
-    wanted = Patch.of(name="Scott Fisher", email_id="SCOTT@acme.example", dkim_key_size=1024)
+    wanted = Patch.of(name="Scott Fisher", email_id="scott@ACME.example", dkim_key_size=1024)
 
     assert diff_set(BASE, wanted.over(BASE)) == ()
 
@@ -263,19 +265,19 @@ def test_a_first_sender_is_all_new():
     wanted = Patch.of(email_id="it@acme.example", name="IT", dkim_key_size=1024).over(None)
 
     assert diff_set(None, wanted) == (
-        FieldChange("Address", None, "it@acme.example"),
-        FieldChange("Display name", None, "IT"),
-        FieldChange("DKIM key size", None, "1024 bits"),
-        FieldChange("CNAME status", None, "not_verified", "follows"),
+        FieldChange("email_id", None, "it@acme.example"),
+        FieldChange("name", None, "IT"),
+        FieldChange("dkim_key_size", None, "1024 bits"),
+        FieldChange("cname_status", None, "not_verified", "follows"),
     )
 
 
 def test_a_reset_shows_what_is_lost():
     assert diff_reset(BASE) == (
-        FieldChange("Address", "scott@acme.example", None),
-        FieldChange("Display name", "Scott Fisher", None),
-        FieldChange("DKIM key", key_summary(BASE), None),
-        FieldChange("CNAME status", "verified", None),
+        FieldChange("email_id", "scott@acme.example", None),
+        FieldChange("name", "Scott Fisher", None),
+        FieldChange("dkim_value", key_summary(BASE), None),
+        FieldChange("cname_status", "verified", None),
     )
 
 
@@ -366,16 +368,16 @@ def test_two_unreadable_keys_are_not_one_key():
 def test_two_configurations_are_compared_field_by_field():
     new = config("it@other.example", "IT", bits=2048, cname_status="not_verified", selector="2")
 
-    assert diff_configs(BASE, new) == (
-        FieldChange("Address", "scott@acme.example", "it@other.example"),
-        FieldChange("Display name", "Scott Fisher", "IT"),
-        FieldChange("DKIM host", BASE.dkim_host, new.dkim_host),
-        FieldChange("CNAME status", "verified", "not_verified"),
-        FieldChange("DKIM key", key_summary(BASE), key_summary(new)),
+    assert differences(BASE, new) == (
+        FieldChange("email_id", "scott@acme.example", "it@other.example"),
+        FieldChange("name", "Scott Fisher", "IT"),
+        FieldChange("dkim_host", BASE.dkim_host, new.dkim_host),
+        FieldChange("cname_status", "verified", "not_verified"),
+        FieldChange("dkim_value", key_summary(BASE), key_summary(new)),
     )
-    assert diff_configs(BASE, BASE) == ()
-    assert diff_configs(None, None) == ()
-    assert len(diff_configs(BASE, None)) == 5
+    assert differences(BASE, BASE) == ()
+    assert differences(None, None) == ()
+    assert len(differences(BASE, None)) == 5
 
 
 def test_a_moved_cname_status_is_no_drift():
@@ -407,7 +409,7 @@ def test_stored_values_come_back_as_they_were():
 
 
 def test_a_form_sends_name_and_address_back_unasked():
-    sent_back = Patch.of(name="IT", email_id="Scott@acme.example")
+    sent_back = Patch.of(name="IT", email_id="scott@ACME.example")
 
     assert sent_back.beyond(BASE) == Patch(name="IT")
     assert sent_back.beyond(None) == sent_back

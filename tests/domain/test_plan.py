@@ -90,7 +90,7 @@ STOPS = "If Cliq keeps the old address, nothing is deleted on its own: mailcfg s
         (setting(name="IT"), ()),
         (setting(email_id="it@acme.example"), (KEPT,)),
         (plan_set(Patch(email_id="it@acme.example"), config(bits=2048)), (KEPT, SMALLER)),
-        (plan_set(Patch(None, "it@acme.example", None, 2048), config(bits=2048)), (KEPT,)),
+        (plan_set(Patch(None, "it@acme.example", 2048, None), config(bits=2048)), (KEPT,)),
         (replace(setting(email_id="it@acme.example"), may_delete=False), (STOPS,)),
         (
             setting(email_id="it@other.example"),

@@ -63,7 +63,7 @@ async def test_before_any_approval_nothing_is_drift_and_nothing_approved(office:
 async def test_our_own_change_in_flight_is_no_drift(office: Office):
     await office.applied(Accept("as found"))
     request = await office.approved(NEW_ADDRESS)
-    async with office.store.begin() as tx:
+    async with office.store.begin(office.org) as tx:
         await tx.replace(request, request.claim(office.clock.now() + timedelta(minutes=1)))
     office.cliq.edit(email_id="it@acme.example")
 

@@ -45,14 +45,14 @@ def delivery_of(office: Office, **settings: Any) -> Delivery:
 
 
 async def tell(office: Office, *messages: Message) -> None:
-    async with office.store.begin() as tx:
+    async with office.store.begin(office.org) as tx:
         for message in messages:
             await tx.tell(message)
 
 
 async def watched(office: Office) -> Incident[WatchLine]:
     line = Incident("i1", office.org, "", MORNING, LINE)
-    async with office.store.begin() as tx:
+    async with office.store.begin(office.org) as tx:
         await tx.save_incident(line)
         await tx.save_card(Card(line.id, ALERTS))
     return line
@@ -119,7 +119,7 @@ async def test_what_cannot_be_read_keeps_nothing_else_from_being_told(office: Of
     assert cards(office) == [(State.APPLIED, 1)]
     assert notices(office) == [LATER_NOTICE.body]
     office.clock.advance(minutes=5)
-    waiting = await office.store.due_messages(office.clock.now())
+    waiting = await office.store.due_messages(office.org, office.clock.now())
     assert [(each.key, each.message) for each in waiting if each.tries] == [("n1", None)]
 
 
@@ -241,7 +241,7 @@ async def test_a_living_message_is_posted_in_its_channel_and_edited_there(office
     line = await watched(office)
     await office.delivery.send_due()
     edited = line.edited(replace(LINE, error="DNS"))
-    async with office.store.begin() as tx:
+    async with office.store.begin(office.org) as tx:
         await tx.save_incident(edited)
     await office.delivery.send_due()
 
@@ -279,7 +279,7 @@ async def test_a_checklist_moves_with_the_card_of_its_request(office: Office):
         await office.delivery.send_due()
     office.chat.gone.add(ADMIN)
     (row,) = await office.store.open_incidents(office.org, ChecklistBody)
-    async with office.store.begin() as tx:
+    async with office.store.begin(office.org) as tx:
         await tx.save_incident(row.edited(row.body))
     for _ in range(3):
         await office.delivery.send_due()

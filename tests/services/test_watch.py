@@ -56,7 +56,7 @@ async def forget_messages(office: Office) -> None:
 
 
 async def told(office: Office) -> list[Message]:
-    due = await office.store.due_messages(office.clock.now())
+    due = await office.store.due_messages(office.org, office.clock.now())
     return [waiting.message for waiting in due if waiting.message]
 
 
@@ -93,7 +93,7 @@ async def test_the_first_check_says_what_is_watched_and_nothing_else(office: Off
     assert (line.body.number, line.body.is_drifted) == (None, False)
     assert await alert(office) is None
     assert await office.messages() == []
-    card = await office.store.card(line.id)
+    card = await office.store.card(office.org, line.id)
     assert card is not None
     assert card.channel == "C0ALERTS"
 
@@ -819,7 +819,7 @@ async def test_two_replicas_that_find_the_same_tell_it_once(healthy: Office):
 async def followed(office: Office) -> Checklist:
     """The newest checklist, open or not."""
     rows = [r for r in await office.rows(schema.incident) if r.kind == "checklist"]
-    row = await office.store.subject(max(r.id for r in rows))
+    row = await office.store.subject(office.org, max(r.id for r in rows))
     assert isinstance(row, Incident)
     return row.body.checklist
 

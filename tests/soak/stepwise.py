@@ -142,9 +142,9 @@ class DoorStore:
         return getattr(self._store, name)
 
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator[Transaction]:
+    async def begin(self, org: str) -> AsyncIterator[Transaction]:
         await door("transaction")
-        async with self._store.begin() as tx:
+        async with self._store.begin(org) as tx:
             yield tx
 
     async def open_request(self, org: str) -> ChangeRequest | None:

@@ -44,9 +44,10 @@ from bot.domain.command import (
     Withdraw,
     parse,
 )
-from bot.domain.mail_config import Patch, clean_reason
+from bot.domain.mail_config import Patch
 from bot.domain.organisation import Organisation
 from bot.domain.policy import OTHER_TEAM, Actor
+from bot.domain.typed import clean_reason
 from bot.errors import (
     AlreadyOpen,
     BadValue,

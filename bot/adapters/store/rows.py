@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import RowMapping
 
 from bot.domain.alert import AlertState
+from bot.domain.audit import AuditEntry, AuditRow
 from bot.domain.change import (
     DIGEST_VERSIONS,
     SCHEMA_VERSION,
@@ -52,7 +53,7 @@ from bot.domain.moment import from_stamp, stamp
 from bot.domain.plan import restore
 from bot.domain.policy import Actor, Policy
 from bot.errors import Tampered
-from bot.ports import AuditEntry, AuditRow, Backlog, Card, Waiting, WatchState
+from bot.ports import Backlog, Card, Waiting, WatchState
 
 Value = TypeVar("Value")
 BODIES: dict[MessageKind, Any] = {body.kind: body for body in get_args(Body)}
@@ -272,8 +273,9 @@ def _living_from(kind: LivingKind, facts: dict[str, Any]) -> Living:
             return read(AlertBody, facts | {"outside": outside})
 
 
-def card_row(card: Card, after: datetime | None) -> dict[str, Any]:
+def card_row(org: str, card: Card, after: datetime | None) -> dict[str, Any]:
     return {
+        "org": org,
         "subject": card.subject,
         "channel": card.channel,
         "ts": card.ts,
@@ -297,8 +299,9 @@ def card_from(row: RowMapping) -> Card:
     )
 
 
-def message_row(message: Message, after: datetime | None = None) -> dict[str, Any]:
+def message_row(org: str, message: Message, after: datetime | None = None) -> dict[str, Any]:
     return {
+        "org": org,
         "key": message.key,
         "kind": message.kind.value,
         "subject": None if isinstance(message.to, AlertChannel) else message.to.subject,

@@ -14,8 +14,8 @@ from bot.domain.timing import Timing
 from bot.errors import ChatTrouble, MessageGone, NobodyThere, PlaceGone, ThreadGone
 from bot.ports import Place, Said, Shown
 from bot.sandbox import world
-from bot.sandbox.slack import SlackWorkspace
-from bot.sandbox.slack_faults import Fault, FaultKind
+from bot.sandbox.slack.emulator import SlackWorkspace
+from bot.sandbox.slack.faults import Fault, FaultKind
 from bot.services.delivery import Delivery
 from tests.adapters.slack.every_card import INCIDENTS, ORGANISATION, REQUESTS, pending, rejected
 from tests.office import ALICE, BOB, NEW_ADDRESS, Office
@@ -51,15 +51,15 @@ def posts(slack: SlackWorkspace) -> int:
 
 
 def refuse(slack: SlackWorkspace, method: str, **fault: Any) -> None:
-    slack.plan_fault(Fault(method, FaultKind.ERROR, **fault))
+    slack.faults.plan(Fault(method, FaultKind.ERROR, **fault))
 
 
 def limit(slack: SlackWorkspace, method: str, seconds: Any) -> None:
-    slack.plan_fault(Fault(method, FaultKind.RATELIMITED, retry_after=seconds))
+    slack.faults.plan(Fault(method, FaultKind.RATELIMITED, retry_after=seconds))
 
 
 async def tell(office: Office, *said: str) -> None:
-    async with office.store.begin() as tx:
+    async with office.store.begin(office.org) as tx:
         for words in said:
             await tx.tell(Message(words, CannotCheck(words)))
 
@@ -95,7 +95,7 @@ async def test_the_outcome_is_told_in_private_with_what_to_do_next(
     await chat.post(Said(Outcome(), rejected()), Place(ALICE.user))
     await chat.post(Said(Outcome(), REQUESTS["in force"], "https://x.example"), Place(ALICE.user))
 
-    private = slack.sees(ALICE.user, slack.dm_channel(ALICE.user))
+    private = slack.sees(ALICE.user, slack.state.dm_with(ALICE.user).id)
     assert private[0].text == (
         "Your request #42 to change sender address is rejected; nothing was changed."
     )
@@ -148,7 +148,7 @@ async def test_a_card_whose_answer_was_lost_is_posted_at_least_once(
     delivery: Delivery, office: Office, slack: SlackWorkspace
 ):
     request = await office.changes.propose(ALICE, NEW_ADDRESS)
-    slack.plan_fault(Fault("chat.postMessage", FaultKind.LOST_ANSWER))
+    slack.faults.plan(Fault("chat.postMessage", FaultKind.LOST_ANSWER))
     await delivery.send_due()
     office.clock.advance(seconds=1)
     await delivery.send_due()

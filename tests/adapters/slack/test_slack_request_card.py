@@ -8,11 +8,11 @@ import pytest
 
 from bot.adapters.slack.cards import request as cards
 from bot.adapters.slack.cards import telling
+from bot.domain.audit import AuditHead
 from bot.domain.change import ChangeRequest
 from bot.domain.mail_config import Patch
 from bot.domain.messages import Approved, Expired, OfRequest, Rejected, Result, Withdrawn
 from bot.domain.plan import AcceptPlan, ResetPlan, SetPlan, Undoing, plan_set
-from bot.ports import AuditHead
 from tests.adapters.slack.every_card import (
     ADDRESS,
     LIVE,
@@ -309,7 +309,7 @@ def test_the_dialog_of_approve_names_the_longest_address_in_full():
 
 
 def test_a_card_names_the_request_that_it_undoes_and_what_cannot_be_undone():
-    since = Undoing(17, ((21, ("Address",)),), loses_key=True)
+    since = Undoing(17, ((21, ("email_id",)),), loses_key=True)
     text = plain(card(pending(replace(ADDRESS, undoes=since))))
     assert "@Alice asks to change sender address · undoes #17 · default · Zoho EU" in text
     assert (

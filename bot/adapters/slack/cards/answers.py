@@ -24,7 +24,7 @@ from bot.domain.change import ChangeRequest, State
 from bot.domain.command import SUBCOMMANDS
 from bot.domain.findings import Diagnosis, Severity
 from bot.domain.incident import is_outside
-from bot.domain.mail_config import MailConfig, key_summary
+from bot.domain.mail_config import MailConfig
 from bot.domain.organisation import Organisation
 from bot.domain.policy import ANYONE, Policy
 from bot.domain.preflight import NAME_SERVERS_MAX
@@ -118,19 +118,13 @@ def show(overview: Overview) -> Rendered:
     return parts.rendered(f"The live sender is {what}.", blocks)
 
 
+SHOWN = ("name", "email_id", "dkim_status", "cname_status", "dkim_host", "dkim_value")
+
+
 def _sender(live: MailConfig | None) -> str:
     if live is None:
         return "*Cliq's system sender* is in use: no custom sender is set."
-    return "\n".join(
-        [
-            f"*Display name:* {code(live.name)}",
-            f"*Address:* {code(live.email_id)}",
-            f"*DKIM status:* {parts.status(live.dkim_status)}",
-            f"*CNAME status:* {parts.status(live.cname_status)}",
-            f"*DKIM host:* {code(live.dkim_host)}",
-            f"*DKIM key:* {escape(key_summary(live) or 'none')}",
-        ]
-    )
+    return "\n".join(parts.field(name, live) for name in SHOWN)
 
 
 def _approved(overview: Overview) -> str:

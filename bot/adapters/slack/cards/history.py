@@ -10,9 +10,9 @@ from slack_sdk.models.blocks import Block
 from bot.adapters.slack.cards import parts
 from bot.adapters.slack.cards.parts import Rendered, code, escape, user, when
 from bot.adapters.slack.cards.request import diff, title
+from bot.domain.audit import AuditEntry, AuditHead
 from bot.domain.change import ChangeRequest, State
 from bot.domain.mail_config import FieldChange
-from bot.ports import AuditEntry, AuditHead
 from bot.services.look import Story
 
 BRIEF = 48

@@ -6,7 +6,7 @@ from slack_sdk.models.blocks import Block
 
 from bot.adapters.slack.cards import parts
 from bot.adapters.slack.cards.parts import Rendered, escape, when
-from bot.domain.mail_config import VERIFIED
+from bot.domain.mail_config import FIELDS
 from bot.domain.messages import (
     AlertChanged,
     AlertFlapping,
@@ -15,12 +15,12 @@ from bot.domain.messages import (
     StatusMoved,
     UnknownOutcome,
 )
+from bot.domain.typed import VERIFIED
 
 FLAPPING = (
     "It comes and goes. From now on only a daily reminder is sent, until it has stayed away for long "
     "enough"
 )
-LABELS = {"dkim_status": "DKIM status", "cname_status": "CNAME status"}
 
 
 def line(words: str, body: AlertOpened | AlertFlapping | AlertChanged | AlertReminder) -> Rendered:
@@ -37,7 +37,7 @@ def cannot_check(said: str) -> Rendered:
 
 def status(body: StatusMoved) -> Rendered:
     """A status moved: that of DKIM by Zoho's own check, that of the CNAME by somebody's word."""
-    label = LABELS[body.field]
+    label = FIELDS[body.field].label
     before, after = parts.status(body.before), parts.status(body.after)
     words = f"*{label}:* {before} → {after}"
     if body.field == "dkim_status":

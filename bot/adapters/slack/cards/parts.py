@@ -37,7 +37,7 @@ from slack_sdk.models.blocks import (
 from slack_sdk.models.blocks.block_elements import InteractiveElement
 
 from bot.domain.dkim import Record
-from bot.domain.mail_config import FieldChange, MailConfig
+from bot.domain.mail_config import FIELDS, FieldChange, MailConfig
 from bot.domain.policy import is_group
 from bot.domain.report import Form, record_forms
 
@@ -294,6 +294,16 @@ def confirmation(title: str, text: str, confirm: str, *, style: str = "primary")
 def checked(checked_at: datetime, next_at: datetime) -> str:
     """When a living message of the watch was last brought up to date, and will be next."""
     return f"Last checked {ago(checked_at)}, next {clock(next_at)}"
+
+
+def field(name: str, live: MailConfig) -> str:
+    """One field of a configuration, by the API's name of it."""
+    value = FIELDS[name].shown(live) or ""
+    if name.endswith("status"):
+        shown = status(value)
+    else:
+        shown = escape(value or "none") if name == "dkim_value" else code(value)
+    return f"*{FIELDS[name].label}:* {shown}"
 
 
 def status(word: str) -> str:

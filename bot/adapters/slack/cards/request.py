@@ -12,12 +12,13 @@ from slack_sdk.models.views import View
 
 from bot.adapters.slack.cards import parts
 from bot.adapters.slack.cards.parts import Rendered, code, escape, user, when
+from bot.domain.audit import AuditHead
 from bot.domain.change import ChangeRequest, Decision, State, VoteKind
 from bot.domain.dkim import Record
-from bot.domain.mail_config import VERIFIED, FieldChange, MailConfig, diff_configs
+from bot.domain.mail_config import FIELDS, FieldChange, MailConfig, differences
 from bot.domain.organisation import Organisation
 from bot.domain.plan import AcceptPlan, SetPlan
-from bot.ports import AuditHead
+from bot.domain.typed import VERIFIED
 
 STATE_WORDS = {
     State.PENDING: "Waiting for approval",
@@ -131,9 +132,9 @@ def _note(change: FieldChange, request: ChangeRequest) -> str:
 def _unchanged(request: ChangeRequest, changes: tuple[FieldChange, ...]) -> str:
     if not isinstance(request.plan, SetPlan) or request.plan.base is None:
         return ""
-    touched = {change.label for change in changes}
-    named = {"Address": "address", "Display name": "display name", "CNAME status": "CNAME status"}
-    same = [word for label, word in named.items() if label not in touched]
+    touched = {change.field for change in changes}
+    decided = (field for name, field in FIELDS.items() if field.is_decided and name not in touched)
+    same = [field.in_a_sentence for field in decided]
     return f"_Unchanged: {', '.join(same)}_" if same else ""
 
 
@@ -257,7 +258,7 @@ def _observed(request: ChangeRequest) -> list[Block]:
         return [parts.section("*Now:* no custom sender is set.")]
     plan = request.plan
     then = plan.live if isinstance(plan, AcceptPlan) else plan.base
-    moved = parts.diff_lines(diff_configs(then, request.observed))
+    moved = parts.diff_lines(differences(then, request.observed))
     return parts.lines(["*When it was asked → now*", *(moved or ["Nothing differs any more."])])
 
 
@@ -266,9 +267,8 @@ def _lost(request: ChangeRequest) -> list[Block]:
     base, ended_badly = request.plan.base, request.state is State.CONFLICT
     if base is None or request.step == 1 or not (ended_badly or _is_between(request)):
         return []
-    rows = {"Address": base.email_id, "Display name": base.name}
-    rows |= {"CNAME status": base.cname_status, "DKIM host": base.dkim_host}
-    said = [f"*{label}:* {code(value)}" for label, value in rows.items() if value]
+    rows = ("email_id", "name", "cname_status", "dkim_host")
+    said = [f"*{FIELDS[n].label}:* {code(getattr(base, n))}" for n in rows if getattr(base, n)]
     lines = parts.lines(["*The old configuration, as it was*", *said])
     return [*lines, *([parts.preformatted(base.dkim_value)] if base.dkim_value else [])]
 
