@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bot.domain.change import ENDED_AS, ChangeRequest, State
+from bot.domain.change import ChangeRequest, State
 from bot.domain.mail_config import FIELDS, MailConfig, Patch, diff_set
 from bot.domain.plan import AcceptPlan, Plan, ResetPlan, SetPlan, Undoing
 from bot.domain.typed import KEY_SIZES, NOT_VERIFIED, VERIFIED
@@ -51,7 +51,7 @@ def _check_is_undoable(earlier: ChangeRequest) -> None:
         )
     if earlier.state is not State.APPLIED:
         raise Refusal(
-            f"#{earlier.number} changed nothing ({ENDED_AS[earlier.state]}), so there is nothing "
+            f"#{earlier.number} changed nothing ({earlier.state.words.ended}), so there is nothing "
             "to undo."
         )
     if isinstance(earlier.plan, AcceptPlan):

@@ -70,14 +70,6 @@ NO_EFFECT = (NotSent, RateLimited, BudgetSpent, AuthError, OAuthError)
 UNKNOWN = (Ambiguous, ServerError, MalformedAnswer)
 UNREADABLE = (*NO_EFFECT, *UNKNOWN)
 """Why a read may fail and be tried again; what else a read raises is a definite refusal."""
-ENDED = {
-    State.APPLIED: "applied",
-    State.CANCELLED: "ineligible",
-    State.STALE: "stale",
-    State.FAILED: "failed",
-    State.CONFLICT: "conflict",
-}
-"""The audit's word for how applying ended."""
 
 
 class Applier:
@@ -394,7 +386,9 @@ class Applier:
             await _finish(tx, attempt)
             if new.effect == "written":
                 await tx.save_reading(self.org, left, now)
-            head = await tx.record(self._entry(new, kind or ENDED[new.state], _ending(new)))
+            head = await tx.record(
+                self._entry(new, kind or new.state.words.audited[0], _ending(new))
+            )
             await tx.tell(messages.result(new, head.short))
             await tx.tell(messages.outcome(new))
             await _follow(tx, new, home)

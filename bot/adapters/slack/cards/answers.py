@@ -18,7 +18,6 @@ from bot.adapters.slack.cards.parts import (
     visible,
     when,
 )
-from bot.adapters.slack.cards.request import state_word
 from bot.domain import findings
 from bot.domain.change import ChangeRequest, State
 from bot.domain.command import SUBCOMMANDS
@@ -300,7 +299,7 @@ def pending(request: ChangeRequest | None, link: str | None, needed: int = 0) ->
     if request is None:
         return sentence("No request is open.")
     where = parts.numbered(request.number, link)
-    word = state_word(request)
+    word = request.heading
     given, until = len(request.approvals), _deadline(request)
     return sentence(
         f"Request {where} to {request.plan.title}, asked by {user(request.requester.user)}: "

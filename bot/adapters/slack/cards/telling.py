@@ -147,7 +147,7 @@ def outcome(request: ChangeRequest, link: str | None) -> Rendered:
     needed = request.quorum  # of what has ended no other number is of interest
     number = parts.numbered(request.number, link)
     said = (
-        f"*{cards.state_word(request)}:* your request {number} to {request.plan.title}.\n"
+        f"*{request.heading}:* your request {number} to {request.plan.title}.\n"
         f"{cards.status(request, needed) if request.rejection else cards.standing(request, needed)}"
     )
     blocks: list[Block] = [parts.section(said)]
