@@ -115,11 +115,11 @@ async def one_round(history: History, n: int) -> dict[str, float]:
 
 
 async def _send(office: Office) -> None:
-    """As the notifier would, so that nothing piles up."""
+    """As delivery would, so that nothing piles up."""
     now = office.clock.now()
     for waiting in await office.store.due_messages(office.org, now):
         async with office.store.begin(office.org) as tx:
-            await tx.finish_message(waiting.message.key, now)
+            await tx.finish_message(waiting.key, now)
     for card in await office.store.due_cards(office.org, now):
         shown = await office.store.subject(office.org, card.subject)
         assert shown is not None

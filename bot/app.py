@@ -261,7 +261,7 @@ class App:
         if not self._has_shown_rules:
             await self._services.changes.show_todays_rules()
             self._has_shown_rules = True
-        wait = await self.served.notifier.send_due()
+        wait = await self.served.delivery.send_due()
         if wait is not None:
             self._telling.wake_after(wait)
 

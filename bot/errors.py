@@ -20,6 +20,11 @@ MailcfgError
 │   ├── PortInUse
 │   ├── DatabaseError
 │   └── Tampered                a stored row does not match its seal
+├── ChatTrouble                 people could not be told: wait, or tell them somewhere else
+│   ├── MessageGone             it cannot be edited any more
+│   ├── PlaceGone               nothing can be written in this channel any more
+│   ├── ThreadGone              nor in this thread
+│   └── NobodyThere             this person takes no messages
 └── FarEndError                 what is to be changed could not be read or written; see `Effect`
     ├── NotApplied              accepted, but the read-back shows something else
     ├── CliqError               the Cliq API said no, or nothing
@@ -179,6 +184,31 @@ class Tampered(OperatorError):
     def __init__(self, sentence: str, number: int | None = None) -> None:
         super().__init__(sentence)
         self.number = number
+
+
+class ChatTrouble(MailcfgError):
+    """The chat did not take a message; `word` is what it said, `retry_after` seconds if it said so."""
+
+    def __init__(self, word: str, retry_after: int | None = None) -> None:
+        super().__init__(f"This could not be told: {word}.")
+        self.word = word
+        self.retry_after = retry_after
+
+
+class MessageGone(ChatTrouble):
+    """What was posted cannot be edited any more."""
+
+
+class PlaceGone(ChatTrouble):
+    """Nothing can be posted in this channel any more, or nothing there be edited."""
+
+
+class ThreadGone(ChatTrouble):
+    """Nothing can be added to this thread any more."""
+
+
+class NobodyThere(ChatTrouble):
+    """This person takes no direct messages."""
 
 
 class Effect(Enum):

@@ -11,9 +11,9 @@ from bot.adapters.cliq.client import CliqClient, Tries
 from bot.adapters.cliq.throttle import Budget
 from bot.adapters.dns.resolver import DnsResolver
 from bot.adapters.metrics import Metrics
+from bot.adapters.slack.chat import SlackChat
 from bot.adapters.slack.directory import SlackDirectory
 from bot.adapters.slack.listeners import Listeners
-from bot.adapters.slack.notifier import Notifier
 from bot.adapters.slack.workspace import Workspace
 from bot.adapters.store.shared import shared_budget
 from bot.adapters.store.sql import SqlStore
@@ -21,6 +21,7 @@ from bot.domain.change import Seal
 from bot.domain.organisation import Organisation
 from bot.domain.timing import Timing
 from bot.ports import Clock, FarEnds
+from bot.services.delivery import Delivery
 from bot.services.serving import Services
 from bot.settings import Settings
 from bot.zoho import cliq_client, shared_token_of
@@ -46,7 +47,7 @@ class Served:
     budget: Budget
     directory: SlackDirectory
     services: Services
-    notifier: Notifier
+    delivery: Delivery
     listeners: Listeners
 
 
@@ -66,9 +67,10 @@ def serve(organisation: Organisation, settings: Settings, deployment: Deployment
     resolver = DnsResolver(settings.dns_servers, settings.dns_authoritative, clock)
     directory = SlackDirectory(workspace, clock)
     services = Services.of(organisation, store, FarEnds(api), resolver, directory, clock, new_id)
-    notifier = Notifier(organisation, workspace, store, clock)
-    listeners = Listeners(organisation, workspace, services, notifier)
-    return Served(organisation, api, budget, directory, services, notifier, listeners)
+    chat = SlackChat(organisation, workspace, clock)
+    delivery = Delivery(organisation, chat, store, clock)
+    listeners = Listeners(organisation, workspace, services, delivery, chat)
+    return Served(organisation, api, budget, directory, services, delivery, listeners)
 
 
 def organisation_of(settings: Settings, timing: Timing) -> Organisation:

@@ -13,10 +13,11 @@ from bot.domain.alert import AlertState
 from bot.domain.audit import AuditEntry, AuditHead, AuditRow
 from bot.domain.change import Attempt, ChangeRequest
 from bot.domain.dns_answers import Answers
-from bot.domain.incident import Incident, Kind
+from bot.domain.incident import Incident, Living, Says
 from bot.domain.key_host import KeyHost
 from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import MailConfig
+from bot.domain.messages import Body, Message, MessageKind
 from bot.domain.policy import Actor, Facts
 from bot.domain.sender_plans import SENDER, SenderWrites
 
@@ -130,22 +131,64 @@ class Directory(Protocol):
         """
 
 
-class LostRace(Exception):
-    """Somebody else moved the row first: read it again and decide anew."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A channel, or the direct messages with the person of this id; with `ts`, a message there."""
+
+    channel: str
+    ts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """A one-time message to be sent at least once.
+class Shown:
+    """A card: of a request, or a living message; a `quiet` one mentions nobody.
 
-    `key` makes it one: a second message with the same key is not stored. `subject` is the request
-    or incident in whose thread it goes; without one it goes to the alert channel itself.
+    `instead_of`, here and below, is the channel where it belongs but cannot be posted any more.
     """
 
-    key: str
-    kind: str
-    facts: dict[str, Any]
-    subject: str | None = None
+    subject: ChangeRequest | Incident[Living]
+    instead_of: str = ""
+    is_quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What is told once, with the request that it is about and a link to that one's card, if any."""
+
+    body: Body
+    request: ChangeRequest | None = None
+    link: str | None = None
+    instead_of: str = ""
+
+
+Content = Shown | Said
+
+
+class Chat(Protocol):
+    """Where people are told; who they are is the Directory's. It keeps the pace that it has to.
+
+    `post` and `edit` raise ChatTrouble: MessageGone, PlaceGone, ThreadGone, NobodyThere, or another,
+    after which it may be tried again.
+    """
+
+    def wait(self, channel: str, at: float, *, edits: bool = False) -> float:
+        """Seconds from `at` (`Clock.elapsed()`) until something may be posted there, or edited.
+
+        0 is at once. A channel that is not known yet is "".
+        """
+
+    async def post(self, content: Content, to: Place) -> Place:
+        """A new message in a channel, or in the thread below a message; where it stands then."""
+
+    async def edit(self, content: Content, where: Place) -> None:
+        """Put this in the place of what a message says; it pings nobody."""
+
+    async def link(self, to: Place) -> str | None:
+        """The address of a message, if there is one."""
+
+
+class LostRace(Exception):
+    """Somebody else moved the row first: read it again and decide anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,15 +208,22 @@ class Card:
     mention_at: datetime | None = None
     instead_of: str = ""
 
+    @property
+    def place(self) -> Place:
+        """The card itself, and its thread."""
+        return Place(self.channel, self.ts)
+
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """A message that is not sent yet, and after how many tries.
 
-    `channel` and `ts` are the place of its subject's card; empty where there is none, or not yet.
+    `message` is None for a row that this version cannot read. `channel` and `ts` are the place of its
+    subject's card; empty where there is none, or not yet.
     """
 
-    message: Message
+    key: str
+    message: Message | None
     tries: int = 0
     channel: str = ""
     ts: str = ""
@@ -246,7 +296,7 @@ class Transaction(Protocol):
     async def tell(self, message: Message, *, after: datetime | None = None) -> None:
         """Store a one-time message, unless one with its key was; it is not sent before `after`."""
 
-    async def save_incident(self, incident: Incident) -> None:
+    async def save_incident(self, incident: Incident[Says]) -> None:
         """Store a new or changed living message; its card becomes due."""
 
     async def replace_watch(self, old: WatchState, new: WatchState) -> None:
@@ -319,10 +369,10 @@ class Store(Protocol):
 
     async def watch(self, org: str) -> WatchState: ...
 
-    async def open_incident(self, org: str, kind: Kind) -> Incident | None:
-        """The one of a kind that has no keys."""
+    async def open_incident(self, org: str, body: type[Says]) -> Incident[Says] | None:
+        """The one of a kind that has no keys. Raises Tampered, like the others, for a damaged row."""
 
-    async def open_incidents(self, org: str, kind: Kind) -> list[Incident]:
+    async def open_incidents(self, org: str, body: type[Says]) -> list[Incident[Says]]:
         """All of a kind, oldest first."""
 
     async def due_cards(self, org: str, now: datetime) -> list[Card]:
@@ -331,7 +381,7 @@ class Store(Protocol):
     async def due_messages(self, org: str, now: datetime) -> list[Waiting]:
         """One-time messages not sent yet, oldest first."""
 
-    async def told(self, org: str, subject: str, kind: str) -> tuple[str, ...]:
+    async def told(self, org: str, subject: str, kind: MessageKind) -> tuple[str, ...]:
         """The keys of all messages of this kind about a subject, sent or not, in their order."""
 
     async def card(self, org: str, subject: str) -> Card | None: ...
@@ -339,7 +389,7 @@ class Store(Protocol):
     async def last_mention(self, org: str, now: datetime) -> datetime | None:
         """When the approvers of an organisation were last mentioned on or with a card."""
 
-    async def subject(self, org: str, subject: str) -> ChangeRequest | Incident | None:
+    async def subject(self, org: str, subject: str) -> ChangeRequest | Incident[Living] | None:
         """The request or incident with this id."""
 
     async def remember_signature(self, digest: str, now: datetime) -> bool:

@@ -1,7 +1,7 @@
 """The far ends, in memory: they behave like the real ones and can be asked what they saw.
 
-`FakeCliq` keeps a configuration, `FakeDirectory` knows people, `FakeDns` serves records, `FakeClock`
-moves when told. Faults are ordered beforehand and used up one by one. None of them knows a request.
+`FakeCliq` keeps a configuration, `FakeDirectory` knows people, `FakeChat` shows what stands where,
+`FakeDns` serves records, `FakeClock` moves when told. Faults are ordered beforehand and used up one by one. None of them knows a request.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from bot.domain.dns_answers import Answers, Reply, Status
 from bot.domain.key_host import KeyHost
 from bot.domain.mail_config import MailConfig, Wanted
 from bot.domain.policy import Actor, Facts, is_group
 from bot.domain.typed import NOT_VERIFIED
-from bot.errors import CouldNotCheck, GroupTrouble, NotAllowed
-from bot.ports import Purpose
+from bot.errors import CouldNotCheck, GroupTrouble, MessageGone, NotAllowed, PlaceGone
+from bot.ports import Content, Place, Purpose
 
 KEYS: dict[str, list[str]] = json.loads(
     (Path(__file__).parent / "samples" / "dkim_keys.json").read_text()
@@ -230,6 +231,73 @@ class FakeDirectory:
         if entry not in self.groups:
             raise GroupTrouble(entry, "Slack knows no such group.", is_missing=True)
         return tuple(Actor(TEAM, user) for user in self.groups[entry])
+
+
+@dataclass
+class Standing:
+    """A message in the fake chat; `thread` is the `ts` of the one below which it stands."""
+
+    place: Place
+    thread: str
+    content: Content
+
+
+class FakeChat:
+    """`ports.Chat`: what stands where.
+
+    In the `gone` channels nothing can be written; `troubles` are raised by the next calls, each by
+    one, None by none. `waits` are the seconds for which a channel is to be left alone.
+    """
+
+    def __init__(self) -> None:
+        self.standing: list[Standing] = []
+        self.posts: list[Content] = []
+        self.edits = 0
+        self.gone: set[str] = set()
+        self.troubles: deque[BaseException | None] = deque()
+        self.waits: dict[str, float] = {}
+
+    def wait(self, channel: str, at: float, *, edits: bool = False) -> float:
+        return 0.0 if edits else self.waits.get(channel, 0.0)
+
+    async def post(self, content: Content, to: Place) -> Place:
+        self.posts.append(content)
+        await self._take(to)
+        place = Place(to.channel, f"{len(self.posts)}.0")
+        self.standing.append(Standing(place, to.ts, content))
+        return place
+
+    async def edit(self, content: Content, where: Place) -> None:
+        self.edits += 1
+        await self._take(where)
+        found = [each for each in self.standing if each.place == where]
+        if not found:
+            raise MessageGone("message_not_found")
+        found[0].content = content
+
+    async def link(self, to: Place) -> str | None:
+        return f"https://chat.example/{to.channel}/{to.ts}"
+
+    async def _take(self, to: Place) -> None:
+        await asyncio.sleep(0)
+        trouble = self.troubles.popleft() if self.troubles else None
+        if trouble is not None:
+            raise trouble
+        if to.channel in self.gone:
+            raise PlaceGone("is_archived")
+
+    def sees(self, channel: str) -> list[Any]:
+        """What stands in a channel, or in somebody's direct messages, itself."""
+        return [s.content for s in self.standing if s.place.channel == channel and not s.thread]
+
+    def thread(self, channel: str, which: int = 0) -> list[Any]:
+        """What stands below the card there, or below another one."""
+        cards = [s.place for s in self.standing if s.place.channel == channel and not s.thread]
+        below = (s for s in self.standing if s.thread == cards[which].ts)
+        return [s.content for s in below if s.place.channel == channel]
+
+    def delete(self, channel: str) -> None:
+        self.standing = [s for s in self.standing if s.place.channel != channel]
 
 
 class FakeDns:

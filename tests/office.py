@@ -13,14 +13,15 @@ from bot.adapters.store import schema
 from bot.adapters.store.sql import SqlStore
 from bot.domain.change import ChangeRequest, Seal, VoteKind
 from bot.domain.command import Set
-from bot.domain.incident import Incident, Kind
+from bot.domain.incident import Incident, Says
 from bot.domain.mail_config import Patch
 from bot.domain.organisation import Channels, Organisation
 from bot.domain.policy import Actor, Facts, Policy
 from bot.domain.timing import Timing
 from bot.ports import FarEnd, FarEnds
+from bot.services.delivery import Delivery
 from bot.services.serving import Services
-from tests.fakes import TEAM, FakeCliq, FakeClock, FakeDirectory, FakeDns, config
+from tests.fakes import TEAM, FakeChat, FakeCliq, FakeClock, FakeDirectory, FakeDns, config
 
 ORG = "default"
 ALICE = Actor(TEAM, "U0ALICE")
@@ -66,6 +67,7 @@ class Office:
     cliq: FakeCliq = field(default_factory=lambda: FakeCliq(config()))
     directory: FakeDirectory = field(default_factory=lambda: FakeDirectory(*PEOPLE))
     dns: FakeDns = field(default_factory=FakeDns)
+    chat: FakeChat = field(default_factory=FakeChat)
     others: dict[str, FarEnd] = field(default_factory=dict)
 
     was_tampered_with: bool = False
@@ -88,6 +90,7 @@ class Office:
         )
         services = Services.of(self.organisation, *far)
         self.admission, self.changes = services.admission, services.changes
+        self.delivery = Delivery(self.organisation, self.chat, self.store, self.clock)
         self.applier, self.watch = services.applier, services.watch
         self.look, self.check, self.alerts = services.look, services.checks, services.alerts
 
@@ -131,13 +134,13 @@ class Office:
             self.clock.advance(minutes=minutes)
             await self.watch.tick()
 
-    async def incident(self, kind: Kind) -> Incident | None:
-        return await self.store.open_incident(self.org, kind)
+    async def incident(self, body: type[Says]) -> Incident[Says] | None:
+        return await self.store.open_incident(self.org, body)
 
     async def messages(self) -> list[str]:
         """The kinds of the one-time messages that wait to be sent, in order."""
         due = await self.store.due_messages(self.org, self.clock.now())
-        return [waiting.message.kind for waiting in due]
+        return [waiting.message.kind for waiting in due if waiting.message]
 
     async def audit(self) -> list[Any]:
         return sorted(await self.rows(schema.audit), key=lambda row: (row.org, row.seq))

@@ -11,11 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum
-from typing import Any, assert_never
+from typing import NamedTuple, assert_never
 
-from bot.domain.change import from_milliseconds, milliseconds
 from bot.domain.findings import Severity
-from bot.domain.moment import from_stamp, stamp, whole
+from bot.domain.moment import whole
 from bot.errors import AlreadySettled
 
 SNOOZES = (timedelta(hours=1), timedelta(hours=6), timedelta(days=1), timedelta(weeks=1))
@@ -129,27 +128,8 @@ class Incident:
         """
         return (self.good_since or good_at) + self.quiet_for(parameters)
 
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "number": self.number,
-            "finding": self.finding,
-            "opened_at": milliseconds(self.opened_at),
-            "first_seen_at": milliseconds(self.first_seen_at),
-            "is_flapping": self.is_flapping,
-            "events": self.events,
-            "last_told_at": milliseconds(self.last_told_at),
-            "good_since": stamp(self.good_since),
-            "snoozed_until": stamp(self.snoozed_until),
-        }
 
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Incident:
-        times = ("opened_at", "first_seen_at", "last_told_at", "good_since", "snoozed_until")
-        return cls(**values | {name: from_stamp(values[name]) for name in times})
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(NamedTuple):
     """A definite tick: the finding that was bad at it, or None."""
 
     at: datetime
@@ -181,36 +161,6 @@ class AlertState:
         if self.incident is None:
             raise AlreadySettled("This alert has ended, so there is nothing to snooze.")
         return replace(self, incident=replace(self.incident, snoozed_until=whole(until)))
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON; times are whole milliseconds since 1970."""
-        return {
-            "recent": [[milliseconds(tick.at), tick.bad] for tick in self.recent],
-            "pending_since": stamp(self.pending_since),
-            "propagating_since": stamp(self.propagating_since),
-            "unknown_since": stamp(self.unknown_since),
-            "is_silence_told": self.is_silence_told,
-            "silences": self.silences,
-            "openings": [milliseconds(at) for at in self.openings],
-            "incidents": self.incidents,
-            "incident": self.incident and self.incident.as_dict(),
-        }
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> AlertState:
-        """The inverse of `as_dict`."""
-        incident = values["incident"]
-        return cls(
-            recent=tuple(Tick(from_milliseconds(at), bad) for at, bad in values["recent"]),
-            pending_since=from_stamp(values["pending_since"]),
-            propagating_since=from_stamp(values["propagating_since"]),
-            unknown_since=from_stamp(values["unknown_since"]),
-            is_silence_told=values["is_silence_told"],
-            silences=values["silences"],
-            openings=tuple(from_milliseconds(at) for at in values["openings"]),
-            incidents=values["incidents"],
-            incident=None if incident is None else Incident.from_dict(incident),
-        )
 
 
 class _Weight(Enum):

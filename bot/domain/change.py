@@ -35,18 +35,109 @@ DIGEST_VERSIONS = frozenset({1, 2})
 approvals, and whether its plan may delete first; in version 1 a plan never does."""
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is said of a request in a state.
+
+    `heading` stands above its card. `verb` goes on with "Request #7 to change sender address …",
+    `ended` with "#7 has ended: …", and `standing` is its last line; `why` is its end's reason. `audited`
+    are the audit's words for the moves that end there, first that of applying.
+    """
+
+    heading: str
+    verb: str
+    standing: str = ""
+    ended: str = ""
+    audited: tuple[str, ...] = ()
+
+
 class State(StrEnum):
-    PENDING = "PENDING"
-    APPROVED = "APPROVED"
-    APPLYING = "APPLYING"
-    UNCERTAIN = "UNCERTAIN"
-    APPLIED = "APPLIED"
-    REJECTED = "REJECTED"
-    CANCELLED = "CANCELLED"
-    EXPIRED = "EXPIRED"
-    STALE = "STALE"
-    FAILED = "FAILED"
-    CONFLICT = "CONFLICT"
+    """Where a request stands, each with its words."""
+
+    words: Words
+
+    def __new__(cls, value: str, words: Words) -> State:
+        state = str.__new__(cls, value)
+        state._value_, state.words = value, words
+        return state
+
+    PENDING = (
+        "PENDING",
+        Words("Waiting for approval", "waits for approval: {given} of {needed} so far"),
+    )
+    APPROVED = (
+        "APPROVED",
+        Words("Approved", "is approved and will be applied", "It will be applied now."),
+    )
+    APPLYING = "APPLYING", Words("Being applied", "is being applied")
+    UNCERTAIN = (
+        "UNCERTAIN",
+        Words("Outcome unknown", "has an unknown outcome; mailcfg keeps looking"),
+    )
+    APPLIED = (
+        "APPLIED",
+        Words("In force", "is in force", ended="it is in force", audited=("applied",)),
+    )
+    REJECTED = (
+        "REJECTED",
+        Words(
+            "Rejected",
+            "is rejected; nothing was changed",
+            "Nothing was changed.",
+            "it was rejected",
+            ("rejected",),
+        ),
+    )
+    CANCELLED = (
+        "CANCELLED",
+        Words(
+            "Cancelled",
+            "has ended: {why}; nothing was changed",
+            "{why} Nothing was changed.",
+            "it was cancelled",
+            ("ineligible", "withdrawn"),
+        ),
+    )
+    EXPIRED = (
+        "EXPIRED",
+        Words(
+            "Expired",
+            "has expired: {why}; nothing was changed",
+            "{why} Nothing was changed.",
+            "its time ran out",
+            ("expired",),
+        ),
+    )
+    STALE = (
+        "STALE",
+        Words(
+            "Out of date",
+            "is out of date: {why}; nothing was written",
+            "{why} Nothing was written.",
+            "the configuration had changed meanwhile",
+            ("stale",),
+        ),
+    )
+    FAILED = (
+        "FAILED",
+        Words(
+            "Failed",
+            "failed: {why}; the configuration is unchanged",
+            "{why} The configuration is unchanged.",
+            "it failed",
+            ("failed", "tampered"),
+        ),
+    )
+    CONFLICT = (
+        "CONFLICT",
+        Words(
+            "Needs a person",
+            "needs a person: {why}",
+            "{why} Please look in the Cliq admin panel.",
+            "it needs a person",
+            ("conflict", "tampered"),
+        ),
+    )
 
 
 OPEN = frozenset({State.PENDING, State.APPROVED, State.APPLYING, State.UNCERTAIN})
@@ -80,7 +171,8 @@ class ChangeRequest:
     `id` is long and random and travels in buttons; `number` is short, per organisation, for people.
     `rev` grows with every move. While APPLYING it belongs to whoever claimed it, until `lease_until`.
     `not_before` parks an approved or uncertain request. `step` is the step of the plan that is or
-    was in hand, from 1 on. `effect` is "written" or "none" once APPLIED. `observed` is what was last
+    was in hand, from 1 on. `effect` is "written" or "none" once APPLIED. `is_withdrawn` tells
+    a CANCELLED one whose requester did it from one that was ended for them. `observed` is what was last
     read where that decided the end; without `was_read` nothing could be.
     """
 
@@ -110,6 +202,7 @@ class ChangeRequest:
     waits_for: str = ""
     effect: str = ""
     end_reason: str = ""
+    is_withdrawn: bool = False
     observed: Any = None
     was_read: bool = False
     ended_at: datetime | None = None
@@ -138,6 +231,11 @@ class ChangeRequest:
     def approved_config(self) -> Any:
         """Of an APPLIED request: what counts as approved of its plan's subject from then on."""
         return self.goal.approved(self.observed)
+
+    @property
+    def heading(self) -> str:
+        """Its state in a word or two."""
+        return "Withdrawn" if self.is_withdrawn else self.state.words.heading
 
     @property
     def is_open(self) -> bool:
@@ -187,7 +285,8 @@ class ChangeRequest:
     def withdraw(self, now: datetime) -> ChangeRequest:
         """PENDING or APPROVED becomes CANCELLED, by its requester."""
         self._check_undecided(now)
-        return self._ended(State.CANCELLED, now, end_reason="withdrawn by the requester")
+        why = "withdrawn by the requester"
+        return self._ended(State.CANCELLED, now, end_reason=why, is_withdrawn=True)
 
     def expire(self, now: datetime) -> ChangeRequest:
         """PENDING or APPROVED becomes EXPIRED: time ran out with no effect."""
@@ -304,7 +403,7 @@ class ChangeRequest:
             )
         if self.state is not State.APPLIED:
             raise Refusal(
-                f"#{self.number} changed nothing ({ENDED_AS[self.state]}), so there is nothing to undo."
+                f"#{self.number} changed nothing ({self.state.words.ended}), so there is nothing to undo."
             )
         return self.plan.undo(self.number, [(each.number, each.plan) for each in later], live)
 
@@ -337,9 +436,9 @@ class ChangeRequest:
         if self.state in IN_FLIGHT:
             raise AlreadySettled(f"#{self.number} is already being applied.")
         if self.state not in UNDECIDED:
-            raise AlreadySettled(f"#{self.number} has ended: {ENDED_AS[self.state]}.")
+            raise AlreadySettled(f"#{self.number} has ended: {self.state.words.ended}.")
         if self.is_overdue(now):
-            raise AlreadySettled(f"#{self.number} has ended: {ENDED_AS[State.EXPIRED]}.")
+            raise AlreadySettled(f"#{self.number} has ended: {State.EXPIRED.words.ended}.")
 
     def _check_voter(self, voter: Actor) -> None:
         """Somebody else than the requester, for the first time."""
@@ -360,17 +459,6 @@ class ChangeRequest:
 
     def _ended(self, state: State, now: datetime, **changes: Any) -> ChangeRequest:
         return self._moved(state, ended_at=now, not_before=None, **changes)
-
-
-ENDED_AS = {
-    State.APPLIED: "it is in force",
-    State.REJECTED: "it was rejected",
-    State.CANCELLED: "it was cancelled",
-    State.EXPIRED: "its time ran out",
-    State.STALE: "the configuration had changed meanwhile",
-    State.FAILED: "it failed",
-    State.CONFLICT: "it needs a person",
-}
 
 
 def _already(decision: Decision) -> str:

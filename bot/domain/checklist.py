@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import NamedTuple
 
 from bot.domain.change import ChangeRequest
 from bot.domain.mail_config import MailConfig, signs_with
-from bot.domain.moment import from_stamp, stamp, whole
+from bot.domain.moment import whole
 from bot.domain.typed import VERIFIED
 
 
@@ -45,8 +45,7 @@ class Pass:
     resolvers: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(NamedTuple):
     """One of the zone's own servers: since when it is seen to hold the record, None is "not yet".
 
     One that never gave a definite answer need not hold up the end.
@@ -59,7 +58,7 @@ class Server:
     def told(self, is_right: bool | None, at: datetime) -> Server:
         if is_right is None:
             return self
-        return replace(self, seen_at=(self.seen_at or at) if is_right else None, has_answered=True)
+        return Server(self.name, (self.seen_at or at) if is_right else None, has_answered=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,28 +95,6 @@ class Checklist:
     def waits_for_zoho(self) -> bool:
         """Whether a `verified` from Zoho is told here, and needs no notice of its own."""
         return self.ended_at is None and self.verified_at is None
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON; times are whole milliseconds since 1970."""
-        return {
-            "request_id": self.request_id,
-            "host": self.host,
-            "value": self.value,
-            "in_force_at": stamp(self.in_force_at),
-            "servers": [[s.name, stamp(s.seen_at), s.has_answered] for s in self.servers],
-            "resolvers_at": stamp(self.resolvers_at),
-            "verified_at": stamp(self.verified_at),
-            "ended_at": stamp(self.ended_at),
-            "is_superseded": self.is_superseded,
-        }
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Checklist:
-        """The inverse of `as_dict`."""
-        times = ("in_force_at", "resolvers_at", "verified_at", "ended_at")
-        servers = tuple(Server(name, from_stamp(at), has) for name, at, has in values["servers"])
-        read = {name: from_stamp(values[name]) for name in times}
-        return cls(**values | read | {"servers": servers})
 
 
 def begin(request: ChangeRequest) -> Checklist | None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from bot.domain.findings import Diagnosis, State
 from bot.domain.headlines import STATE_WORDS, dns_line
-from bot.domain.moment import from_stamp, stamp, whole
+from bot.domain.moment import whole
 from bot.domain.sentences import moment
 
 
@@ -37,18 +36,3 @@ class LastPass:
     def last_known(self, now: datetime) -> str:
         """ "in order (04:00 UTC)", or "" before the first definite pass."""
         return f"{self.word} ({moment(self.at, now)})" if self.at else ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {
-            "at": stamp(self.at),
-            "line": self.line,
-            "word": self.word,
-            "apex": self.apex,
-            "unknown": self.unknown,
-        }
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> LastPass:
-        """The inverse of `as_dict`."""
-        return cls(**values | {"at": from_stamp(values["at"])})

@@ -8,8 +8,8 @@ from typing import Any
 
 from bot.domain import policy as rules
 from bot.domain.audit import AuditEntry
-from bot.domain.incident import Incident, Kind, standing_facts
-from bot.domain.moment import from_stamp, whole
+from bot.domain.incident import AlertBody, Incident
+from bot.domain.moment import whole
 from bot.domain.organisation import Organisation
 from bot.domain.policy import Actor, Facts, Verdict
 from bot.domain.watched import CheckResult
@@ -51,8 +51,8 @@ class Alerts:
                 "A change is being written to Cliq just now. Check again once its card says how it "
                 "ended."
             )
-        row = await self._store.open_incident(self.org, Kind.ALERT)
-        return check, None if row is None else from_stamp(row.facts.get("ends_at"))
+        row = await self._store.open_incident(self.org, AlertBody)
+        return check, None if row is None else row.body.ends_at
 
     async def snooze(self, actor: Actor, incident_id: str, span: timedelta) -> datetime:
         """Silence the reminders of an open alert, and nothing else; until when. Raises AlreadySettled."""
@@ -65,15 +65,15 @@ class Alerts:
         row = await self._open(incident_id)
         known = await self._store.watch(self.org)
         alert = known.alert.snooze(until)
-        facts = row.facts | standing_facts(alert, from_stamp(row.facts.get("ends_at")))
+        edited = row.edited(row.body.standing(alert, row.body.ends_at))
         body = {"event": "snoozed", "until": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
         async with self._store.begin(self.org) as tx:
             await tx.replace_watch(known, replace(known, alert=alert))
-            await tx.save_incident(row.edited(facts))
+            await tx.save_incident(edited)
             await tx.record(self._entry(actor, "incident", body))
 
-    async def _open(self, incident_id: str) -> Incident:
-        row = await self._store.open_incident(self.org, Kind.ALERT)
+    async def _open(self, incident_id: str) -> Incident[AlertBody]:
+        row = await self._store.open_incident(self.org, AlertBody)
         if row is None or row.id != incident_id:
             raise AlreadySettled("This alert has ended, so there is nothing to snooze.")
         return row

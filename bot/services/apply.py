@@ -14,18 +14,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, assert_never
 
-from bot.domain import checklist
+from bot.domain import checklist, messages
 from bot.domain.audit import AuditEntry
 from bot.domain.change import (
     Attempt,
     ChangeRequest,
     State,
     is_untouched,
-    milliseconds,
     people_still_for,
 )
-from bot.domain.incident import CHECKLIST_ID, Incident
-from bot.domain.incident import Kind as Living
+from bot.domain.incident import CHECKLIST_ID, ChecklistBody, Incident
 from bot.domain.mail_config import MailConfig
 from bot.domain.organisation import Organisation
 from bot.domain.policy import Actor, Facts, may_propose
@@ -54,24 +52,13 @@ from bot.ports import (
     FarEnd,
     FarEnds,
     LostRace,
-    Message,
     Purpose,
     Store,
     Transaction,
     WatchState,
 )
-from bot.services import telling
 from bot.services.admission import groups_of
 from bot.services.audit import doubt
-
-ENDED = {
-    State.APPLIED: "applied",
-    State.CANCELLED: "ineligible",
-    State.STALE: "stale",
-    State.FAILED: "failed",
-    State.CONFLICT: "conflict",
-}
-"""The audit's word for how applying ended."""
 
 
 class Applier:
@@ -383,7 +370,6 @@ class Applier:
     ) -> None:
         """The last move: with it the result for all and for one, what is to follow, what it left."""
         now = self._clock.now()
-        facts = {"state": new.state, "at": milliseconds(now)}
         seen = await self._store.watch(self.org)
         home = await self._store.card(self.org, new.id)
         async with self._store.begin(self.org) as tx:
@@ -391,10 +377,10 @@ class Applier:
             await _finish(tx, attempt)
             if new.effect == "written" and new.plan.subject == SENDER:
                 await tx.save_reading(self.org, _left(seen, new), now)
-            head = await tx.record(self._entry(new, kind or ENDED[new.state], _ending(new)))
-            facts["head"] = head.short
-            await tx.tell(Message(f"result:{new.id}", "result", facts, subject=new.id))
-            await tx.tell(telling.outcome(new))
+            word = kind or new.state.words.audited[0]
+            head = await tx.record(self._entry(new, word, _ending(new)))
+            await tx.tell(messages.result(new, head.short))
+            await tx.tell(messages.outcome(new))
             await _begin_checklist(tx, new, home)
 
     def _entry(self, request: ChangeRequest, kind: str, body: dict[str, Any]) -> AuditEntry:
@@ -433,10 +419,9 @@ async def _begin_checklist(tx: Transaction, ended: ChangeRequest, home: Card | N
     row = Incident(
         id=f"{CHECKLIST_ID}{ended.id}",
         org=ended.org,
-        kind=Living.CHECKLIST,
         key=ended.id,
         opened_at=following.in_force_at,
-        facts={"number": ended.number, "checklist": following.as_dict()},
+        body=ChecklistBody(ended.number, following),
     )
     await tx.save_incident(row)
     await tx.save_card(Card(row.id, home.channel if home else ""))

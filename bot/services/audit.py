@@ -173,18 +173,8 @@ def _is_as_voted(request: ChangeRequest, told: Sequence[AuditEntry]) -> bool:
     )
 
 
-ENDS = {
-    "rejected": {State.REJECTED},
-    "withdrawn": {State.CANCELLED},
-    "ineligible": {State.CANCELLED},
-    "expired": {State.EXPIRED},
-    "applied": {State.APPLIED},
-    "stale": {State.STALE},
-    "failed": {State.FAILED},
-    "conflict": {State.CONFLICT},
-    "tampered": {State.FAILED, State.CONFLICT},
-}
-"""The audit's word for each move that ends a request, and where it ends then."""
+ENDS = {word for state in State for word in state.words.audited}
+"""The audit's words for the moves that end a request."""
 
 
 def _has_ended_as_told(request: ChangeRequest, told: Sequence[AuditEntry]) -> bool:
@@ -192,7 +182,9 @@ def _has_ended_as_told(request: ChangeRequest, told: Sequence[AuditEntry]) -> bo
     if request.is_open or len(ends) != 1:
         return request.is_open and not ends
     left = request.observed and request.observed.as_dict()
-    return request.state in ENDS[ends[0].kind] and left == ends[0].body.get("observed", left)
+    return ends[0].kind in request.state.words.audited and left == ends[0].body.get(
+        "observed", left
+    )
 
 
 def _elsewhere(row: AuditRow, noted: AuditHead | None) -> str:

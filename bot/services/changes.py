@@ -16,6 +16,7 @@ from typing import Any
 
 from structlog.contextvars import bind_contextvars
 
+from bot.domain import messages
 from bot.domain import policy as rules
 from bot.domain.audit import AuditEntry
 from bot.domain.change import (
@@ -30,6 +31,7 @@ from bot.domain.change import (
 from bot.domain.command import Accept, Reset, Set
 from bot.domain.dns_answers import Answers
 from bot.domain.mail_config import SENDER_FIELDS, MailConfig, Patch
+from bot.domain.messages import Approved, Expired, MessageKind, Rejected, Withdrawn
 from bot.domain.organisation import Organisation
 from bot.domain.plan import Baseline, Plan, Wish
 from bot.domain.policy import Actor, Facts, Verdict
@@ -43,8 +45,7 @@ from bot.errors import (
     Tampered,
     UnknownRequest,
 )
-from bot.ports import Card, Clock, FarEnds, LostRace, Message, Purpose, Resolver, Store
-from bot.services import telling
+from bot.ports import Card, Clock, FarEnds, LostRace, Purpose, Resolver, Store
 from bot.services.admission import Admission
 from bot.services.race import until_won
 
@@ -184,10 +185,11 @@ class Changes:
         request = await self._store.open_request(self.org)
         if request is not None and request.is_overdue(self._clock.now()):
             moved = request.expire(self._clock.now())
-            facts = {"why": moved.end_reason}
+            why = moved.end_reason
+            entry = self._entry(moved, "expired", "mailcfg", {"why": why})
             # Whoever was faster has moved it to where time may no longer matter; look again later.
             with suppress(LostRace):
-                await self._store_move(request, moved, "expired", "mailcfg", facts)
+                await self._store_move(request, moved, entry, lambda head: Expired(why, head))
 
     async def show_todays_rules(self) -> None:
         """Have the card of the open request shown anew, since its quorum may have been raised."""
@@ -205,12 +207,14 @@ class Changes:
         request = await self._store.open_request(self.org)
         if request is None or request.state is not State.PENDING:
             return
-        told = telling.names(await self._store.told(self.org, request.id, telling.REMINDER))
+        told = messages.reminded_of(
+            await self._store.told(self.org, request.id, MessageKind.REMINDER)
+        )
         reminders = self._organisation.reminders
         due = reminders.due(request.created_at, request.expires_at, told, self._clock.now())
         if due is not None:
             async with self._store.begin(self.org) as tx:
-                await tx.tell(telling.reminder(request, due))
+                await tx.tell(messages.reminder(request, due))
                 await tx.show_again(request.id)
 
     async def raise_alarm(self) -> None:
@@ -222,7 +226,7 @@ class Changes:
         due = alarm(since, self._clock.now())
         if due is not None and self._raised != (request.id, due):
             async with self._store.begin(self.org) as tx:
-                await tx.tell(telling.unknown(request, due, since))
+                await tx.tell(messages.unknown_outcome(request, due, since))
             self._raised = (
                 request.id,
                 due,
@@ -232,9 +236,8 @@ class Changes:
         """Say once, in the alert channel, that a stored request cannot be read, and what to do."""
         if damage.number is None or damage.number in self._told_unreadable:
             return
-        key, facts = f"unreadable:{self.org}:{damage.number}", {"number": damage.number}
         async with self._store.begin(self.org) as tx:
-            await tx.tell(Message(key, "unreadable", facts))
+            await tx.tell(messages.unreadable(self.org, damage.number))
         self._told_unreadable.add(damage.number)
 
     async def pending(self) -> ChangeRequest | None:
@@ -297,7 +300,7 @@ class Changes:
                 Card(stored.id, self._organisation.channels.approval, mention_at=mention_at)
             )
             if mention_at > stored.created_at:
-                await tx.tell(telling.mention(stored), after=mention_at)
+                await tx.tell(messages.mention(stored), after=mention_at)
             await tx.record(
                 self._entry(
                     stored,
@@ -324,11 +327,21 @@ class Changes:
         vote = self._vote(request, facts, kind, reason)
         async with self._admission.auditing_refusals(facts.actor, kind, request):
             moved = self._count(request, vote)
-        said = {"user": facts.actor.user, "reason": reason, "given": len(moved.approvals)}
-        said |= {"needed": self._organisation.needed(request), "at": milliseconds(vote.at)}
-        word = "approved" if kind is VoteKind.APPROVE else "rejected"
-        who, evidence = facts.actor.principal, vote.evidence
-        await self._store_move(request, moved, word, who, said, evidence=evidence)
+        user, given, needed = (
+            facts.actor.user,
+            len(moved.approvals),
+            self._organisation.needed(moved),
+        )
+        body = {"user": user, "reason": reason, "given": given, "needed": needed}
+        body |= {"at": milliseconds(vote.at), "evidence": vote.evidence}
+        is_yes = kind is VoteKind.APPROVE
+        word = "approved" if is_yes else "rejected"
+        entry = self._entry(moved, word, facts.actor.principal, body)
+
+        def line(head: str) -> Approved | Rejected:
+            return Approved(user, given, needed) if is_yes else Rejected(user, reason, head)
+
+        await self._store_move(request, moved, entry, line)
         return moved
 
     def _count(self, request: ChangeRequest, vote: Decision) -> ChangeRequest:
@@ -359,26 +372,24 @@ class Changes:
         await self._allowed(actor, "withdraw", rules.may_show, request)
         async with self._admission.auditing_refusals(actor, "withdraw", request):
             moved = request.withdraw(self._clock.now())
-        await self._store_move(request, moved, "withdrawn", actor.principal, {"user": actor.user})
+        entry = self._entry(moved, "withdrawn", actor.principal, {"user": actor.user})
+        await self._store_move(request, moved, entry, lambda head: Withdrawn(actor.user, head))
         return moved
 
     async def _store_move(
         self,
         old: ChangeRequest,
         new: ChangeRequest,
-        kind: str,
-        actor: str,
-        facts: dict[str, Any],
-        **sealed: Any,
+        entry: AuditEntry,
+        line: Callable[[str], Approved | Rejected | Withdrawn | Expired],
     ) -> None:
-        """One move with its line for the thread; `sealed` goes to the audit only."""
+        """One move with its line for the thread, which may say where the audit ends with it."""
         async with self._store.begin(self.org) as tx:
             await tx.replace(old, new)
-            head = await tx.record(self._entry(new, kind, actor, facts | sealed))
-            told = facts if new.is_open else facts | {"head": head.short}
-            await tx.tell(Message(f"{kind}:{new.id}:{new.rev}", kind, told, subject=new.id))
-            if not new.is_open and kind != "withdrawn":
-                await tx.tell(telling.outcome(new))
+            said = line((await tx.record(entry)).short)
+            await tx.tell(messages.moved(new, said))
+            if not new.is_open and not isinstance(said, Withdrawn):
+                await tx.tell(messages.outcome(new))
 
     async def _found(self, request_id: str) -> ChangeRequest:
         request = await self._store.request(self.org, request_id)

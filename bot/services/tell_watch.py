@@ -7,38 +7,48 @@ the check counts. When something is told is decided by `alert`, `notices` and `c
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, assert_never
 
-from bot.domain import checklist, notices
+from bot.domain import checklist, messages, notices
 from bot.domain.alert import Event, EventKind
 from bot.domain.audit import AuditEntry
 from bot.domain.change import milliseconds
-from bot.domain.checklist import Checklist, News
+from bot.domain.checklist import News
 from bot.domain.findings import ROLES, Diagnosis, FindingId, Role
 from bot.domain.headlines import dns_line, topmost_bad
 from bot.domain.incident import (
-    Facts,
+    AlertBody,
+    ChecklistBody,
     Incident,
-    Kind,
-    alert_facts,
-    outside_facts,
-    standing_facts,
-    watch_facts,
+    Says,
+    WatchLine,
 )
 from bot.domain.mail_config import fingerprint
-from bot.domain.moment import stamp
+from bot.domain.messages import (
+    AlertChanged,
+    AlertChannel,
+    AlertFlapping,
+    AlertOpened,
+    AlertReminder,
+    AlertResolved,
+    CannotCheck,
+    ChangedOutside,
+    ChecksResumed,
+    DmarcAtRisk,
+    Message,
+    OfAlert,
+    StatusMoved,
+    Thread,
+)
 from bot.domain.notices import Reading
 from bot.domain.organisation import Organisation
-from bot.domain.report import explanation, headline
+from bot.domain.report import explanation
 from bot.domain.watched import CheckResult
-from bot.ports import Card, Message, Store, Transaction, WatchState
+from bot.ports import Card, Store, Transaction, WatchState
 
-FOLLOWED, FOLLOWED_DM = "followed", "followed_dm"
-"""The end of a checklist, told in the thread and to the requester alone."""
-DMARC = "dmarc"
-"""What receivers may do to the mail until a checklist is through."""
+Alert = Incident[AlertBody]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +63,6 @@ class Told:
     ends_at: datetime | None
 
     @property
-    def times(self) -> Facts:
-        return {
-            "checked_at": milliseconds(self.check.at),
-            "next_at": milliseconds(self.check.next_at),
-        }
-
-    @property
     def is_over(self) -> bool:
         """Whether nothing is left that an alert could be about. Unread is no statement on that."""
         is_calm = not self.check.unread and self.check.found.case.is_approved
@@ -70,9 +73,9 @@ class Told:
 class Rows:
     """The living messages that are open."""
 
-    watch: Incident | None
-    alert: Incident | None
-    checklists: tuple[Incident, ...]
+    watch: Incident[WatchLine] | None
+    alert: Alert | None
+    checklists: tuple[Incident[ChecklistBody], ...]
 
 
 class WatchTeller:
@@ -86,9 +89,9 @@ class WatchTeller:
 
     async def rows(self) -> Rows:
         return Rows(
-            await self._store.open_incident(self._org, Kind.WATCH),
-            await self._store.open_incident(self._org, Kind.ALERT),
-            tuple(await self._store.open_incidents(self._org, Kind.CHECKLIST)),
+            await self._store.open_incident(self._org, WatchLine),
+            await self._store.open_incident(self._org, AlertBody),
+            tuple(await self._store.open_incidents(self._org, ChecklistBody)),
         )
 
     async def tell(self, tx: Transaction, rows: Rows, told: Told) -> None:
@@ -104,167 +107,139 @@ class WatchTeller:
             await self._tell_event(tx, event, alert, told, is_new=rows.alert is None)
         await self._show_watch(tx, rows.watch, told)
 
-    async def _show_watch(self, tx: Transaction, row: Incident | None, told: Told) -> None:
+    async def _show_watch(
+        self, tx: Transaction, row: Incident[WatchLine] | None, told: Told
+    ) -> None:
         check = told.check
-        if check.unread:
-            if row is not None:
-                facts = {
-                    "error": check.found.findings[0].sentence,
-                    "next_at": told.times["next_at"],
-                }
-                await tx.save_incident(row.edited(row.facts | facts))
-            return
-        facts = watch_facts(check.found, check.approved) | told.times
-        if row is None:
-            await self._open(tx, Kind.WATCH, facts, check.at)
-        else:
-            await tx.save_incident(row.edited(facts))
+        if row is not None:
+            line = row.body.unread(check) if check.unread else WatchLine.of(check)
+            await tx.save_incident(row.edited(line))
+        elif not check.unread:
+            await self._open(tx, WatchLine.of(check), check.at)
 
-    async def _show_alert(
-        self, tx: Transaction, row: Incident | None, told: Told
-    ) -> Incident | None:
+    async def _show_alert(self, tx: Transaction, row: Alert | None, told: Told) -> Alert | None:
         """The alert as it then is; None if there is none."""
-        check = told.check
+        check, state = told.check, told.after.alert
         if told.is_over:
             return None if row is None else await self._close(tx, row, told)
-        if row is None and check.unread:
-            return None
-        facts = self._alert_facts(row, told)
-        if row is None:
-            return await self._open(tx, Kind.ALERT, facts, self._first_seen(told))
-        edited = row.edited(facts)
-        await tx.save_incident(edited)
-        return edited
-
-    def _alert_facts(self, row: Incident | None, told: Told) -> Facts:
-        """An unknown pass leaves standing what the last definite one found."""
-        check = told.check
-        kept = {} if row is None else row.facts
-        standing = standing_facts(told.after.alert, told.ends_at) | {"unknown": ""}
+        if row is not None:
+            edited = row.edited(row.body.after(check, state, told.ends_at))
+            await tx.save_incident(edited)
+            return edited
         if check.unread:
-            unknown = {"unknown": check.found.findings[0].sentence}
-            return kept | standing | unknown | {"next_at": told.times["next_at"]}
-        facts = alert_facts(check.found, check.approved)
-        if check.is_unknown and row is not None:
-            outside = outside_facts(check.found.case, check.approved)
-            facts = kept | outside | {"unknown": check.found.findings[0].sentence}
-        facts["late"] = check.late and check.late.number
-        facts["cause"] = facts["heading"] or kept.get("cause", "")
-        facts["was_outside"] = facts["is_outside"] or kept.get("was_outside", False)
-        return standing | facts | told.times
+            return None
+        first_seen = state.incident.first_seen_at if state.incident else check.at
+        return await self._open(tx, AlertBody.of(check, state, told.ends_at), first_seen)
 
-    def _first_seen(self, told: Told) -> datetime:
-        incident = told.after.alert.incident
-        return told.check.at if incident is None else incident.first_seen_at
-
-    async def _close(self, tx: Transaction, row: Incident, told: Told) -> Incident:
-        check = told.check
-        facts = row.facts | told.times | {"ended": headline(check.found), "unknown": ""}
-        closed = row.edited(facts, resolved_at=check.at)
+    async def _close(self, tx: Transaction, row: Alert, told: Told) -> Alert:
+        closed = row.edited(row.body.end(told.check), resolved_at=told.check.at)
         await tx.save_incident(closed)
         if not any(event.kind is EventKind.RESOLVED for event in told.events):
-            await self._line(tx, closed, "alert_resolved", f"{closed.id}:ended", facts)
+            body = closed.body
+            line = AlertResolved(body.ended, body.was_outside, body.is_confirmed)
+            await tx.tell(Message(f"{closed.id}:ended", line, Thread(closed.id)))
         return closed
 
-    async def _open(
-        self, tx: Transaction, kind: Kind, facts: Facts, opened_at: datetime
-    ) -> Incident:
-        opened = Incident(self._new_id(), self._org, kind, "", opened_at, facts)
+    async def _open(self, tx: Transaction, body: Says, opened_at: datetime) -> Incident[Says]:
+        opened = Incident(self._new_id(), self._org, "", opened_at, body)
         await tx.save_incident(opened)
         await tx.save_card(Card(opened.id, self._channel))
         return opened
 
     async def _tell_outside(
-        self, tx: Transaction, before: Incident | None, alert: Incident | None, told: Told
+        self, tx: Transaction, before: Alert | None, alert: Alert | None, told: Told
     ) -> None:
         """The living message says it; where that stood already, a line says so too.
 
         In the channel where the message was about something else, or it would go unseen.
         """
         assert alert is not None
+        assert alert.body.outside is not None
         await self._audit(tx, told, "outside", _marks(told.check))
         if before is None:
             return
-        subject = alert.id if before.facts.get("is_outside") else None
-        key = f"{self._org}:outside:{milliseconds(told.check.at)}"
-        await tx.tell(Message(key, "outside", alert.facts, subject=subject))
+        body = ChangedOutside(alert.body.outside.approved, alert.body.outside.live)
+        to = Thread(alert.id) if before.body.outside else AlertChannel()
+        await tx.tell(Message(f"{self._org}:outside:{milliseconds(told.check.at)}", body, to))
 
     async def _tell_event(
-        self, tx: Transaction, event: Event, alert: Incident | None, told: Told, *, is_new: bool
+        self, tx: Transaction, event: Event, alert: Alert | None, told: Told, *, is_new: bool
     ) -> None:
         """Whatever opened its own message needs no line; nor does what that said already."""
         await self._audit(tx, told, str(event), {})
-        facts = {
-            "heading": alert.facts.get("heading", "") if alert else "",
-            "said": _explained(told.check.found),
-            "dns": dns_line(told.check.found),
-            "ended": alert.facts.get("ended", "") if alert else "",
-            "was_outside": bool(alert and alert.facts.get("was_outside")),
-            "first_seen_at": stamp(alert.opened_at) if alert else None,
-            "at": milliseconds(told.check.at),
-        }
-        key = f"{self._org}:{event.key}"
+        key, found = f"{self._org}:{event.key}", told.check.found
         match event.kind:
-            case EventKind.CANNOT_CHECK | EventKind.CHECKS_RESUMED:
-                await tx.tell(Message(key, str(event.kind), facts))
+            case EventKind.CANNOT_CHECK:
+                await tx.tell(Message(key, CannotCheck(_explained(found))))
+            case EventKind.CHECKS_RESUMED:
+                await tx.tell(Message(key, ChecksResumed(dns_line(found))))
             case EventKind.OPENED if is_new or ROLES.get(event.finding) is Role.DRIFT:
                 return
             case EventKind.FLAPPING if is_new:
                 return
             case kind:
                 assert alert is not None
-                await self._line(tx, alert, f"alert_{kind}", key, facts)
-
-    async def _line(
-        self, tx: Transaction, alert: Incident, kind: str, key: str, facts: Facts
-    ) -> None:
-        await tx.tell(Message(key, kind, facts, subject=alert.id))
+                await tx.tell(Message(key, _line(kind, alert, _explained(found)), Thread(alert.id)))
 
     async def _tell_statuses(self, tx: Transaction, rows: Rows, told: Told) -> None:
         """Zoho moved a status by itself: said once, at once, in both directions."""
         before, check = told.before, told.check
         if not before.has_reading or before.read_at is None:
             return
-        awaited = any(_checklist(row).waits_for_zoho for row in rows.checklists)
+        awaited = any(row.body.checklist.waits_for_zoho for row in rows.checklists)
         moved = notices.status_changes(
             Reading(before.read_at, before.reading),
             Reading(check.at, check.live),
             is_awaited=awaited,
         )
+        at, dns, is_right = check.at, dns_line(check.found), _is_right(check.found)
         for change in moved:
-            facts: Facts = {
-                "field": change.field,
-                "before": change.before,
-                "after": change.after,
-                "at": milliseconds(check.at),
-                "dns": dns_line(check.found),
-                "is_right": _is_right(check.found),
-            }
-            key = f"status:{self._org}:{change.field}:{milliseconds(check.at)}"
-            await tx.tell(Message(key, "status", facts))
-            await tx.record(AuditEntry(self._org, check.at, "cliq", "status", None, facts))
+            body = StatusMoved(change.field, change.before, change.after, at, dns, is_right)
+            sealed = asdict(body) | {"at": milliseconds(at)}
+            await tx.tell(Message(f"status:{self._org}:{change.field}:{milliseconds(at)}", body))
+            await tx.record(AuditEntry(self._org, at, "cliq", "status", None, sealed))
 
-    async def _step_checklist(self, tx: Transaction, row: Incident, told: Told) -> None:
-        earlier = _checklist(row)
+    async def _step_checklist(
+        self, tx: Transaction, row: Incident[ChecklistBody], told: Told
+    ) -> None:
         if FindingId.DMARC_AT_RISK in told.check.found.ids:
-            risk = {"said": _at_risk(told.check.found)}
-            await tx.tell(Message(f"{DMARC}:{row.key}", DMARC, risk, subject=row.key))
-        moved, news = checklist.step(earlier, told.check.for_checklist())
+            risk = DmarcAtRisk(_at_risk(told.check.found))
+            await tx.tell(Message(f"dmarc:{row.key}", risk, Thread(row.key)))
+        moved, news = checklist.step(row.body.checklist, told.check.for_checklist())
         if news is None:
             return
-        facts = row.facts | {"checklist": moved.as_dict()}
-        await tx.save_incident(row.edited(facts, resolved_at=moved.ended_at))
-        if news is News.COMPLETE:
-            done = {"verified_at": stamp(moved.verified_at)}
-            for kind in (FOLLOWED, FOLLOWED_DM):
-                await tx.tell(Message(f"{kind}:{row.key}", kind, done, subject=row.key))
+        body = ChecklistBody(row.body.number, moved)
+        await tx.save_incident(row.edited(body, resolved_at=moved.ended_at))
+        if news is News.COMPLETE and moved.verified_at is not None:
+            for message in messages.followed(row.key, moved.verified_at):
+                await tx.tell(message)
 
     async def _audit(self, tx: Transaction, told: Told, event: str, more: dict[str, Any]) -> None:
         body = {"event": event} | more
         await tx.record(AuditEntry(self._org, told.check.at, "mailcfg", "incident", None, body))
 
 
-def _marks(check: CheckResult) -> Facts:
+def _line(kind: EventKind, alert: Alert, said: str) -> OfAlert:
+    """What happened to an alert, for its thread."""
+    heading = alert.body.heading
+    match kind:
+        case EventKind.OPENED:
+            return AlertOpened(heading, said)
+        case EventKind.FLAPPING:
+            return AlertFlapping(heading, said)
+        case EventKind.CHANGED:
+            return AlertChanged(heading, said)
+        case EventKind.REMINDER:
+            return AlertReminder(heading, said, alert.opened_at)
+        case EventKind.RESOLVED:
+            return AlertResolved(alert.body.ended, alert.body.was_outside)
+        case EventKind.CANNOT_CHECK | EventKind.CHECKS_RESUMED:
+            raise AssertionError("no alert's")
+        case _:
+            assert_never(kind)
+
+
+def _marks(check: CheckResult) -> dict[str, Any]:
     """What the audit says of a change outside approval."""
     late = {"late": check.late.number} if check.late else {}
     return {"live": fingerprint(check.undamaged)} | late
@@ -276,10 +251,6 @@ def _explained(found: Diagnosis) -> str:
     if worst is not None and worst.role is Role.DRIFT:
         return f"{worst.sentence} {worst.fix}"
     return explanation(found)
-
-
-def _checklist(row: Incident) -> Checklist:
-    return Checklist.from_dict(row.facts["checklist"])
 
 
 def _is_right(found: Diagnosis) -> bool:

@@ -18,7 +18,7 @@ from bot.domain.alert import AlertState, Event
 from bot.domain.case import Case, Graces, History, Snapshot
 from bot.domain.change import IN_FLIGHT, ChangeRequest, from_milliseconds, milliseconds
 from bot.domain.findings import Severity, diagnose
-from bot.domain.incident import Kind
+from bot.domain.incident import ChecklistBody, WatchLine
 from bot.domain.mail_config import MailConfig
 from bot.domain.organisation import Organisation
 from bot.domain.sender_plans import SENDER
@@ -112,11 +112,11 @@ class Watch:
 
     async def _was_applied(self) -> bool:
         """Whether a change came into force since the last check."""
-        line = await self._store.open_incident(self.org, Kind.WATCH)
+        line = await self._store.open_incident(self.org, WatchLine)
         approved = await self._store.last_applied(self.org, SENDER)
         if line is None or approved is None:
             return False
-        return bool(line.facts.get("number") != approved.number)
+        return line.body.number != approved.number
 
     async def _check(self, slot: datetime | None) -> CheckResult | None:
         """One check; one after the other if several are asked for at once."""
@@ -190,7 +190,7 @@ class Watch:
         return None
 
     async def _is_followed(self, approved: ChangeRequest | None) -> bool:
-        rows = await self._store.open_incidents(self.org, Kind.CHECKLIST)
+        rows = await self._store.open_incidents(self.org, ChecklistBody)
         return approved is not None and approved.id in {row.key for row in rows}
 
     async def _record(self, check: CheckResult, before: Standing) -> bool:

@@ -23,12 +23,13 @@ from bot.adapters.store.version import check_is_current, plain_engine, revisions
 from bot.domain.alert import AlertState
 from bot.domain.audit import GENESIS, AuditEntry, canonical_body, chain_hash
 from bot.domain.change import EPOCH, Attempt, ChangeRequest, Decision, State, VoteKind
-from bot.domain.incident import Incident, Kind
+from bot.domain.incident import AlertBody, Incident, WatchLine
 from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import Patch
+from bot.domain.messages import Approved, CannotCheck, Message, MessageKind, Thread
 from bot.domain.policy import Facts
 from bot.domain.sender_plans import plan_set
-from bot.ports import Card, Message
+from bot.ports import Card
 from bot.services.audit import verify
 from tests.conftest import database_url
 from tests.fakes import MORNING, FakeClock, config
@@ -135,7 +136,7 @@ def fill(url: str) -> None:
             for decision in asked.decisions:
                 insert(connection, "decision", rows.decision_row(asked.id, decision))
             insert(connection, "card", rows.card_row("", Card(asked.id, "C1", "1.0", 1), None))
-            message = Message(f"said:{asked.id}", "approved", {"user": "U0BOB"}, asked.id)
+            message = Message(f"said:{asked.id}", Approved("U0BOB", 1, 2), Thread(asked.id))
             insert(connection, "outbox", rows.message_row("", message) | {"n": len(state)})
             audit(connection, asked)
             if state in {State.UNCERTAIN, State.APPLIED, State.CONFLICT}:
@@ -254,7 +255,7 @@ async def test_what_is_told_of_a_request_belongs_to_its_organisation(store: SqlS
     card = await store.card(asked.org, asked.id)
 
     assert card == Card(asked.id, "C1", "1.0", 1)
-    assert f"said:{asked.id}" in await store.told(asked.org, asked.id, "approved")
+    assert f"said:{asked.id}" in await store.told(asked.org, asked.id, MessageKind.APPROVED)
 
 
 async def test_what_is_told_of_nothing_belongs_to_the_only_organisation(
@@ -264,7 +265,7 @@ async def test_what_is_told_of_nothing_belongs_to_the_only_organisation(
     migrate(url, "0010")
     with connected(url) as connection:
         insert(connection, "request", rows.request_row(STATES[State.FAILED]))
-        message = rows.message_row("", Message("status:1", "status", {}))
+        message = rows.message_row("", Message("status:1", CannotCheck("DNS")))
         insert(connection, "outbox", message | {"n": 1})
 
     migrate(url)
@@ -282,6 +283,11 @@ ALERTS = [
     ("watch", "C4", None),
 ]
 """Living messages of the first version: kind, id, when resolved."""
+FIRST_FACTS = (
+    '{"checked_at":1772442000000,"is_drifted":false,"live":null,"next_at":1772442900000,"number":1,'
+    '"publication":"right"}'
+)
+"""What a line of the watch said; an alert's need not be readable, since it is over."""
 
 
 async def test_an_alert_of_an_earlier_version_says_that_it_is_over(new_database: Callable[[], str]):
@@ -289,8 +295,9 @@ async def test_an_alert_of_an_earlier_version_says_that_it_is_over(new_database:
     migrate(url, FIRST)
     with connected(url) as connection:
         for kind, name, resolved_at in ALERTS:
-            facts = {"facts_json": '{"number":1}', "opened_at": 1, "resolved_at": resolved_at}
-            row = {"id": name, "org": "acme", "kind": kind, "key": "x", "rev": 3} | facts
+            times = {"opened_at": 1, "resolved_at": resolved_at}
+            row = {"id": name, "org": "acme", "kind": kind, "key": "x", "rev": 3} | times
+            row["facts_json"] = FIRST_FACTS
             insert(connection, "incident", row)
         known = {"org": "acme", "has_reading": True, "reading_json": "null", "last_error": ""}
         insert(connection, "watch", known | {"publication": "right", "checked_at": 7, "read_at": 6})
@@ -300,8 +307,8 @@ async def test_an_alert_of_an_earlier_version_says_that_it_is_over(new_database:
     store = SqlStore(open_engine(url))
     shown = [await store.subject("acme", name) for _, name, _ in ALERTS]
     assert [s.rev for s in shown if isinstance(s, Incident)] == [4, 4, 4, 3]
-    assert await store.open_incident("acme", Kind.ALERT) is None
-    assert (await store.open_incident("acme", Kind.WATCH)) == shown[3]
+    assert await store.open_incident("acme", AlertBody) is None
+    assert (await store.open_incident("acme", WatchLine)) == shown[3]
     assert (await store.watch("acme")).read_at == EPOCH + timedelta(milliseconds=6)
     assert (await store.watch("acme")).alert == AlertState()
     assert (await store.watch("acme")).last_pass == LastPass()

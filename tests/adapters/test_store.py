@@ -23,10 +23,21 @@ from bot.domain import alert
 from bot.domain.alert import AlertState, Observation, Parameters
 from bot.domain.audit import GENESIS, AuditEntry, canonical_body, chain_hash
 from bot.domain.change import Attempt, ChangeRequest, Decision, State, VoteKind, from_milliseconds
+from bot.domain.checklist import Checklist
 from bot.domain.findings import Severity
-from bot.domain.incident import Incident, Kind
+from bot.domain.incident import ChecklistBody, Incident, WatchLine
 from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import MailConfig, Patch
+from bot.domain.messages import (
+    Approved,
+    CannotCheck,
+    Mention,
+    Message,
+    MessageKind,
+    Reminder,
+    Result,
+    Thread,
+)
 from bot.domain.plan import Plan
 from bot.domain.policy import Actor, Facts
 from bot.domain.posture import Dmarc
@@ -34,7 +45,7 @@ from bot.domain.preflight import Preflight
 from bot.domain.sender_plans import SENDER, AcceptPlan, ResetPlan, plan_set
 from bot.domain.undo import Undoing
 from bot.errors import AlreadyOpen, DatabaseError, Tampered
-from bot.ports import Backlog, Card, LostRace, Message, Transaction, Waiting, WatchState
+from bot.ports import Backlog, Card, LostRace, Transaction, Waiting, WatchState
 from tests.conftest import database_url
 from tests.fakes import MORNING, TEAM, config
 from tests.office import ALICE, BOB, CAROL, NEW_ADDRESS, ORG, POLICY, SEAL, Office
@@ -43,6 +54,9 @@ from tests.postgres import Postgres
 BASE = config()
 SOON = MORNING + timedelta(minutes=1)
 LATER = MORNING + timedelta(hours=1)
+LINE = WatchLine(BASE, 7, True, SOON, LATER, error="ä")
+FOLLOWED = ChecklistBody(7, Checklist("opaque", "h", "v", MORNING))
+OF_REQUEST = Thread("opaque")
 SEEN = Observation("DKIM_MISSING", Severity.CRITICAL)
 
 FORESEEN = replace(
@@ -114,13 +128,13 @@ OF_AN_ORGANISATION: list[Callable[[SqlStore, str], Awaitable[object]]] = [
     lambda store, org: store.subject(org, "opaque"),
     lambda store, org: store.subject(org, "i-1"),
     lambda store, org: store.card(org, "opaque"),
-    lambda store, org: store.told(org, "opaque", "reminder"),
+    lambda store, org: store.told(org, "opaque", MessageKind.REMINDER),
     lambda store, org: store.due_cards(org, LATER),
     lambda store, org: store.due_messages(org, LATER),
     lambda store, org: store.open_request(org),
     lambda store, org: store.numbered(org, 1),
     lambda store, org: store.newest(org, 1),
-    lambda store, org: store.open_incidents(org, Kind.ALERT),
+    lambda store, org: store.open_incidents(org, WatchLine),
     lambda store, org: store.backlog(org),
 ]
 
@@ -132,9 +146,9 @@ async def test_what_is_of_another_organisation_is_as_unknown_as_what_does_not_ex
     nothing = await read(store, ORG)
     await add(store, request())
     async with store.begin(ORG) as tx:
-        await tx.save_incident(Incident("i-1", ORG, Kind.ALERT, "", MORNING))
+        await tx.save_incident(Incident("i-1", ORG, "", MORNING, LINE))
         await tx.save_card(Card("opaque", "C1"))
-        await tx.tell(Message("a", "reminder", {}, subject="opaque"))
+        await tx.tell(Message("a", Reminder(False), OF_REQUEST))
 
     assert await read(store, ORG) != nothing
     assert await read(store, "another") == nothing
@@ -144,7 +158,7 @@ async def test_a_step_of_one_organisation_touches_no_card_or_message_of_another(
     shown = Card("opaque", "C1", "1.0", shown_rev=1)
     async with store.begin(ORG) as tx:
         await tx.save_card(shown)
-        await tx.tell(Message("a", "result", {}))
+        await tx.tell(Message("a", Result(), OF_REQUEST))
     async with store.begin("another") as tx:
         await tx.save_card(Card("opaque", "C2"))
         await tx.show_again("opaque")
@@ -238,7 +252,7 @@ async def test_the_loser_of_a_race_leaves_no_trace(store: SqlStore):
     async def come_second() -> None:
         async with store.begin(ORG) as tx:
             await tx.record(AuditEntry(ORG, SOON, "bob", "approved"))
-            await tx.tell(Message("key", "approved", {}))
+            await tx.tell(Message("key", CannotCheck("no")))
             await tx.replace(seen, seen.withdraw(SOON))
 
     with pytest.raises(LostRace):
@@ -287,22 +301,22 @@ async def test_an_attempt_belongs_to_a_request(store: SqlStore):
 
 
 async def test_an_incident_is_open_until_it_is_resolved(store: SqlStore):
-    opened = Incident("i-1", ORG, Kind.ALERT, "", MORNING, {"host": "ä"})
+    opened = Incident("i-1", ORG, "", MORNING, LINE)
     async with store.begin(ORG) as tx:
         await tx.save_incident(opened)
-    assert await store.open_incident(ORG, Kind.ALERT) == await store.subject(ORG, "i-1") == opened
-    assert await store.open_incident(ORG, Kind.WATCH) is None
+    assert await store.open_incident(ORG, WatchLine) == await store.subject(ORG, "i-1") == opened
+    assert await store.open_incident(ORG, ChecklistBody) is None
 
     resolved = replace(opened, resolved_at=LATER, rev=2)
     async with store.begin(ORG) as tx:
         await tx.save_incident(resolved)
-    assert await store.open_incident(ORG, Kind.ALERT) is None
+    assert await store.open_incident(ORG, WatchLine) is None
     assert await store.subject(ORG, "i-1") == resolved
 
 
 async def open_incident(store: SqlStore, incident_id: str, key: str, org: str = ORG) -> None:
     async with store.begin(ORG) as tx:
-        await tx.save_incident(Incident(incident_id, org, Kind.CHECKLIST, key, MORNING))
+        await tx.save_incident(Incident(incident_id, org, key, MORNING, FOLLOWED))
 
 
 async def test_a_kind_and_key_have_one_open_incident(store: SqlStore):
@@ -316,7 +330,7 @@ async def test_incidents_of_several_keys_may_be_open_at_once(store: SqlStore):
     await open_incident(store, "i-2", "b")
     await open_incident(store, "i-3", "a", "another")
 
-    found = await store.open_incidents(ORG, Kind.CHECKLIST)
+    found = await store.open_incidents(ORG, ChecklistBody)
     assert [incident.id for incident in found] == ["i-1", "i-2"]
 
 
@@ -369,7 +383,7 @@ async def test_what_our_own_write_left_makes_a_check_lose_its_race(store: SqlSto
 
 async def test_a_card_is_due_while_it_shows_less_than_its_row_has(store: SqlStore):
     current = await add(store, request())
-    incident = Incident("i-1", ORG, Kind.WATCH, "watch", MORNING)
+    incident = Incident("i-1", ORG, "watch", MORNING, LINE)
     async with store.begin(ORG) as tx:
         await tx.save_card(Card("opaque", "C1"))
         await tx.save_card(Card("i-1", "C2"))
@@ -435,7 +449,7 @@ async def test_the_last_mention_is_the_newest_that_has_come_in_this_organisation
 
 async def test_a_message_can_wait_for_its_time(store: SqlStore):
     async with store.begin(ORG) as tx:
-        await tx.tell(Message("a", "mention", {}, "opaque"), after=SOON)
+        await tx.tell(Message("a", Mention(), OF_REQUEST), after=SOON)
 
     assert await store.due_messages(ORG, MORNING) == []
     assert [waiting.message.key for waiting in await store.due_messages(ORG, SOON)] == ["a"]
@@ -443,43 +457,44 @@ async def test_a_message_can_wait_for_its_time(store: SqlStore):
 
 async def test_what_was_told_about_a_subject_is_known_also_once_it_is_sent(store: SqlStore):
     async with store.begin(ORG) as tx:
-        for key, kind, subject in (
-            ("b", "reminder", "opaque"),
-            ("a", "reminder", "opaque"),
-            ("c", "reminder", "other"),
-            ("d", "result", "opaque"),
+        for key, body, subject in (
+            ("b", Reminder(False), "opaque"),
+            ("a", Reminder(True), "opaque"),
+            ("c", Reminder(False), "other"),
+            ("d", Result(), "opaque"),
         ):
-            await tx.tell(Message(key, kind, {}, subject))
+            await tx.tell(Message(key, body, Thread(subject)))
         await tx.finish_message("b", MORNING)
 
-    assert await store.told(ORG, "opaque", "reminder") == ("b", "a")
+    assert await store.told(ORG, "opaque", MessageKind.REMINDER) == ("b", "a")
 
 
 async def test_a_message_is_stored_once_and_sent_in_order(store: SqlStore):
-    first, second = Message("b", "x", {"n": 1}, "opaque"), Message("a", "y", {})
+    first = Message("b", Approved("U0BOB", 1, 2), OF_REQUEST)
+    second = Message("a", CannotCheck("no"))
     async with store.begin(ORG) as tx:
         await tx.tell(first)
         await tx.tell(second)
-        await tx.tell(replace(first, facts={"n": 2}))
-    assert await store.due_messages(ORG, MORNING) == [Waiting(first), Waiting(second)]
+        await tx.tell(replace(first, body=Approved("U0BOB", 2, 2)))
+    assert await store.due_messages(ORG, MORNING) == [Waiting("b", first), Waiting("a", second)]
 
     async with store.begin(ORG) as tx:
         await tx.put_off_message("b", SOON, "Slack is out of reach")
         await tx.finish_message("a", MORNING)
     assert await store.due_messages(ORG, MORNING) == []
-    assert await store.due_messages(ORG, SOON) == [Waiting(first, tries=1)]
+    assert await store.due_messages(ORG, SOON) == [Waiting("b", first, tries=1)]
 
 
 async def test_a_message_knows_the_thread_it_goes_in(store: SqlStore):
-    asked = Message("a", "approved", {}, "opaque")
+    asked = Message("a", Approved("U0BOB", 1, 2), OF_REQUEST)
     async with store.begin(ORG) as tx:
         await tx.tell(asked)
         await tx.save_card(Card("opaque", "C1"))
-    assert await store.due_messages(ORG, SOON) == [Waiting(asked, channel="C1")]
+    assert await store.due_messages(ORG, SOON) == [Waiting("a", asked, channel="C1")]
 
     async with store.begin(ORG) as tx:
         await tx.save_card(Card("opaque", "C1", ts="1.0", shown_rev=1))
-    assert await store.due_messages(ORG, SOON) == [Waiting(asked, channel="C1", ts="1.0")]
+    assert await store.due_messages(ORG, SOON) == [Waiting("a", asked, channel="C1", ts="1.0")]
 
 
 async def test_a_slot_is_taken_once(store: SqlStore):
@@ -526,10 +541,10 @@ async def test_whoever_tells_slack_is_woken_by_what_is_due_and_by_nothing_else(s
 
     asked = await add(store, request())
     assert await after(lambda tx: tx.save_card(Card("opaque", "C1"))) == 1
-    assert await after(lambda tx: tx.tell(Message("a", "x", {}, "opaque"))) == 1
+    assert await after(lambda tx: tx.tell(Message("a", Mention(), OF_REQUEST))) == 1
     assert await after(lambda tx: tx.show_again("opaque")) == 1
     assert await after(lambda tx: tx.replace(asked, asked.withdraw(SOON))) == 1
-    living = Incident("i1", ORG, Kind.ALERT, "missing", MORNING)
+    living = Incident("i1", ORG, "missing", MORNING, LINE)
     assert await after(lambda tx: tx.save_incident(living)) == 1
     assert await after(lambda tx: tx.save_card(shown)) == 0
     assert await after(lambda tx: tx.claim_message("a", MORNING, SOON)) == 0
@@ -542,7 +557,7 @@ async def test_nobody_is_woken_by_a_rollback(store: SqlStore):
 
     async def fail() -> None:
         async with store.begin(ORG) as tx:
-            await tx.tell(Message("a", "x", {}))
+            await tx.tell(Message("a", CannotCheck("no")))
             raise LostRace
 
     with pytest.raises(LostRace):
@@ -578,7 +593,7 @@ async def test_a_restart_keeps_everything(url: str):
     assert await after.open_request(ORG) == pending
     assert (await after.watch(ORG)).reading == office.cliq.live
     assert await after.due_messages(ORG, office.clock.now()) == messages
-    assert await after.open_incident(ORG, Kind.WATCH) is not None
+    assert await after.open_incident(ORG, WatchLine) is not None
     await after.close()
 
 
@@ -837,7 +852,7 @@ async def test_the_backlog_counts_the_rows_of_one_organisation(store: SqlStore):
     async with store.begin(ORG) as tx:
         await tx.save_card(Card("waiting", "C1", shown_rev=waiting.rev))
         for key in ("sent", "oldest", "newer"):
-            await tx.tell(Message(key, "result", {}))
+            await tx.tell(Message(key, Result(), OF_REQUEST))
         await tx.finish_message("sent", SOON)
         await tx.put_off_message("oldest", LATER, "ratelimited")
 
@@ -850,7 +865,7 @@ async def test_the_backlog_counts_the_rows_of_one_organisation(store: SqlStore):
 
 
 async def test_a_card_is_due_from_each_move_until_it_shows_it(store: SqlStore):
-    living = Incident("i1", ORG, Kind.ALERT, "missing", MORNING)
+    living = Incident("i1", ORG, "missing", MORNING, LINE)
     asked = await add(store, request())
     async with store.begin(ORG) as tx:
         await tx.save_incident(living)

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from bot.adapters.store import rows
 from bot.domain.change import ChangeRequest
 from bot.domain.checklist import Checklist, News, Pass, begin, key_applied_at, step
 from bot.domain.mail_config import Patch
@@ -37,7 +38,7 @@ def after(*passes: Pass) -> tuple[Checklist, list[News | None]]:
     checklist, told = started(), []
     for seen in passes:
         checklist, news = step(checklist, seen)
-        checklist = Checklist.from_dict(json.loads(json.dumps(checklist.as_dict())))
+        checklist = rows.read(Checklist, json.loads(json.dumps(rows.plain(checklist))))
         told.append(news)
     return checklist, told
 

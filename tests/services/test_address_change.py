@@ -17,7 +17,7 @@ from bot.adapters.store import rows, schema
 from bot.domain.audit import canonical_body, chain_hash
 from bot.domain.change import ChangeRequest, State
 from bot.domain.command import Set
-from bot.domain.incident import Kind
+from bot.domain.incident import AlertBody
 from bot.domain.mail_config import Patch
 from bot.errors import (
     Ambiguous,
@@ -369,7 +369,7 @@ async def test_a_key_that_was_made_anew_is_no_drift(way: Way):
     way.office.clock.advance(minutes=15)
     await way.office.watch.check_now()
 
-    assert await way.office.incident(Kind.ALERT) is None
+    assert await way.office.incident(AlertBody) is None
 
 
 async def test_a_request_of_before_mailcfg_could_delete_does_not(way: Way):

@@ -8,7 +8,7 @@ import pytest
 
 from bot.adapters.store import schema
 from bot.domain.command import Accept
-from bot.domain.incident import Incident, Kind
+from bot.domain.incident import AlertBody, Incident
 from bot.errors import AlreadySettled, NotAllowed, Refusal
 from tests.fakes import Killed
 from tests.office import ALICE, BOB, ERIN, MALLORY, ORG, RENAME, Office
@@ -32,8 +32,8 @@ async def said(office: Office) -> list[str]:
     return [kind for kind in await office.messages() if kind.startswith("alert")]
 
 
-async def alert(office: Office) -> Incident:
-    found = await office.incident(Kind.ALERT)
+async def alert(office: Office) -> Incident[AlertBody]:
+    found = await office.incident(AlertBody)
     assert found is not None
     return found
 
@@ -65,7 +65,7 @@ async def test_a_snooze_is_shown_and_audited(broken: Office):
     await broken.alerts.snooze(BOB, row.id, DAY)
 
     assert (await alert(broken)).rev == row.rev + 1
-    assert (await alert(broken)).facts["snoozed_until"] is not None
+    assert (await alert(broken)).body.snoozed_until is not None
     entry = (await broken.audit())[-1]
     assert (entry.kind, entry.actor) == ("incident", BOB.principal)
     assert entry.body == '{"event":"snoozed","until":"2026-03-03T09:15:00Z"}'
@@ -75,7 +75,7 @@ async def test_a_snooze_is_shown_and_audited(broken: Office):
 async def test_requesters_and_approvers_may_snooze(broken: Office, who):
     await broken.alerts.snooze(who, (await alert(broken)).id, DAY)
 
-    assert (await alert(broken)).facts["snoozed_until"] is not None
+    assert (await alert(broken)).body.snoozed_until is not None
 
 
 @pytest.mark.parametrize("who", [ERIN, MALLORY])
@@ -118,8 +118,8 @@ async def test_a_snooze_that_meets_a_check_loses_neither(broken: Office):
     incident = (await broken.store.watch(ORG)).alert.incident
     assert incident is not None
     assert incident.snoozed_until is not None
-    assert (await alert(broken)).facts["checked_at"] == row.facts["checked_at"] + 15 * 60 * 1000
-    assert (await alert(broken)).facts["snoozed_until"] is not None
+    assert (await alert(broken)).body.checked_at == row.body.checked_at + timedelta(minutes=15)
+    assert (await alert(broken)).body.snoozed_until is not None
 
 
 async def test_any_full_member_may_have_it_checked_again(broken: Office):

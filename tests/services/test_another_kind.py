@@ -17,7 +17,7 @@ from bot.adapters.slack.cards.request import card
 from bot.adapters.store.sql import SqlStore, open_engine
 from bot.domain.change import ChangeRequest, State
 from bot.domain.command import Accept
-from bot.domain.incident import Kind
+from bot.domain.incident import AlertBody, ChecklistBody
 from bot.domain.plan import Baseline, Operation, Plan
 from bot.domain.sender_plans import OPERATIONS, SetPlan
 from bot.errors import Ambiguous, Effect, FarEndError, NoChange, Refusal
@@ -153,7 +153,7 @@ async def test_it_goes_from_a_wish_over_votes_to_in_force(office: Office, press:
     assert done.plan == FooterPlan(Footer("Regards"), Footer("Yours sincerely"))
     assert done.approved_config == press.live == Footer("Yours sincerely")
     assert [attempt.method for attempt in await office.store.attempts(done)] == ["PRINT"]
-    assert await office.incident(Kind.CHECKLIST) is None
+    assert await office.incident(ChecklistBody) is None
 
 
 async def test_its_card_speaks_its_words(office: Office, press: Press):
@@ -225,7 +225,7 @@ async def test_the_sender_keeps_its_baseline_its_drift_and_its_undo(office: Offi
     shown = await office.look.show(ERIN)
     assert shown.approved == moved
     assert not shown.is_drifted
-    assert await office.incident(Kind.ALERT) is None
+    assert await office.incident(AlertBody) is None
     assert await office.changes.baseline() == Baseline(office.cliq.live)
     with pytest.raises(NoChange):
         await office.changes.propose(ALICE, Accept("nothing to accept"))

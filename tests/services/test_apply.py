@@ -13,7 +13,7 @@ from sqlalchemy import update
 from bot.adapters.store import schema
 from bot.domain.change import State, milliseconds
 from bot.domain.command import Accept, Reset, Set
-from bot.domain.incident import Kind
+from bot.domain.incident import AlertBody
 from bot.domain.mail_config import MailConfig, Patch
 from bot.domain.policy import Actor, Facts
 from bot.errors import (
@@ -809,4 +809,4 @@ async def test_what_somebody_else_changed_behind_an_unclear_write_is_not_approve
     await office.watch.tick()
 
     assert (await office.now(request)).state is State.APPLIED
-    assert await office.incident(Kind.ALERT) is not None
+    assert await office.incident(AlertBody) is not None

@@ -10,7 +10,7 @@ import pytest
 from bot.adapters.store import schema
 from bot.domain.command import Accept
 from bot.domain.findings import FindingId, Role, State
-from bot.domain.incident import Kind
+from bot.domain.incident import AlertBody, WatchLine
 from bot.domain.policy import Actor
 from bot.domain.report import explanation
 from bot.errors import CouldNotCheck, NotAllowed, NotSent
@@ -103,7 +103,7 @@ async def test_a_check_by_hand_is_no_tick_and_opens_nothing(office: Office):
         await office.check.check(ERIN)
 
     assert [await office.rows(table) for table in tables] == before
-    assert await office.incident(Kind.ALERT) is None
+    assert await office.incident(AlertBody) is None
 
 
 async def test_what_a_check_by_hand_finds_is_shown_anew_at_once(office: Office):
@@ -112,9 +112,9 @@ async def test_what_a_check_by_hand_finds_is_shown_anew_at_once(office: Office):
 
     await office.check.check(ERIN)
 
-    line = await office.incident(Kind.WATCH)
+    line = await office.incident(WatchLine)
     assert line is not None
-    assert "in order at 2 of 2 servers" in line.facts["dns"]
+    assert "in order at 2 of 2 servers" in line.body.dns
 
 
 @pytest.mark.parametrize("actor", [MALLORY, ROBOT, GONE, OUTSIDER])

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bot.domain.command import Accept
-from bot.domain.incident import Kind
+from bot.domain.incident import AlertBody, WatchLine
 from bot.domain.mail_config import MailConfig, differences
 from bot.errors import NoChange, Refusal
 from tests.fakes import config, dkim_value
@@ -74,10 +74,10 @@ async def test_every_place_gives_the_same_answer(
     checked = await office.check.check(ERIN)
     assert (not checked.diagnosis.case.is_approved) is is_changed
     assert ("API_INVALID" in checked.diagnosis.ids) is (live is not None and is_damaged(live))
-    alert, watch = await office.incident(Kind.ALERT), await office.incident(Kind.WATCH)
-    assert (alert is not None and alert.facts["is_outside"]) is is_changed
+    alert, watch = await office.incident(AlertBody), await office.incident(WatchLine)
+    assert (alert is not None and alert.body.outside is not None) is is_changed
     assert watch is not None
-    assert watch.facts["is_drifted"] is is_changed
+    assert watch.body.is_drifted is is_changed
     assert await can_be_restored(office) is is_asked_for(approved, live)
     assert await has_something_to_accept(office) is (is_changed or moved_cname(approved, live))
 

@@ -16,12 +16,21 @@ from sqlalchemy import delete
 
 from bot.adapters.store import schema
 from bot.domain.change import ChangeRequest, State
+from bot.domain.checklist import Checklist
 from bot.domain.command import Accept, Reset, Set
+from bot.domain.dkim import Record
 from bot.domain.dns_answers import Status
-from bot.domain.incident import Incident, Kind
+from bot.domain.incident import AlertBody, ChecklistBody, Incident, WatchLine
 from bot.domain.mail_config import Patch
+from bot.domain.messages import (
+    AlertChannel,
+    CannotCheck,
+    DmarcAtRisk,
+    Message,
+    Requester,
+    Thread,
+)
 from bot.errors import Ambiguous, AuthError, CliqError, NotSent, PermissionDenied
-from bot.ports import Message
 from tests.fakes import FakeDns, Killed, config, dkim_value
 from tests.office import ALICE, BOB, NEW_ADDRESS, ORG, RENAME, Office
 
@@ -47,7 +56,8 @@ async def forget_messages(office: Office) -> None:
 
 
 async def told(office: Office) -> list[Message]:
-    return [w.message for w in await office.store.due_messages(office.org, office.clock.now())]
+    due = await office.store.due_messages(office.org, office.clock.now())
+    return [waiting.message for waiting in due if waiting.message]
 
 
 def break_record(office: Office) -> None:
@@ -55,21 +65,21 @@ def break_record(office: Office) -> None:
     office.dns.withdraw(office.cliq.live.dkim_host)
 
 
-async def alert(office: Office) -> Incident | None:
-    return await office.incident(Kind.ALERT)
+async def alert(office: Office) -> Incident[AlertBody] | None:
+    return await office.incident(AlertBody)
 
 
-async def opened(office: Office) -> Incident:
+async def opened(office: Office) -> Incident[AlertBody]:
     """The alert, which must be there."""
     found = await alert(office)
     assert found is not None
     return found
 
 
-async def watched(office: Office) -> dict[str, Any]:
-    line = await office.incident(Kind.WATCH)
+async def watched(office: Office) -> WatchLine:
+    line = await office.incident(WatchLine)
     assert line is not None
-    return line.facts
+    return line.body
 
 
 async def test_the_first_check_says_what_is_watched_and_nothing_else(office: Office):
@@ -77,10 +87,10 @@ async def test_the_first_check_says_what_is_watched_and_nothing_else(office: Off
 
     await office.watch.tick()
 
-    line = await office.incident(Kind.WATCH)
+    line = await office.incident(WatchLine)
     assert line is not None
-    assert line.facts["dns"] == "DKIM in order at 2 of 2 servers"
-    assert (line.facts["number"], line.facts["is_drifted"]) == (None, False)
+    assert line.body.dns == "DKIM in order at 2 of 2 servers"
+    assert (line.body.number, line.body.is_drifted) == (None, False)
     assert await alert(office) is None
     assert await office.messages() == []
     card = await office.store.card(office.org, line.id)
@@ -93,7 +103,7 @@ async def test_without_a_custom_sender_there_is_little_to_watch(office: Office):
 
     await office.watch.tick()
 
-    assert (await watched(office))["live"] is None
+    assert (await watched(office)).live is None
     assert await alert(office) is None
     assert office.dns.asked == []
 
@@ -134,8 +144,8 @@ async def test_the_next_check_is_announced_for_the_next_interval(office: Office)
 
     await office.watch.tick()
 
-    facts = await watched(office)
-    assert facts["next_at"] - facts["checked_at"] == 8 * 60 * 1000
+    line = await watched(office)
+    assert line.next_at - line.checked_at == timedelta(minutes=8)
 
 
 async def test_what_was_read_is_kept(healthy: Office):
@@ -155,7 +165,7 @@ async def test_one_bad_check_alerts_nobody_and_the_second_does(healthy: Office):
     await healthy.passes()
     found = await opened(healthy)
     assert found.opened_at == healthy.clock.now() - timedelta(minutes=15)
-    assert found.facts["heading"] == "DKIM broken: no record"
+    assert found.body.heading == "DKIM broken: no record"
     assert await healthy.messages() == []
 
 
@@ -165,15 +175,15 @@ async def test_an_alert_has_the_record_to_publish_and_what_each_server_holds(hea
     break_record(healthy)
     await healthy.passes(2)
 
-    facts = (await opened(healthy)).facts
+    body = (await opened(healthy)).body
     zone = "acme.example"
-    assert facts["record"] == {"name": live.dkim_host, "value": live.dkim_value, "zone": zone}
-    assert facts["is_approved"]
-    assert facts["servers"] == [
+    assert body.record == Record(live.dkim_host, live.dkim_value, zone)
+    assert body.is_approved
+    assert body.servers == (
         f"{NS1}: knows no such name",
         f"{NS2}: knows no such name",
         "resolver 192.0.2.53:53: knows no such name",
-    ]
+    )
 
 
 async def test_the_same_trouble_stays_in_its_message(healthy: Office):
@@ -185,7 +195,7 @@ async def test_the_same_trouble_stays_in_its_message(healthy: Office):
 
     still = await opened(healthy)
     assert (still.id, still.rev) == (first.id, first.rev + 1)
-    assert still.facts["checked_at"] > first.facts["checked_at"]
+    assert still.body.checked_at > first.body.checked_at
     assert await healthy.messages() == []
 
 
@@ -203,7 +213,7 @@ async def test_another_trouble_is_news_in_the_thread_once_it_is_seen_twice(healt
     await healthy.passes()
     assert await healthy.messages() == ["alert_changed"]
     assert (await opened(healthy)).id == first.id
-    assert (await opened(healthy)).facts["heading"] == "DKIM broken: another key is published"
+    assert (await opened(healthy)).body.heading == "DKIM broken: another key is published"
 
 
 async def test_an_alert_ends_after_an_hour_in_order_and_says_so_once(healthy: Office):
@@ -212,9 +222,9 @@ async def test_an_alert_ends_after_an_hour_in_order_and_says_so_once(healthy: Of
     healthy.dns.publish_key_of(healthy.cliq.live)
 
     await healthy.passes(4)
-    facts = (await opened(healthy)).facts
-    assert not facts["is_bad"]
-    assert facts["ends_at"] == facts["checked_at"] + 15 * 60 * 1000
+    body = (await opened(healthy)).body
+    assert not body.is_bad
+    assert body.ends_at == body.checked_at + timedelta(minutes=15)
     assert await healthy.messages() == []
 
     await healthy.passes(2)
@@ -237,8 +247,8 @@ async def test_the_third_alert_within_a_day_is_told_as_flapping(healthy: Office)
         healthy.dns.publish_key_of(live)
         await healthy.passes(5)
 
-    facts = (await opened(healthy)).facts
-    assert facts["is_flapping"]
+    body = (await opened(healthy)).body
+    assert body.is_flapping
     assert await healthy.messages() == ["alert_resolved", "alert_resolved"]
     await healthy.passes(20)
     assert await alert(healthy) is None
@@ -298,9 +308,9 @@ async def test_an_unknown_changes_nothing_in_either_direction(healthy: Office, s
     await healthy.passes(8)
 
     still = await opened(healthy)
-    assert still.facts["heading"] == first.facts["heading"]
-    assert still.facts["servers"] == first.facts["servers"]
-    assert still.facts["unknown"].startswith("Could not check 1700000000000._domainkey.acme")
+    assert still.body.heading == first.body.heading
+    assert still.body.servers == first.body.servers
+    assert still.body.unknown.startswith("Could not check 1700000000000._domainkey.acme")
     assert await healthy.messages() == []
 
 
@@ -351,9 +361,9 @@ async def test_a_record_that_our_own_change_needs_may_be_missing_for_four_hours(
     assert await alert(healthy) is None
 
     await healthy.passes(2)
-    facts = (await opened(healthy)).facts
-    assert facts["heading"] == "DKIM record not published yet"
-    assert facts["is_approved"]
+    body = (await opened(healthy)).body
+    assert body.heading == "DKIM record not published yet"
+    assert body.is_approved
 
 
 async def test_a_record_that_was_seen_and_is_gone_again_is_no_expected_gap(healthy: Office):
@@ -365,7 +375,7 @@ async def test_a_record_that_was_seen_and_is_gone_again_is_no_expected_gap(healt
     break_record(healthy)
     await healthy.passes(2)
 
-    assert (await opened(healthy)).facts["heading"] == "DKIM broken: no record"
+    assert (await opened(healthy)).body.heading == "DKIM broken: no record"
 
 
 async def test_at_the_wrong_name_is_told_though_the_change_is_ours(healthy: Office):
@@ -376,9 +386,9 @@ async def test_at_the_wrong_name_is_told_though_the_change_is_ours(healthy: Offi
 
     await healthy.passes(2)
 
-    facts = (await opened(healthy)).facts
-    assert facts["heading"] == "DKIM broken: published at the wrong name"
-    assert f"is published at {live.dkim_host}.acme.example instead" in facts["said"][0]["sentence"]
+    body = (await opened(healthy)).body
+    assert body.heading == "DKIM broken: published at the wrong name"
+    assert f"is published at {live.dkim_host}.acme.example instead" in body.said[0].sentence
 
 
 @pytest.mark.parametrize(
@@ -398,12 +408,12 @@ async def test_a_change_outside_approval_is_told_at_once(healthy: Office, edit: 
 
     await healthy.passes()
 
-    facts = (await opened(healthy)).facts
-    assert facts["heading"] == "Changed outside approval"
-    assert facts["approved"] == before.as_dict()
-    assert facts["live"] == healthy.cliq.live.as_dict()
-    assert facts["number"] == 1
-    assert (await watched(healthy))["is_drifted"]
+    body = (await opened(healthy)).body
+    assert body.heading == "Changed outside approval"
+    assert body.outside is not None
+    assert (body.outside.approved, body.outside.live) == (before, healthy.cliq.live)
+    assert body.outside.number == 1
+    assert (await watched(healthy)).is_drifted
     assert await healthy.messages() == []
 
 
@@ -421,7 +431,7 @@ async def test_a_write_that_zoho_carries_out_after_it_was_given_up_is_told_as_a_
 
     await healthy.passes()
 
-    assert (await opened(healthy)).facts["late"] == request.number
+    assert (await opened(healthy)).body.late == request.number
     (body,) = [row.body for row in await healthy.audit() if '"outside"' in row.body]
     assert json.loads(body)["late"] == request.number
 
@@ -449,7 +459,7 @@ async def test_a_removal_that_zoho_carries_out_after_it_was_given_up_is_a_late_e
     await healthy.passes()
 
     assert request.state is State.FAILED
-    assert (await opened(healthy)).facts["late"] == request.number
+    assert (await opened(healthy)).body.late == request.number
 
 
 async def test_what_our_own_removal_left_is_blamed_on_nobody_else(healthy: Office):
@@ -458,7 +468,7 @@ async def test_what_our_own_removal_left_is_blamed_on_nobody_else(healthy: Offic
     await healthy.passes()
 
     assert (request.state, healthy.cliq.live) == (State.CONFLICT, None)
-    assert (await opened(healthy)).facts["late"] == request.number
+    assert (await opened(healthy)).body.late == request.number
 
 
 async def test_what_nothing_was_sent_for_is_no_late_effect(healthy: Office):
@@ -468,7 +478,7 @@ async def test_what_nothing_was_sent_for_is_no_late_effect(healthy: Office):
 
     await healthy.passes()
 
-    assert (await opened(healthy)).facts["late"] is None
+    assert (await opened(healthy)).body.late is None
 
 
 async def test_a_sender_removed_outside_approval_is_told_at_once(healthy: Office):
@@ -476,7 +486,7 @@ async def test_a_sender_removed_outside_approval_is_told_at_once(healthy: Office
 
     await healthy.passes()
 
-    assert (await opened(healthy)).facts["live"] is None
+    assert (await opened(healthy)).body.outside.live is None
 
 
 async def test_a_record_of_a_key_that_nobody_approved_is_never_to_be_published(healthy: Office):
@@ -484,23 +494,23 @@ async def test_a_record_of_a_key_that_nobody_approved_is_never_to_be_published(h
 
     for _ in range(4):
         await healthy.passes()
-        facts = (await opened(healthy)).facts
-        assert facts["record"]["name"] == "9._domainkey.acme.example"
-        assert not facts["is_approved"]
-        assert facts["said"][0]["fix"].startswith("Do not publish until accepted.")
+        body = (await opened(healthy)).body
+        assert body.record.name == "9._domainkey.acme.example"
+        assert not body.is_approved
+        assert body.said[0].fix.startswith("Do not publish until accepted.")
 
 
 async def test_an_alert_on_the_same_drift_takes_its_message_over(healthy: Office):
     healthy.cliq.edit(name="Evil")
     await healthy.passes()
     first = await opened(healthy)
-    assert not first.facts["is_confirmed"]
+    assert not first.body.is_confirmed
 
     await healthy.passes()
 
     still = await opened(healthy)
     assert still.id == first.id
-    assert still.facts["is_confirmed"]
+    assert still.body.is_confirmed
     assert await healthy.messages() == []
 
 
@@ -508,7 +518,7 @@ async def test_drift_behind_a_wait_for_zoho_is_still_an_alert(healthy: Office):
     healthy.cliq.edit(name="Evil", dkim_status="not_verified")
     await healthy.passes(2 + 24 * 4)
 
-    assert (await opened(healthy)).facts["is_confirmed"]
+    assert (await opened(healthy)).body.is_confirmed
     assert await healthy.messages() == ["status", "alert_reminder"]
 
 
@@ -519,7 +529,7 @@ async def test_the_next_change_outside_approval_is_said_in_the_thread(healthy: O
     await healthy.passes(2)
 
     (line,) = await told(healthy)
-    assert (line.kind, line.subject) == ("outside", (await opened(healthy)).id)
+    assert (line.kind, line.to) == ("outside", Thread((await opened(healthy)).id))
 
 
 async def test_a_change_outside_approval_is_not_hidden_in_the_thread_of_another_alert(
@@ -531,8 +541,8 @@ async def test_a_change_outside_approval_is_not_hidden_in_the_thread_of_another_
     await healthy.passes()
 
     (notice,) = await told(healthy)
-    assert (notice.kind, notice.subject) == ("outside", None)
-    assert (await opened(healthy)).facts["heading"] == "Changed outside approval"
+    assert (notice.kind, notice.to) == ("outside", AlertChannel())
+    assert (await opened(healthy)).body.heading == "Changed outside approval"
 
 
 async def test_what_is_put_back_before_a_second_check_ends_at_once(healthy: Office):
@@ -588,8 +598,8 @@ async def test_another_spelling_by_somebody_else_is_shown_and_can_be_accepted(he
     healthy.cliq.edit(email_id="SCOTT@acme.example")
     await healthy.passes()
 
-    facts = (await opened(healthy)).facts
-    assert (facts["live"]["email_id"], facts["is_outside"]) == ("SCOTT@acme.example", True)
+    body = (await opened(healthy)).body
+    assert body.outside.live.email_id == "SCOTT@acme.example"
     accepted = await healthy.applied(Accept("it is the same"))
     await healthy.passes()
 
@@ -597,7 +607,7 @@ async def test_another_spelling_by_somebody_else_is_shown_and_can_be_accepted(he
         ("Address", "scott@acme.example", "SCOTT@acme.example")
     ]
     assert accepted.state is State.APPLIED
-    assert not (await watched(healthy))["is_drifted"]
+    assert not (await watched(healthy)).is_drifted
 
 
 async def test_an_accepted_change_is_watched_for_an_hour_if_it_was_confirmed(healthy: Office):
@@ -606,7 +616,7 @@ async def test_an_accepted_change_is_watched_for_an_hour_if_it_was_confirmed(hea
     await healthy.applied(Accept("it was meant"))
     await healthy.watch.tick()
 
-    assert not (await opened(healthy)).facts["is_bad"]
+    assert not (await opened(healthy)).body.is_bad
     await healthy.passes(5)
     assert await alert(healthy) is None
 
@@ -628,13 +638,11 @@ async def test_a_status_is_told_at_once_and_once_in_either_direction(healthy: Of
     healthy.cliq.edit(**{field: "verified"})
     await healthy.passes(2)
 
-    assert [
-        (m.facts["field"], m.facts["before"], m.facts["after"]) for m in await told(healthy)
-    ] == [
+    assert [(m.body.field, m.body.before, m.body.after) for m in await told(healthy)] == [
         (field, "verified", "not_verified"),
         (field, "not_verified", "verified"),
     ]
-    assert [m.facts["is_right"] for m in await told(healthy)] == [True, True]
+    assert [m.body.is_right for m in await told(healthy)] == [True, True]
     assert await alert(healthy) is None
 
 
@@ -677,10 +685,10 @@ async def test_a_reading_that_failed_is_no_drift(healthy: Office, error: Excepti
     assert after.last_error == str(error)
     assert after.last_pass.line == before.last_pass.line
     assert await alert(healthy) is None
-    facts = await watched(healthy)
-    assert facts["error"].startswith("Could not check: ")
-    assert facts["error"].endswith("Last known: in order (09:00 UTC).")
-    assert facts["live"] is not None
+    line = await watched(healthy)
+    assert line.error.startswith("Could not check: ")
+    assert line.error.endswith("Last known: in order (09:00 UTC).")
+    assert line.live is not None
     assert await healthy.messages() == []
 
 
@@ -690,9 +698,9 @@ async def test_a_reading_that_failed_leaves_an_alert_as_it_is(healthy: Office):
     healthy.cliq.fail_next_reads(NotSent("GET"))
     await healthy.passes()
 
-    facts = (await opened(healthy)).facts
-    assert facts["is_outside"]
-    assert facts["unknown"].startswith("Could not check: ")
+    body = (await opened(healthy)).body
+    assert body.outside
+    assert body.unknown.startswith("Could not check: ")
 
 
 async def test_a_reading_that_failed_is_tried_again_after_a_minute_for_the_same_interval(
@@ -713,8 +721,8 @@ async def test_a_reading_that_failed_is_tried_again_after_a_minute_for_the_same_
     await healthy.watch.tick()
 
     assert len(healthy.cliq.reads) == reads + 2
-    assert (await opened(healthy)).facts["is_confirmed"]
-    assert "error" not in {k for k, v in (await watched(healthy)).items() if v}
+    assert (await opened(healthy)).body.is_confirmed
+    assert (await watched(healthy)).error == ""
     ticks = (await healthy.store.watch(ORG)).alert.recent
     assert [tick.at.minute for tick in ticks] == [0, 15, 30]
 
@@ -724,7 +732,7 @@ async def test_a_first_reading_that_fails_opens_nothing(office: Office):
 
     await office.watch.tick()
 
-    assert await office.incident(Kind.WATCH) is None
+    assert await office.incident(WatchLine) is None
     assert not (await office.store.watch(ORG)).has_reading
 
 
@@ -735,8 +743,8 @@ async def test_six_hours_without_an_answer_are_said_once_and_so_is_the_end(healt
 
     await healthy.passes(8)
     (silence,) = await told(healthy)
-    assert (silence.kind, silence.subject) == ("cannot_check", None)
-    assert silence.facts["said"] == (
+    assert silence.to == AlertChannel()
+    assert silence.body == CannotCheck(
         "Could not check 1700000000000._domainkey.acme.example since 09:15 UTC: ns1.acme.example, "
         "ns2.acme.example and resolver 192.0.2.53:53 timed out. Last known: in order (09:00 UTC)."
     )
@@ -752,7 +760,7 @@ async def test_a_check_on_demand_is_no_tick(healthy: Office):
         await healthy.watch.check_now()
 
     assert await alert(healthy) is None
-    assert (await watched(healthy))["dns"] == "DKIM broken: no record; right at 0 of 2 servers"
+    assert (await watched(healthy)).dns == "DKIM broken: no record; right at 0 of 2 servers"
 
 
 async def test_a_check_on_demand_renders_the_alert_anew_and_forecasts_its_end(healthy: Office):
@@ -763,9 +771,9 @@ async def test_a_check_on_demand_renders_the_alert_anew_and_forecasts_its_end(he
 
     await healthy.watch.check_now()
 
-    facts = (await opened(healthy)).facts
-    assert not facts["is_bad"]
-    assert facts["ends_at"] == facts["checked_at"] + 60 * 60 * 1000
+    body = (await opened(healthy)).body
+    assert not body.is_bad
+    assert body.ends_at == body.checked_at + timedelta(hours=1)
 
 
 async def test_a_check_on_demand_tells_what_is_told_at_once(healthy: Office):
@@ -773,7 +781,7 @@ async def test_a_check_on_demand_tells_what_is_told_at_once(healthy: Office):
 
     await healthy.watch.check_now()
 
-    assert (await opened(healthy)).facts["is_outside"]
+    assert (await opened(healthy)).body.outside
     assert await healthy.messages() == ["status"]
 
 
@@ -808,36 +816,34 @@ async def test_two_replicas_that_find_the_same_tell_it_once(healthy: Office):
     assert len(alerts) == 1
 
 
-async def followed(office: Office) -> dict[str, Any]:
-    """The newest checklist's values, open or not."""
+async def followed(office: Office) -> Checklist:
+    """The newest checklist, open or not."""
     rows = [r for r in await office.rows(schema.incident) if r.kind == "checklist"]
     row = await office.store.subject(office.org, max(r.id for r in rows))
     assert isinstance(row, Incident)
-    values: dict[str, Any] = row.facts["checklist"]
-    return values
+    return row.body.checklist
 
 
 async def test_a_checklist_follows_a_change_to_its_end(healthy: Office):
     done = await healthy.applied(NEW_DOMAIN)
     await healthy.watch.tick()
-    values = await followed(healthy)
-    assert [name for name, _, _ in values["servers"]] == [NS1, NS2]
-    assert [at for _, at, _ in values["servers"]] == [None, None]
+    servers = (await followed(healthy)).servers
+    assert [(server.name, server.seen_at) for server in servers] == [(NS1, None), (NS2, None)]
 
     await forget_messages(healthy)
     healthy.dns.publish_key_of(healthy.cliq.live)
     await healthy.passes()
-    assert all(at for _, at, _ in (await followed(healthy))["servers"])
+    assert all(server.seen_at for server in (await followed(healthy)).servers)
     assert await healthy.messages() == []
 
     healthy.cliq.edit(dkim_status="verified")
     await healthy.passes(2)
-    assert [(m.kind, m.subject) for m in await told(healthy)] == [
-        ("followed", done.id),
-        ("followed_dm", done.id),
+    assert [(m.kind, m.to) for m in await told(healthy)] == [
+        ("followed", Thread(done.id)),
+        ("followed_dm", Requester(done.id)),
     ]
-    assert (await followed(healthy))["ended_at"] is not None
-    assert await healthy.store.open_incidents(ORG, Kind.CHECKLIST) == []
+    assert (await followed(healthy)).ended_at is not None
+    assert await healthy.store.open_incidents(ORG, ChecklistBody) == []
 
 
 async def test_two_changes_in_a_row_are_each_followed(healthy: Office):
@@ -860,7 +866,7 @@ async def test_another_key_ends_a_checklist_without_a_word(healthy: Office):
 
     await healthy.watch.tick()
 
-    assert len(await healthy.store.open_incidents(ORG, Kind.CHECKLIST)) == 1
+    assert len(await healthy.store.open_incidents(ORG, ChecklistBody)) == 1
     assert await healthy.messages() == []
 
 
@@ -873,8 +879,8 @@ async def test_a_strict_policy_is_said_at_once_in_the_thread_of_the_change(healt
     await healthy.passes(2)
 
     (line,) = await told(healthy)
-    assert (line.kind, line.subject) == ("dmarc", done.id)
-    assert line.facts["said"] == "Policy p=reject: receivers may reject these mails."
+    assert line.to == Thread(done.id)
+    assert line.body == DmarcAtRisk("Policy p=reject: receivers may reject these mails.")
 
 
 async def test_a_removed_sender_leaves_nothing_to_follow(healthy: Office):

@@ -19,11 +19,10 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.models.views import View
 
 from bot.adapters.slack.cards import alert as alert_cards
-from bot.adapters.slack.cards import answers, forms, history
+from bot.adapters.slack.cards import answers, forms, history, parts
 from bot.adapters.slack.cards import request as request_cards
 from bot.adapters.slack.cards.parts import Rendered
-from bot.adapters.slack.notifier import CHANNEL_GONE, Notifier
-from bot.adapters.slack.pacer import POST
+from bot.adapters.slack.chat import SlackChat
 from bot.adapters.slack.team_check import TeamCheck
 from bot.adapters.slack.workspace import SlackFault, Workspace
 from bot.domain import alert
@@ -58,6 +57,7 @@ from bot.errors import (
     OperatorError,
     UnknownRequest,
 )
+from bot.services.delivery import Delivery
 from bot.services.serving import Services
 
 log = structlog.get_logger(__name__)
@@ -78,7 +78,8 @@ class Listeners:
         organisation: Organisation,
         workspace: Workspace,
         services: Services,
-        notifier: Notifier,
+        delivery: Delivery,
+        chat: SlackChat,
     ) -> None:
         self._organisation = organisation
         self._workspace = workspace
@@ -87,7 +88,8 @@ class Listeners:
         self._look = services.look
         self._checks = services.checks
         self._alerts = services.alerts
-        self._notifier = notifier
+        self._delivery = delivery
+        self._chat = chat
         self._commit_seconds = organisation.timing.commit_budget.total_seconds()
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -152,14 +154,14 @@ class Listeners:
                 return answers.help_text(standing, self._organisation)
             case Pending():
                 request = await self._look.pending(actor)
-                link = await self._notifier.shown_again(request.id) if request else None
+                link = await self._delivery.shown_again(request.id) if request else None
                 needed = self._organisation.needed(request) if request else 0
                 return answers.pending(request, link, needed)
             case History(count):
                 return await self._history(actor, count)
             case HistoryOf(number):
                 told = await self._look.story(actor, number)
-                return history.story(told, await self._notifier.link(told.request.id))
+                return history.story(told, await self._delivery.link(told.request.id))
             case Undo(number, reason):
                 return await self._proposed(await self._changes.propose_undo(actor, number, reason))
             case Set() | Reset() | Accept():
@@ -169,16 +171,16 @@ class Listeners:
 
     async def _history(self, actor: Actor, count: int) -> Rendered:
         requests = await self._look.history(actor, count)
-        links = await asyncio.gather(*(self._notifier.link(each.id) for each in requests))
+        links = await asyncio.gather(*(self._delivery.link(each.id) for each in requests))
         ids = (each.id for each in requests)
         return history.newest(requests, dict(zip(ids, links, strict=True)))
 
     async def _proposed(self, request: ChangeRequest) -> Rendered:
-        return answers.proposed(request, await self._notifier.posted(request.id))
+        return answers.proposed(request, await self._delivery.posted(request.id))
 
     async def _withdraw(self, actor: Actor, request_id: str | None = None) -> Rendered:
         request = await self._changes.withdraw(actor, request_id)
-        return answers.sentence(f"Request #{request.number} is withdrawn; nothing was changed.")
+        return parts.sentence(f"Request #{request.number} is withdrawn; nothing was changed.")
 
     async def on_action(self, ack: Ack, body: Body) -> None:
         respond = self._responder(body)
@@ -222,7 +224,7 @@ class Listeners:
     async def _approve(self, actor: Actor, request_id: str) -> Rendered | None:
         request = await self._changes.decide(actor, request_id, VoteKind.APPROVE)
         given, needed = len(request.approvals), self._organisation.needed(request)
-        return answers.sentence(
+        return parts.sentence(
             f"Your approval of #{request.number} is recorded: {given} of {needed}."
         )
 
@@ -270,7 +272,7 @@ class Listeners:
                 view = forms.restore_note(
                     channel, config.email_id if config else "Cliq's system sender"
                 )
-        await self._open_view(body["trigger_id"], view)
+        await self._chat.open(body["trigger_id"], view)
 
     async def _found(self, actor: Actor, request_id: str) -> ChangeRequest:
         request = await self._look.request(actor, request_id)
@@ -278,12 +280,9 @@ class Listeners:
             raise UnknownRequest
         return request
 
-    async def _open_view(self, trigger_id: str, view: View) -> Any:
-        return await self._workspace.call("views.open", trigger_id=trigger_id, view=view.to_dict())
-
     async def _open_set_form(self, actor: Actor, trigger_id: str) -> None:
         title = "Change the sender"
-        opened = (await self._open_view(trigger_id, forms.loading(title)))["view"]
+        opened = (await self._chat.open(trigger_id, forms.loading(title)))["view"]
         try:
             live, sealed = await self._changes.sealed_base(actor)
             view = forms.set_form(live, sealed).to_dict()
@@ -355,17 +354,8 @@ class Listeners:
         channel = str(json.loads(metadata)["channel"])
 
         async def respond(**content: Any) -> None:
-            content = {key: content[key] for key in ("text", "blocks")}
-            try:
-                await self._workspace.call(
-                    "chat.postEphemeral", channel=channel, user=actor.user, **content
-                )
-            except SlackFault as fault:
-                if fault.error not in CHANNEL_GONE | {"user_not_in_channel"}:
-                    raise
-                # A command can be typed where mailcfg is no member, and so can this be clicked.
-                plain = {"unfurl_links": False, "unfurl_media": False}
-                await self._workspace.call(POST, channel=actor.user, **content, **plain)
+            said = {key: content[key] for key in ("text", "blocks")}
+            await self._chat.whisper(actor.user, channel, **said)
 
         self._answer(respond, self._wish(actor, kind, reason))
 
@@ -414,7 +404,7 @@ class Listeners:
         """The sentence for a person; what an operator should know goes to the log with its id."""
         if isinstance(error, AlreadyOpen):
             open_request = await self._changes.pending()
-            link = await self._notifier.link(open_request.id) if open_request else None
+            link = await self._delivery.link(open_request.id) if open_request else None
             return answers.already_open(error, link)
         return answers.refusal(self._report(error))
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar, get_args
 
+from pydantic import TypeAdapter
 from sqlalchemy import RowMapping
 
 from bot.domain.alert import AlertState
@@ -21,15 +24,40 @@ from bot.domain.change import (
     VoteKind,
     canonical,
     from_milliseconds,
+    milliseconds,
 )
-from bot.domain.incident import Incident, Kind
+from bot.domain.incident import (
+    AlertBody,
+    ChecklistBody,
+    Incident,
+    Living,
+    LivingKind,
+    ReplacedAlert,
+    Says,
+    WatchLine,
+)
 from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import MailConfig
+from bot.domain.messages import (
+    AlertChannel,
+    Body,
+    FollowedPrivately,
+    Message,
+    MessageKind,
+    Outcome,
+    Recipient,
+    Requester,
+    Thread,
+)
 from bot.domain.moment import from_stamp, stamp
 from bot.domain.plan import Operations, Value
 from bot.domain.policy import Actor, Policy
 from bot.errors import Tampered
-from bot.ports import Backlog, Card, Message, Waiting, WatchState
+from bot.ports import Backlog, Card, Waiting, WatchState
+
+Kept = TypeVar("Kept")
+BODIES: dict[MessageKind, Any] = {body.kind: body for body in get_args(Body)}
+"""What each kind of message says."""
 
 
 def _value_json(value: Value | None) -> str:
@@ -73,6 +101,7 @@ def moving_row(request: ChangeRequest) -> dict[str, Any]:
         "waits_for": request.waits_for,
         "effect": request.effect,
         "end_reason": request.end_reason,
+        "is_withdrawn": request.is_withdrawn,
         "observed_json": _value_json(request.observed),
         "was_read": request.was_read,
         "ended_at": stamp(request.ended_at),
@@ -123,7 +152,7 @@ def _request_from(
         expires_at=from_milliseconds(row["expires_at"]),
         digest=row["digest"],
         digest_version=row["digest_version"],
-        state=State(row["state"]),
+        state=State[row["state"]],
         rev=row["rev"],
         decisions=tuple(decision_from(vote) for vote in decisions),
         lease_until=from_stamp(row["lease_until"]),
@@ -136,6 +165,7 @@ def _request_from(
         waits_for=row["waits_for"],
         effect=row["effect"],
         end_reason=row["end_reason"],
+        is_withdrawn=row["is_withdrawn"],
         observed=operation.value(json.loads(row["observed_json"])),
         was_read=row["was_read"],
         ended_at=from_stamp(row["ended_at"]),
@@ -196,30 +226,58 @@ def attempt_from(row: RowMapping) -> Attempt:
     )
 
 
-def incident_row(incident: Incident) -> dict[str, Any]:
+def incident_row(incident: Incident[Says]) -> dict[str, Any]:
     return {
         "id": incident.id,
         "org": incident.org,
-        "kind": incident.kind.value,
+        "kind": incident.body.kind.value,
         "key": incident.key,
-        "facts_json": canonical(incident.facts),
+        "facts_json": canonical(_facts_of(incident.body)),
         "opened_at": stamp(incident.opened_at),
         "resolved_at": stamp(incident.resolved_at),
         "rev": incident.rev,
     }
 
 
-def incident_from(row: RowMapping) -> Incident:
+def incident_from(row: RowMapping) -> Incident[Any]:
+    """Raises Tampered if the row makes no sense."""
+    try:
+        body = _living_from(LivingKind(row["kind"]), json.loads(row["facts_json"]))
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise Tampered("A card of the watch cannot be read: its row is damaged.") from error
     return Incident(
         id=row["id"],
         org=row["org"],
-        kind=Kind(row["kind"]),
         key=row["key"],
         opened_at=from_milliseconds(row["opened_at"]),
-        facts=json.loads(row["facts_json"]),
+        body=body,
         resolved_at=from_stamp(row["resolved_at"]),
         rev=row["rev"],
     )
+
+
+def _facts_of(body: Living) -> dict[str, Any]:
+    """What is outside approval stands among the rest of an alert."""
+    if isinstance(body, ReplacedAlert):
+        return {"is_replaced": True}
+    facts: dict[str, Any] = plain(body)
+    if isinstance(body, AlertBody):
+        outside = facts.pop("outside")
+        facts |= {"is_outside": outside is not None} | (outside or {})
+    return facts
+
+
+def _living_from(kind: LivingKind, facts: dict[str, Any]) -> Living:
+    match kind:
+        case LivingKind.WATCH:
+            return read(WatchLine, facts)
+        case LivingKind.CHECKLIST:
+            return read(ChecklistBody, facts)
+        case LivingKind.ALERT if facts.get("is_replaced"):
+            return ReplacedAlert()
+        case LivingKind.ALERT:
+            outside = facts if facts["is_outside"] else None
+            return read(AlertBody, facts | {"outside": outside})
 
 
 def card_row(org: str, card: Card, after: datetime | None) -> dict[str, Any]:
@@ -252,9 +310,9 @@ def message_row(org: str, message: Message, after: datetime | None = None) -> di
     return {
         "org": org,
         "key": message.key,
-        "kind": message.kind,
-        "subject": message.subject,
-        "facts_json": canonical(message.facts),
+        "kind": message.kind.value,
+        "subject": None if isinstance(message.to, AlertChannel) else message.to.subject,
+        "facts_json": canonical(plain(message.body)),
         "after": stamp(after) or 0,
         "tries": 0,
         "last_error": "",
@@ -262,18 +320,57 @@ def message_row(org: str, message: Message, after: datetime | None = None) -> di
 
 
 def waiting_from(row: RowMapping) -> Waiting:
-    facts = json.loads(row["facts_json"])
-    message = Message(row["key"], row["kind"], facts, row["subject"])
-    return Waiting(message, row["tries"], row["channel"] or "", row["ts"] or "")
+    """What another version has stored may have a kind, or facts, that are unknown here."""
+    try:
+        message = _message_from(row)
+    except ValueError:
+        message = None
+    return Waiting(row["key"], message, row["tries"], row["channel"] or "", row["ts"] or "")
+
+
+def _message_from(row: RowMapping) -> Message:
+    body: Body = read(BODIES[MessageKind(row["kind"])], json.loads(row["facts_json"]))
+    return Message(row["key"], body, _recipient(body, row["subject"]))
+
+
+def _recipient(body: Body, subject: str | None) -> Recipient:
+    if subject is None:
+        return AlertChannel()
+    is_private = isinstance(body, Outcome | FollowedPrivately)
+    return Requester(subject) if is_private else Thread(subject)
+
+
+def plain(value: Any) -> Any:
+    """A value for JSON: a dataclass by its fields, a time in whole milliseconds since 1970."""
+    if is_dataclass(value):
+        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, tuple):
+        return [plain(each) for each in value]
+    return milliseconds(value) if isinstance(value, datetime) else value
+
+
+def read(kind: type[Kept], values: Any) -> Kept:
+    """The inverse of `plain`; fields of another version are ignored. Raises ValueError.
+
+    A number in place of a time is milliseconds from 1970-08-20 on
+    (docs.pydantic.dev/latest/api/standard_library_types/#datetimes).
+    """
+    found: Kept = _reader(kind).validate_python(values)  # type: ignore[arg-type]  # a type is hashable
+    return found
+
+
+@cache
+def _reader(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def watch_row(state: WatchState) -> dict[str, Any]:
     return reading_row(state.org, state.reading, state.read_at) | {
         "has_reading": state.has_reading,
         "last_error": state.last_error,
-        "alert_json": canonical(state.alert.as_dict()),
+        "alert_json": canonical(plain(state.alert)),
         "told_json": canonical(list(state.told)),
-        "pass_json": canonical(state.last_pass.as_dict()),
+        "pass_json": canonical(plain(state.last_pass)),
         "rev": state.rev,
     }
 
@@ -294,9 +391,9 @@ def watch_from(row: RowMapping) -> WatchState:
         reading=MailConfig.from_dict(json.loads(row["reading_json"])),
         read_at=from_stamp(row["read_at"]),
         last_error=row["last_error"],
-        alert=AlertState.from_dict(json.loads(row["alert_json"])),
+        alert=read(AlertState, json.loads(row["alert_json"])),
         told=tuple(json.loads(row["told_json"])),
-        last_pass=LastPass.from_dict(json.loads(row["pass_json"])),
+        last_pass=read(LastPass, json.loads(row["pass_json"])),
         rev=row["rev"],
     )
 

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -67,6 +68,7 @@ request = Table(
     Column("waits_for", Text, nullable=False),
     Column("effect", Text, nullable=False),
     Column("end_reason", Text, nullable=False),
+    Column("is_withdrawn", Boolean, nullable=False, server_default=false()),
     Column("observed_json", Text, nullable=False),
     Column("was_read", Boolean, nullable=False),
     Column("ended_at", BigInteger),

@@ -45,14 +45,14 @@ from bot.adapters.store import rows, schema
 from bot.adapters.store.embedded import connect
 from bot.domain.audit import GENESIS, AuditEntry, AuditHead, AuditRow, canonical_body, chain_hash
 from bot.domain.change import Attempt, ChangeRequest, State
-from bot.domain.incident import Incident, Kind
+from bot.domain.incident import Incident, Living, Says
 from bot.domain.mail_config import MailConfig
+from bot.domain.messages import Message, MessageKind
 from bot.domain.moment import from_stamp, stamp
 from bot.domain.plan import Operations
 from bot.domain.sender_plans import OPERATIONS
 from bot.errors import AlreadyOpen, DatabaseError
-from bot.ports import Backlog, Card, LostRace, Message, Transaction, Waiting, WatchState
-from bot.services.telling import MENTION
+from bot.ports import Backlog, Card, LostRace, Transaction, Waiting, WatchState
 
 PAGE = 500
 """Rows read at once where a table is read whole."""
@@ -261,12 +261,11 @@ class SqlStore:
         found = await self._all(_watch, org=org)
         return rows.watch_from(found[0]) if found else WatchState(org)
 
-    async def open_incident(self, org: str, kind: Kind) -> Incident | None:
-        found = await self._all(_open_incident, org=org, kind=kind.value)
-        return rows.incident_from(found[0]) if found else None
+    async def open_incident(self, org: str, body: type[Says]) -> Incident[Says] | None:
+        return next(iter(await self.open_incidents(org, body)), None)
 
-    async def open_incidents(self, org: str, kind: Kind) -> list[Incident]:
-        found = await self._all(_open_incident, org=org, kind=kind.value)
+    async def open_incidents(self, org: str, body: type[Says]) -> list[Incident[Says]]:
+        found = await self._all(_open_incident, org=org, kind=body.kind.value)
         return sorted(map(rows.incident_from, found), key=lambda row: (row.opened_at, row.id))
 
     async def due_cards(self, org: str, now: datetime) -> list[Card]:
@@ -277,8 +276,8 @@ class SqlStore:
         found = await self._all(_due_messages, org=org, now=stamp(now))
         return [rows.waiting_from(row) for row in found]
 
-    async def told(self, org: str, subject: str, kind: str) -> tuple[str, ...]:
-        found = await self._all(_told, org=org, subject=subject, kind=kind)
+    async def told(self, org: str, subject: str, kind: MessageKind) -> tuple[str, ...]:
+        found = await self._all(_told, org=org, subject=subject, kind=kind.value)
         return tuple(row["key"] for row in found)
 
     async def last_mention(self, org: str, now: datetime) -> datetime | None:
@@ -289,7 +288,7 @@ class SqlStore:
         found = await self._all(_card, org=org, subject=subject)
         return rows.card_from(found[0]) if found else None
 
-    async def subject(self, org: str, subject: str) -> ChangeRequest | Incident | None:
+    async def subject(self, org: str, subject: str) -> ChangeRequest | Incident[Living] | None:
         request = await self.request(org, subject)
         if request is not None:
             return request
@@ -314,7 +313,9 @@ class SqlStore:
         Whoever claimed it before is dead, so nobody need wait for a lease to end. A mention waits for
         a time of its own, which a restart does not bring nearer.
         """
-        waiting = and_(schema.outbox.c.done_at.is_(None), schema.outbox.c.kind != MENTION)
+        waiting = and_(
+            schema.outbox.c.done_at.is_(None), schema.outbox.c.kind != MessageKind.MENTION.value
+        )
         applying = schema.request.c.state == State.APPLYING.value
         async with self._engine.begin() as connection:
             await connection.execute(update(schema.card).values(after=0))
@@ -430,7 +431,7 @@ class SqlTransaction:
             _unless_there(self._dialect, schema.outbox), rows.message_row(self._org, message, after)
         )
 
-    async def save_incident(self, incident: Incident) -> None:
+    async def save_incident(self, incident: Incident[Says]) -> None:
         await self._upsert(schema.incident, rows.incident_row(incident), "id")
         await self._make_card_due(incident.id, incident.rev)
 

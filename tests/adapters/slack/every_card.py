@@ -6,12 +6,20 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from bot.domain.alert import AlertState
 from bot.domain.case import Case, Snapshot, key_host
-from bot.domain.change import ChangeRequest, Decision, VoteKind, milliseconds
+from bot.domain.change import ChangeRequest, Decision, VoteKind
 from bot.domain.checklist import Checklist, Server
 from bot.domain.dns_answers import Status
 from bot.domain.findings import Diagnosis, diagnose
-from bot.domain.incident import Incident, Kind, alert_facts, outside_facts, watch_facts
+from bot.domain.incident import (
+    AlertBody,
+    ChecklistBody,
+    Incident,
+    ReplacedAlert,
+    Says,
+    WatchLine,
+)
 from bot.domain.mail_config import MailConfig, Patch
 from bot.domain.plan import Baseline, Plan
 from bot.domain.policy import Actor
@@ -19,6 +27,7 @@ from bot.domain.posture import Dmarc
 from bot.domain.preflight import Preflight
 from bot.domain.report import headline
 from bot.domain.sender_plans import AcceptPlan, plan_accept, plan_reset, plan_set
+from bot.domain.watched import CheckResult
 from tests.fakes import MORNING, FakeDns, config, dkim_value
 from tests.office import ACME, ALICE, BOB, CAROL, ORG, POLICY
 
@@ -150,7 +159,6 @@ REQUESTS: dict[str, ChangeRequest] = {
     "conflict, removed and refused": removed().claim(LATER).fail(LATER, "Zoho Cliq said no.", None),
 }
 
-TIMES = {"checked_at": milliseconds(LATER), "next_at": milliseconds(LATER) + 900_000}
 UNVERIFIED = replace(LIVE, dkim_status="not_verified")
 REISSUED = config(bits=2048, selector="1800000000000", which=1, dkim_status="not_verified")
 NS1, NS2 = FakeDns.SERVERS
@@ -179,38 +187,37 @@ def found(
 
 
 LAST = applied(plan_set(Patch(name=LIVE.name), replace(LIVE, name="Scott")), LIVE)
-STANDING = {
-    "is_confirmed": True,
-    "is_flapping": False,
-    "snoozed_until": None,
-    "ends_at": None,
-    "unknown": "",
-}
 
 
-def alert_of(diagnosis: Diagnosis, **changes: Any) -> dict[str, Any]:
-    """The facts of an alert about this, as the watch stores them."""
-    facts = alert_facts(diagnosis, LAST)
-    return STANDING | {"cause": facts["heading"]} | facts | TIMES | changes
+def check_of(diagnosis: Diagnosis, approved: ChangeRequest | None = LAST) -> CheckResult:
+    return CheckResult(LATER, None, approved, diagnosis, LATER + timedelta(minutes=15))
 
 
-def watch_of(diagnosis: Diagnosis, approved: ChangeRequest | None = LAST) -> dict[str, Any]:
-    return watch_facts(diagnosis, approved) | TIMES
+def alert_of(
+    diagnosis: Diagnosis, approved: ChangeRequest | None = LAST, **changes: Any
+) -> AlertBody:
+    """What an alert about this says, once it is confirmed."""
+    body = AlertBody.of(check_of(diagnosis, approved), AlertState(), None)
+    return replace(body, **{"is_confirmed": True} | changes)
 
 
-def incident(kind: Kind, facts: dict[str, Any], *, is_resolved: bool = False) -> Incident:
-    ended = LATER if is_resolved else None
-    return Incident("1nc1d3nt-1d", ORG, kind, "", MORNING, facts, ended)
+def watch_of(diagnosis: Diagnosis, approved: ChangeRequest | None = LAST) -> Incident[WatchLine]:
+    return incident(WatchLine.of(check_of(diagnosis, approved)))
 
 
-def alert(diagnosis: Diagnosis, *, is_resolved: bool = False, **changes: Any) -> Incident:
-    return incident(Kind.ALERT, alert_of(diagnosis, **changes), is_resolved=is_resolved)
+def incident(body: Says, *, is_resolved: bool = False) -> Incident[Says]:
+    return Incident("1nc1d3nt-1d", ORG, "", MORNING, body, LATER if is_resolved else None)
 
 
-def checklist(**changes: Any) -> Incident:
+def alert(
+    diagnosis: Diagnosis, *, is_resolved: bool = False, **changes: Any
+) -> Incident[AlertBody]:
+    return incident(alert_of(diagnosis, **changes), is_resolved=is_resolved)
+
+
+def checklist(**changes: Any) -> Incident[ChecklistBody]:
     begun = Checklist("r3qu3st", MOVED.dkim_host, MOVED.dkim_value, MORNING)
-    facts = {"number": 42, "checklist": replace(begun, **changes).as_dict()}
-    return incident(Kind.CHECKLIST, facts)
+    return incident(ChecklistBody(42, replace(begun, **changes)))
 
 
 SEEN = (Server(NS1, LATER, True), Server(NS2, LATER, True))
@@ -219,26 +226,22 @@ ELSEWHERE = {WRONG_NAME: (LIVE.dkim_value,)}
 OTHER_KEY = {LIVE.dkim_host: (dkim_value(1024, 5),)}
 INTRUDER = replace(LIVE, name="Intruder")
 
-INCIDENTS: dict[str, Incident] = {
-    "watch, in order": incident(Kind.WATCH, watch_of(found())),
-    "watch, waiting for Zoho": incident(Kind.WATCH, watch_of(found(UNVERIFIED))),
-    "watch, nothing approved": incident(Kind.WATCH, watch_of(found(), None)),
-    "watch, system sender": incident(Kind.WATCH, watch_of(found(None, approved=None))),
-    "watch, drifted": incident(Kind.WATCH, watch_of(found(INTRUDER))),
-    "watch, record missing": incident(Kind.WATCH, watch_of(found(texts={}))),
-    "watch, no answer from DNS": incident(Kind.WATCH, watch_of(found(failing=Status.TIMED_OUT))),
+INCIDENTS: dict[str, Incident[Any]] = {
+    "watch, in order": watch_of(found()),
+    "watch, waiting for Zoho": watch_of(found(UNVERIFIED)),
+    "watch, nothing approved": watch_of(found(), None),
+    "watch, system sender": watch_of(found(None, approved=None)),
+    "watch, drifted": watch_of(found(INTRUDER)),
+    "watch, record missing": watch_of(found(texts={})),
+    "watch, no answer from DNS": watch_of(found(failing=Status.TIMED_OUT)),
     "watch, of an earlier version": incident(
-        Kind.WATCH, TIMES | {"live": LIVE.as_dict(), "number": 42, "is_drifted": False}
+        WatchLine(LIVE, 42, False, LATER, LATER + timedelta(minutes=15))
     ),
     "outside": alert(found(INTRUDER), is_confirmed=False),
     "outside, everything": alert(found(MOVED)),
     "outside, late effect": alert(found(INTRUDER), is_confirmed=False, late=41),
     "outside, removed": alert(found(None)),
-    "outside, made": incident(
-        Kind.ALERT,
-        alert_of(found(LIVE, approved=None))
-        | outside_facts(found(LIVE, approved=None).case, applied(RESET, None)),
-    ),
+    "outside, made": alert(found(LIVE, approved=None), approved=applied(RESET, None)),
     "outside, key reissued": alert(found(REISSUED, texts={})),
     "outside, over": alert(
         found(), is_resolved=True, was_outside=True, is_confirmed=False, ended=headline(found())
@@ -248,13 +251,9 @@ INCIDENTS: dict[str, Incident] = {
     "record not published yet": alert(found(UNVERIFIED, texts={})),
     "at the wrong name": alert(found(texts=ELSEWHERE)),
     "another key": alert(found(texts=OTHER_KEY)),
-    "flapping and snoozed": alert(
-        found(texts={}), is_flapping=True, snoozed_until=milliseconds(LATER)
-    ),
-    "fixed": alert(
-        found(), cause="DKIM broken: no record", ends_at=milliseconds(LATER) + 3_600_000
-    ),
-    "settled": alert(found(), was_outside=True, ends_at=milliseconds(LATER) + 3_600_000),
+    "flapping and snoozed": alert(found(texts={}), is_flapping=True, snoozed_until=LATER),
+    "fixed": alert(found(), cause="DKIM broken: no record", ends_at=LATER + timedelta(hours=1)),
+    "settled": alert(found(), was_outside=True, ends_at=LATER + timedelta(hours=1)),
     "not known at the moment": alert(
         found(texts={}), unknown=found(failing=Status.SERVFAIL).findings[0].sentence
     ),
@@ -268,7 +267,7 @@ INCIDENTS: dict[str, Incident] = {
     "resolved, sender removed": alert(
         found(None, approved=None), is_resolved=True, ended=headline(found(None, approved=None))
     ),
-    "of an earlier version": incident(Kind.ALERT, {"is_replaced": True}, is_resolved=True),
+    "of an earlier version": incident(ReplacedAlert(), is_resolved=True),
     "checklist, begun": checklist(),
     "checklist, half way": checklist(servers=HALF),
     "checklist, by resolvers": checklist(resolvers_at=LATER),

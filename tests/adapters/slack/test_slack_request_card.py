@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 
 from bot.adapters.slack.cards import request as cards
+from bot.adapters.slack.cards import telling
 from bot.domain.audit import AuditHead
 from bot.domain.change import ChangeRequest
 from bot.domain.mail_config import Patch
+from bot.domain.messages import Approved, Expired, OfRequest, Rejected, Result, Withdrawn
 from bot.domain.sender_plans import AcceptPlan, ResetPlan, SetPlan, plan_set
 from bot.domain.undo import Undoing
-from bot.ports import Message
 from tests.adapters.slack.every_card import (
     ADDRESS,
     LIVE,
@@ -341,42 +342,31 @@ def test_details_have_the_whole_head_of_the_audit():
     assert problems(shown) == []
 
 
-ENDED = {
-    "rejected": {"user": "U0CAROL", "reason": "no"},
-    "withdrawn": {"user": "U0ALICE"},
-    "expired": {"why": "the approvals did not come in time"},
-    "result": {},
-}
-
-
-@pytest.mark.parametrize(("kind", "facts"), ENDED.items())
-def test_each_end_is_told_with_the_head_of_the_audit(kind: str, facts: dict[str, object]):
-    message = Message("key", kind, facts | {"head": "7:3f2a9c0d1e5b8a47"}, subject=REQUEST_ID)
-    line = cards.thread_line(REQUESTS["in force"], message)
-    assert plain(line).endswith("\nAudit head 7:3f2a9c0d1e5b8a47")
-    assert problems(line) == []
-
-
-LINES = {
-    "approved": ({"user": "U0BOB", "given": 1, "needed": 2}, "@Bob approved #42: 1 of 2."),
-    "rejected": (
-        {"user": "U0CAROL", "reason": "<!channel> no"},
+HEAD = "7:3f2a9c0d1e5b8a47"
+LINES: list[tuple[OfRequest, str]] = [
+    (Approved("U0BOB", 1, 2), "@Bob approved #42: 1 of 2."),
+    (
+        Rejected("U0CAROL", "<!channel> no", HEAD),
         "@Carol rejected #42. Nothing was changed.\n> <!channel> no",
     ),
-    "withdrawn": ({"user": "U0ALICE"}, "@Alice withdrew #42. Nothing was changed."),
-    "expired": (
-        {"why": "the approvals did not come in time"},
+    (Withdrawn("U0ALICE", HEAD), "@Alice withdrew #42. Nothing was changed."),
+    (
+        Expired("the approvals did not come in time", HEAD),
         "#42 expired. The approvals did not come in time. Nothing was changed.",
     ),
-}
+    (Result(HEAD), "#42 Waiting for approval: change sender address. 0 of 2 approvals · "),
+]
 
 
-@pytest.mark.parametrize(("kind", "facts", "said"), [(k, f, s) for k, (f, s) in LINES.items()])
-def test_each_move_is_one_line_in_the_thread(kind: str, facts: dict[str, object], said: str):
-    line = cards.thread_line(pending(), Message("key", kind, facts, subject=REQUEST_ID))
-    assert plain(line) == said
+@pytest.mark.parametrize(("body", "said"), LINES)
+def test_each_move_is_one_line_in_the_thread_and_an_end_has_the_head_of_the_audit(
+    body: OfRequest, said: str
+):
+    line = telling.message(body, pending(), None, ORGANISATION)
+    assert plain(line).startswith(said)
+    assert plain(line).endswith(f"\nAudit head {HEAD}") or isinstance(body, Approved)
     assert problems(line) == []
-    assert live_tokens(line) <= ALLOWED_TOKENS
+    assert live_tokens(line) <= ALLOWED_TOKENS | {"<!date>"}
 
 
 def test_the_result_of_a_change_that_made_a_key_has_the_record_to_publish():

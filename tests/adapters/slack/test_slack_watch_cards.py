@@ -7,15 +7,32 @@ from typing import Any
 
 import pytest
 
-from bot.adapters.slack.cards import checklist as checklist_cards
-from bot.adapters.slack.cards import notices
+from bot.adapters.slack.cards import telling
 from bot.adapters.slack.cards import watch as cards
-from bot.domain.change import milliseconds
+from bot.adapters.slack.cards.parts import Rendered
+from bot.domain.change import ChangeRequest
 from bot.domain.checklist import Checklist, Server
 from bot.domain.findings import diagnose
-from bot.domain.incident import Incident, Kind
+from bot.domain.incident import Incident
 from bot.domain.mail_config import MailConfig
-from bot.ports import Message
+from bot.domain.messages import (
+    AlertChanged,
+    AlertFlapping,
+    AlertOpened,
+    AlertReminder,
+    AlertResolved,
+    Body,
+    CannotCheck,
+    ChangedOutside,
+    ChecksResumed,
+    DmarcAtRisk,
+    Followed,
+    FollowedPrivately,
+    Notice,
+    OfAlert,
+    StatusMoved,
+    UnknownOutcome,
+)
 from tests.adapters.slack.every_card import (
     ADDRESS,
     INCIDENTS,
@@ -24,9 +41,7 @@ from tests.adapters.slack.every_card import (
     MOVED,
     ORGANISATION,
     REISSUED,
-    TIMES,
     alert,
-    alert_of,
     applied,
     checklist,
     found,
@@ -213,8 +228,7 @@ def test_what_is_resolved_offers_nothing_any_more():
 
 
 def test_many_servers_are_counted_instead_of_listed():
-    facts = alert_of(found(texts={})) | {"servers": [f"ns{n}: silent" for n in range(15)]}
-    shown = plain(card(incident(Kind.ALERT, facts)))
+    shown = plain(card(alert(found(texts={}), servers=[f"ns{n}: silent" for n in range(15)])))
     assert "• ns11: silent\n• and 3 more\n" in shown
     assert "ns12" not in shown
 
@@ -226,15 +240,16 @@ def test_values_from_the_api_and_dns_stay_words(hostile: str):
     servers = (Server(hostile[:200], None, True), Server(hostile[:200], LATER, True))
     unread = diagnose(replace(found().case, live=None, answers=None, unread=hostile))
     shown = [
-        card(incident(Kind.WATCH, watch_of(found(live)) | {"error": hostile})),
+        card(incident(replace(watch_of(found(live)).body, error=hostile))),
         card(alert(found(live), unknown=hostile)),
         card(alert(found(replace(LIVE, name=hostile), texts=texts))),
         card(alert(found(texts=texts), servers=[hostile] * 20)),
         card(alert(found(), is_resolved=True, ended=hostile, cause=hostile)),
         card(checklist(servers=servers)),
-        notices.notice(Message("k", "cannot_check", {"said": unread.findings[0].sentence})),
-        notices.notice(Message("k", "checks_resumed", {"dns": hostile})),
-        notices.thread_line(Message("k", "alert_changed", {"heading": hostile, "said": hostile})),
+        said(CannotCheck(unread.findings[0].sentence)),
+        said(ChecksResumed(hostile)),
+        said(AlertChanged(hostile, hostile)),
+        said(UnknownOutcome("r", 42, "set", MORNING, hostile)),
     ]
     assert [problems(each) for each in shown] == [[]] * len(shown)
     assert set().union(*map(live_tokens, shown)) <= {"<!date>"}
@@ -246,114 +261,100 @@ def test_a_long_value_outside_approval_can_be_read_in_full(sign: str):
     assert f"from  Scott Fisher\nto    {sign * 3000}" in rich_texts(shown)
 
 
-def status(field: str, before: str, after: str, *, is_right: bool = True) -> Message:
-    dns = "DKIM broken: no record; right at 0 of 2 servers"
-    facts = {"field": field, "before": before, "after": after, "is_right": is_right, "dns": dns}
-    return Message("key", "status", facts | {"at": TIMES["checked_at"]})
-
-
-ALERT = alert_of(found(MOVED))
-LINE = {
-    "heading": "DKIM broken: no record",
-    "said": "No TXT record at x. Add it.",
-    "dns": "DKIM in order at 2 of 2 servers",
-    "first_seen_at": milliseconds(MORNING),
-}
-NOTICES = {
-    "DKIM up": (
-        status("dkim_status", "not_verified", "verified"),
+DOWN = ("verified", "not_verified", LATER, "DKIM broken: no record; right at 0 of 2 servers")
+HEADING, WHY = "DKIM broken: no record", "No TXT record at x. Add it."
+SENTENCES: list[tuple[OfAlert | Notice, str]] = [
+    (
+        StatusMoved("dkim_status", "not_verified", "verified", LATER, is_right=True),
         "Zoho changed the DKIM status: not verified → verified, today at 9:30 AM. The record in DNS "
         "is right.",
     ),
-    "DKIM down, record right": (
-        status("dkim_status", "verified", "not_verified"),
+    (
+        StatusMoved("dkim_status", *DOWN, is_right=True),
         "Zoho changed the DKIM status: verified → not verified, today at 9:30 AM. The record in DNS "
         "is right. Nothing to publish; we keep watching.",
     ),
-    "DKIM down, record missing": (
-        status("dkim_status", "verified", "not_verified", is_right=False),
+    (
+        StatusMoved("dkim_status", *DOWN),
         "Zoho changed the DKIM status: verified → not verified, today at 9:30 AM. DKIM broken: no "
         "record; right at 0 of 2 servers.",
     ),
-    "CNAME down": (
-        status("cname_status", "verified", "not_verified"),
+    (
+        StatusMoved("cname_status", *DOWN),
         "Changed in Cliq, not through mailcfg: CNAME status: verified → not verified, today at "
         "9:30 AM.",
     ),
-    "a watch that cannot check": (
-        Message("key", "cannot_check", LINE | {"said": "Could not check x since 04:15 UTC: …"}),
+    (
+        CannotCheck("Could not check x since 04:15 UTC: …"),
         "mailcfg cannot check the sender. Could not check x since 04:15 UTC: …\nIt goes on trying, "
         "and says so once it can again.",
     ),
-    "a watch that can again": (
-        Message("key", "checks_resumed", LINE),
+    (
+        ChecksResumed("DKIM in order at 2 of 2 servers"),
         "The sender can be checked again. DKIM in order at 2 of 2 servers.",
     ),
-    "outside approval, beside another alert": (
-        Message("key", "outside", alert_of(found(replace(LIVE, name="Intruder")))),
+    (
+        ChangedOutside(LIVE, replace(LIVE, name="Intruder")),
         "Changed outside approval. Display name: Scott Fisher → Intruder. The alert has what can be "
         "done.",
     ),
-}
+    (
+        AlertOpened(HEADING, WHY),
+        "Confirmed by a second check: DKIM broken: no record\nNo TXT record at x. Add it.",
+    ),
+    (
+        AlertFlapping(HEADING, WHY),
+        "It comes and goes. From now on only a daily reminder is sent, until it has stayed away for "
+        "long enough: DKIM broken: no record\nNo TXT record at x. Add it.",
+    ),
+    (
+        AlertChanged(HEADING, WHY),
+        "Another cause by now: DKIM broken: no record\nNo TXT record at x. Add it.",
+    ),
+    (
+        AlertReminder(HEADING, WHY, MORNING),
+        "Reminder: still so, since today at 9:00 AM: DKIM broken: no record\n"
+        "No TXT record at x. Add it.",
+    ),
+    (
+        AlertResolved("DKIM of scott@acme.example is in order."),
+        "Resolved: DKIM of scott@acme.example is in order.",
+    ),
+]
 
 
-@pytest.mark.parametrize(("message", "said"), NOTICES.values(), ids=NOTICES.keys())
-def test_a_notice_is_said_in_a_sentence_or_two(message: Message, said: str):
-    shown = notices.notice(message)
-    assert plain(shown) == said
-    assert problems(shown) == []
+def said(body: Body, request: ChangeRequest | None = None, link: str | None = None) -> Rendered:
+    return telling.message(body, request, link, ORGANISATION)
+
+
+@pytest.mark.parametrize(("body", "words"), SENTENCES)
+def test_what_is_told_once_is_a_sentence_or_two(body: OfAlert | Notice, words: str):
+    assert plain(said(body)) == words
+    assert problems(said(body)) == []
 
 
 @every_hostile
 def test_a_status_that_nobody_knows_stays_a_word(hostile: str):
-    shown = notices.notice(status("cname_status", hostile, hostile))
+    shown = said(StatusMoved("cname_status", hostile, hostile, LATER))
     assert problems(shown) == []
     assert live_tokens(shown) <= {"<!date>"}
 
 
-THREAD = {
-    "alert_opened": "Confirmed by a second check: DKIM broken: no record\n"
-    "No TXT record at x. Add it.",
-    "alert_flapping": "It comes and goes. From now on only a daily reminder is sent, until it has "
-    "stayed away for long enough: DKIM broken: no record\nNo TXT record at x. Add it.",
-    "alert_changed": "Another cause by now: DKIM broken: no record\nNo TXT record at x. Add it.",
-    "alert_reminder": "Reminder: still so, since today at 9:00 AM: DKIM broken: no record\n"
-    "No TXT record at x. Add it.",
-    "alert_resolved": "Resolved: DKIM of scott@acme.example is in order.",
-}
-
-
-@pytest.mark.parametrize(("kind", "said"), THREAD.items(), ids=THREAD.keys())
-def test_what_happened_to_an_alert_is_one_line_in_its_thread(kind: str, said: str):
-    facts = LINE | {"ended": "DKIM of scott@acme.example is in order."}
-    line = notices.thread_line(Message("key", kind, facts, subject="1nc1d3nt-1d"))
-    assert plain(line) == said
-    assert problems(line) == []
-
-
-def test_the_next_change_outside_approval_is_one_line_in_its_thread():
-    line = notices.thread_line(Message("key", "outside", ALERT, subject="1nc1d3nt-1d"))
-    assert plain(line).startswith("Changed outside approval. Address: scott@acme.example → it@acme")
-    assert problems(line) == []
-
-
 def test_the_end_of_a_checklist_is_said_in_the_thread_and_to_the_requester():
-    done = Message("key", "followed", {"verified_at": milliseconds(LATER)}, REQUEST.id)
-    assert plain(checklist_cards.thread_line(REQUEST, done)) == (
+    assert plain(said(Followed(LATER), REQUEST)) == (
         "#42: verified by Zoho, today at 9:30 AM. Done."
     )
     link = "https://acme.slack.com/archives/C0MAILADMIN/p1"
-    assert plain(checklist_cards.direct(REQUEST, done, None)) == (
+    assert plain(said(FollowedPrivately(LATER), REQUEST)) == (
         "Done: your request #42 to change sender address is in force, its DKIM record is in DNS, and "
         "Zoho has verified it, today at 9:30 AM."
     )
-    assert f"<{link}|#42>" in str(checklist_cards.direct(REQUEST, done, link).blocks)
+    assert f"<{link}|#42>" in str(said(FollowedPrivately(LATER), REQUEST, link).blocks)
 
 
 def test_a_strict_policy_is_said_with_what_receivers_may_do():
-    facts = {"said": "Policy p=reject: receivers may reject these mails."}
-    line = checklist_cards.thread_line(REQUEST, Message("key", "dmarc", facts, REQUEST.id))
-    assert plain(line) == (
+    risk = DmarcAtRisk("Policy p=reject: receivers may reject these mails.")
+    assert plain(said(risk, REQUEST)) == (
         "Until the record of #42 is published: Policy p=reject: receivers may reject these mails."
     )
 

@@ -13,11 +13,11 @@ from bot.adapters.slack.cards.parts import (
     clock,
     code,
     escape,
+    sentence,
     user,
     visible,
     when,
 )
-from bot.adapters.slack.cards.request import state_word
 from bot.domain import findings
 from bot.domain.change import ChangeRequest, State
 from bot.domain.command import SUBCOMMANDS
@@ -39,11 +39,6 @@ from bot.errors import AlreadyOpen
 from bot.ports import WatchState
 from bot.services.check import Checked
 from bot.services.look import Overview, Publishing, Standing
-
-
-def sentence(mrkdwn: str) -> Rendered:
-    """An answer of words only; what is quoted in it is escaped already."""
-    return parts.rendered(mrkdwn, [parts.section(mrkdwn)])
 
 
 def refusal(text: str) -> Rendered:
@@ -297,8 +292,8 @@ def pending(request: ChangeRequest | None, link: str | None, needed: int = 0) ->
     """The open request; `needed` approvals are asked for now, as many as then or more."""
     if request is None:
         return sentence("No request is open.")
-    where = f"<{link}|#{request.number}>" if link else f"#{request.number}"
-    word = state_word(request)
+    where = parts.numbered(request.number, link)
+    word = request.heading
     given, until = len(request.approvals), _deadline(request)
     return sentence(
         f"Request {where} to {request.plan.title}, asked by {user(request.requester.user)}: "

@@ -8,17 +8,15 @@ from bot.adapters.slack.cards import parts
 from bot.adapters.slack.cards.parts import Rendered, code, escape, when
 from bot.domain.change import ChangeRequest
 from bot.domain.checklist import Checklist, Server
-from bot.domain.incident import Incident
-from bot.domain.moment import from_stamp
-from bot.ports import Message
+from bot.domain.incident import ChecklistBody
+from bot.domain.messages import DmarcAtRisk, Followed, FollowedPrivately
 
 DONE, OPEN = "✓", "○"
 
 
-def card(incident: Incident) -> Rendered:
+def card(body: ChecklistBody) -> Rendered:
     """The checklist, edited in place until nothing is waited for."""
-    number = incident.facts["number"]
-    found = Checklist.from_dict(incident.facts["checklist"])
+    number, found = body.number, body.checklist
     lines = [f"{DONE} In force, {when(found.in_force_at)}", *_published(found), _verified(found)]
     blocks: list[Block] = [
         parts.section(f"*What follows #{number}*"),
@@ -68,27 +66,23 @@ def _spoken(found: Checklist) -> str:
     return "waiting for Zoho." if found.is_published else "the DKIM record is to be published."
 
 
-def thread_line(request: ChangeRequest, message: Message) -> Rendered:
-    """For the request's thread: the end of its checklist, or what may happen to mail until then."""
-    if message.kind == "dmarc":
-        return _said(
-            f"*Until the record of #{request.number} is published:* {escape(message.facts['said'])}"
-        )
-    return _said(f"#{request.number}: verified by Zoho, {_verified_at(message)}. Done.")
-
-
-def direct(request: ChangeRequest, message: Message, link: str | None) -> Rendered:
-    """The same to the requester alone."""
-    number = f"<{link}|#{request.number}>" if link else f"#{request.number}"
-    return _said(
-        f"*Done:* your request {number} to {request.plan.title} is in force, its DKIM record is in "
-        f"DNS, and Zoho has verified it, {_verified_at(message)}."
+def at_risk(request: ChangeRequest, body: DmarcAtRisk) -> Rendered:
+    """For the request's thread: what may happen to mail until the checklist is through."""
+    return parts.sentence(
+        f"*Until the record of #{request.number} is published:* {escape(body.said)}"
     )
 
 
-def _verified_at(message: Message) -> str:
-    return when(from_stamp(message.facts["verified_at"]))
+def followed(request: ChangeRequest, body: Followed) -> Rendered:
+    """For the request's thread: the end of its checklist."""
+    return parts.sentence(f"#{request.number}: verified by Zoho, {when(body.verified_at)}. Done.")
 
 
-def _said(text: str) -> Rendered:
-    return parts.rendered(text, [parts.section(text)])
+def followed_privately(
+    request: ChangeRequest, body: FollowedPrivately, link: str | None
+) -> Rendered:
+    """The same to the requester alone."""
+    return parts.sentence(
+        f"*Done:* your request {parts.numbered(request.number, link)} to {request.plan.title} is in force, its "
+        f"DKIM record is in DNS, and Zoho has verified it, {when(body.verified_at)}."
+    )

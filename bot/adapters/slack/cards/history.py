@@ -44,7 +44,7 @@ def newest(requests: Sequence[ChangeRequest], links: Mapping[str, str | None]) -
 
 def _number(request: ChangeRequest, links: Mapping[str, str | None]) -> str:
     link = links.get(request.id)
-    return f"<{link}|#{request.number}>" if link else f"#{request.number}"
+    return parts.numbered(request.number, link)
 
 
 def _brief(request: ChangeRequest) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -38,7 +38,6 @@ from slack_sdk.models.blocks.block_elements import InteractiveElement
 
 from bot.domain.dkim import Record
 from bot.domain.mail_config import FIELDS, MailConfig
-from bot.domain.moment import from_stamp
 from bot.domain.plan import Change
 from bot.domain.policy import is_group
 from bot.domain.report import Form, record_forms
@@ -64,6 +63,16 @@ class Rendered:
 
 def rendered(text: str, blocks: Sequence[Block]) -> Rendered:
     return Rendered(clamp_escaped(text, SECTION_MAX), tuple(block.to_dict() for block in blocks))
+
+
+def sentence(text: str) -> Rendered:
+    """Words only; what is quoted in them is escaped already."""
+    return rendered(text, [section(text)])
+
+
+def numbered(number: int, link: str | None) -> str:
+    """A request as people call it, with a way to its card if it has one."""
+    return f"<{link}|#{number}>" if link else f"#{number}"
 
 
 def escape(text: str) -> str:
@@ -283,9 +292,9 @@ def confirmation(title: str, text: str, confirm: str, *, style: str = "primary")
     )
 
 
-def checked(facts: Mapping[str, Any]) -> str:
+def checked(checked_at: datetime, next_at: datetime) -> str:
     """When a living message of the watch was last brought up to date, and will be next."""
-    return f"Last checked {ago(from_stamp(facts['checked_at']))}, next {clock(from_stamp(facts['next_at']))}"
+    return f"Last checked {ago(checked_at)}, next {clock(next_at)}"
 
 
 def field(name: str, live: MailConfig) -> str:

@@ -17,30 +17,8 @@ from bot.domain.change import ChangeRequest, Decision, State, VoteKind
 from bot.domain.dkim import Record
 from bot.domain.organisation import Organisation
 from bot.domain.plan import Change
-from bot.ports import Message
 
-STATE_WORDS = {
-    State.PENDING: "Waiting for approval",
-    State.APPROVED: "Approved",
-    State.APPLYING: "Being applied",
-    State.UNCERTAIN: "Outcome unknown",
-    State.APPLIED: "In force",
-    State.REJECTED: "Rejected",
-    State.CANCELLED: "Withdrawn",
-    State.EXPIRED: "Expired",
-    State.STALE: "Out of date",
-    State.FAILED: "Failed",
-    State.CONFLICT: "Needs a person",
-}
 REPEATABLE = frozenset({State.REJECTED, State.CANCELLED, State.EXPIRED, State.STALE, State.FAILED})
-
-
-def state_word(request: ChangeRequest) -> str:
-    """ "Withdrawn" is said of the requester's own doing only."""
-    is_own = request.end_reason.startswith("withdrawn")
-    if request.state is State.CANCELLED and not is_own:
-        return "Cancelled"
-    return STATE_WORDS[request.state]
 
 
 BETWEEN = "old configuration removed, new one not set yet"
@@ -60,13 +38,13 @@ def _is_about_to_remove(request: ChangeRequest) -> bool:
 
 def title(request: ChangeRequest) -> str:
     """ "Waiting for approval: change sender address"."""
-    word = state_word(request)
+    word = request.heading
     if _is_between(request):
         word = f"{BETWEEN[0].upper()}{BETWEEN[1:]}"
     elif request.state is State.APPLYING and request.sent:
         word = "Sent, checking"
     elif _is_about_to_remove(request):
-        word = STATE_WORDS[State.APPLYING]
+        word = State.APPLYING.words.heading
     return f"{word}: {request.plan.title}"
 
 
@@ -150,7 +128,6 @@ def status(request: ChangeRequest, needed: int) -> str:
 
 def standing(request: ChangeRequest, needed: int) -> str:
     """Where the request stands, as the card says it; `needed` approvals are asked for now."""
-    why = _sentence(request.end_reason)
     match request.state:
         case State.PENDING:
             given = len(request.approvals)
@@ -158,9 +135,7 @@ def standing(request: ChangeRequest, needed: int) -> str:
                 f"*{given} of {needed} approvals* · {_why_so_many(request, needed)}\n"
                 f"Waiting until {when(request.expires_at)}"
             )
-        case State.APPROVED:
-            if not request.waits_for:
-                return "It will be applied now."
+        case State.APPROVED if request.waits_for:
             return f"Waits until {when(request.not_before)}: {escape(request.waits_for)}"
         case State.APPLYING:
             return _applying(request)
@@ -168,16 +143,8 @@ def standing(request: ChangeRequest, needed: int) -> str:
             return "\n".join(filter(None, [_uncertain(request), escape(request.waits_for)]))
         case State.APPLIED:
             return _in_force(request)
-        case State.REJECTED:
-            return "Nothing was changed."
-        case State.CANCELLED | State.EXPIRED:
-            return f"{why} Nothing was changed."
-        case State.STALE:
-            return f"{why} Nothing was written."
-        case State.FAILED:
-            return f"{why} The configuration is unchanged."
-        case State.CONFLICT:
-            return f"{why} Please look in the Cliq admin panel."
+        case state:
+            return state.words.standing.format(why=whole_sentence(request.end_reason))
 
 
 def _uncertain(request: ChangeRequest) -> str:
@@ -319,12 +286,7 @@ def sentence(request: ChangeRequest, needed: int) -> str:
 
 
 def _verb(request: ChangeRequest, needed: int) -> str:
-    why = escape(request.end_reason.removesuffix("."))
     match request.state:
-        case State.PENDING:
-            return f"waits for approval: {len(request.approvals)} of {needed} so far"
-        case State.APPROVED:
-            return "is approved and will be applied"
         case State.APPLYING:
             doing = _applying(request)
             return f"is being applied: {doing[0].lower()}{doing[1:].removesuffix('.')}"
@@ -332,62 +294,15 @@ def _verb(request: ChangeRequest, needed: int) -> str:
             return f"is half-way: {BETWEEN}; mailcfg goes on"
         case State.UNCERTAIN if _is_about_to_remove(request):
             return f"is being applied: {REMOVING[0].lower()}{REMOVING[1:].removesuffix('.')}"
-        case State.UNCERTAIN:
-            return "has an unknown outcome; mailcfg keeps looking"
-        case State.APPLIED:
-            return "is in force"
-        case State.REJECTED:
-            return "is rejected; nothing was changed"
-        case State.CANCELLED:
-            return f"has ended: {why}; nothing was changed"
-        case State.EXPIRED:
-            return f"has expired: {why}; nothing was changed"
-        case State.STALE:
-            return f"is out of date: {why}; nothing was written"
-        case State.FAILED:
-            return f"failed: {why}; the configuration is unchanged"
-        case State.CONFLICT:
-            return f"needs a person: {why}"
+        case state:
+            why, given = escape(request.end_reason.removesuffix(".")), len(request.approvals)
+            return state.words.verb.format(why=why, given=given, needed=needed)
 
 
-def _sentence(words: str) -> str:
+def whole_sentence(words: str) -> str:
     """ "the base moved" → "The base moved."."""
     text = escape(words.strip())
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
-
-
-def thread_line(request: ChangeRequest, message: Message) -> Rendered:
-    """What is added to the thread when a request moves; said once."""
-    facts = message.facts
-    head = _head(facts.get("head"))
-    match message.kind:
-        case "approved":
-            given, needed = facts["given"], facts["needed"]
-            who = user(str(facts["user"]))
-            return parts.rendered(*_line(f"{who} approved #{request.number}: {given} of {needed}."))
-        case "rejected":
-            who, reason = user(str(facts["user"])), str(facts["reason"])
-            text, blocks = _line(f"{who} rejected #{request.number}. Nothing was changed.")
-            return parts.rendered(text, [*blocks, parts.quote(reason), *head])
-        case "withdrawn":
-            who = user(str(facts["user"]))
-            text, blocks = _line(f"{who} withdrew #{request.number}. Nothing was changed.")
-            return parts.rendered(text, [*blocks, *head])
-        case "expired":
-            why = _sentence(str(facts["why"]))
-            text, blocks = _line(f"#{request.number} expired. {why} Nothing was changed.")
-            return parts.rendered(text, [*blocks, *head])
-        case _:
-            return result_line(request, head)
-
-
-def _head(head: str | None) -> list[Block]:
-    """Where the audit ended with this move: whoever keeps it can tell a chain that was rewritten."""
-    return [] if head is None else [parts.context(f"Audit head {code(head)}")]
-
-
-def _line(text: str) -> tuple[str, list[Block]]:
-    return text, [parts.section(text)]
 
 
 def result_line(request: ChangeRequest, head: Sequence[Block] = ()) -> Rendered:

@@ -1,15 +1,115 @@
-"""What is told once about a request beside its card: a mention, a reminder, and how it ended."""
+"""What is told once, each body in its words."""
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from slack_sdk.models.blocks import Block
 
-from bot.adapters.slack.cards import parts
+from bot.adapters.slack.cards import alert, checklist, notices, parts
 from bot.adapters.slack.cards import request as cards
-from bot.adapters.slack.cards.parts import Rendered, escape, user, when
-from bot.domain.change import ChangeRequest, from_milliseconds
+from bot.adapters.slack.cards.parts import Rendered, code, user, when
+from bot.domain.change import ChangeRequest
+from bot.domain.messages import (
+    AlertChanged,
+    AlertFlapping,
+    AlertOpened,
+    AlertReminder,
+    AlertResolved,
+    Approved,
+    Body,
+    CannotCheck,
+    ChangedOutside,
+    ChecksResumed,
+    DmarcAtRisk,
+    Expired,
+    Followed,
+    FollowedPrivately,
+    Mention,
+    OfRequest,
+    Outcome,
+    Rejected,
+    Reminder,
+    Result,
+    StatusMoved,
+    UnknownOutcome,
+    Unreadable,
+    Withdrawn,
+)
 from bot.domain.organisation import Organisation
-from bot.ports import Message
+
+
+def message(
+    body: Body, request: ChangeRequest | None, link: str | None, organisation: Organisation
+) -> Rendered:
+    """A body; with the `request` that it is about, and a `link` to that one's card, if any."""
+    match body:
+        case AlertOpened():
+            return notices.line("Confirmed by a second check", body)
+        case AlertFlapping():
+            return notices.line(notices.FLAPPING, body)
+        case AlertChanged():
+            return notices.line("Another cause by now", body)
+        case AlertReminder():
+            return notices.line(f"Reminder: still so, since {when(body.first_seen_at)}", body)
+        case AlertResolved():
+            return parts.sentence(alert.resolved_words(body))
+        case ChangedOutside():
+            return alert.outside_line(body)
+        case CannotCheck(said):
+            return notices.cannot_check(said)
+        case ChecksResumed(dns):
+            return parts.sentence(f"*The sender can be checked again.* {parts.escape(dns)}.")
+        case StatusMoved():
+            return notices.status(body)
+        case Unreadable(number):
+            return notices.unreadable(number)
+        case UnknownOutcome():
+            return notices.unknown_outcome(body, link)
+        case _:
+            assert request is not None
+            return _of_request(body, request, link, organisation)
+
+
+def _of_request(
+    body: OfRequest, request: ChangeRequest, link: str | None, organisation: Organisation
+) -> Rendered:
+    match body:
+        case Approved(who, given, needed):
+            return parts.sentence(f"{user(who)} approved #{request.number}: {given} of {needed}.")
+        case Rejected(who, reason, head):
+            said = f"{user(who)} rejected #{request.number}. Nothing was changed."
+            return _ended(said, head, parts.quote(reason))
+        case Withdrawn(who, head):
+            return _ended(f"{user(who)} withdrew #{request.number}. Nothing was changed.", head)
+        case Expired(why, head):
+            why = cards.whole_sentence(why)
+            return _ended(f"#{request.number} expired. {why} Nothing was changed.", head)
+        case Result(head):
+            return cards.result_line(request, _head(head))
+        case Mention():
+            return mention(request, organisation)
+        case Reminder(escalates):
+            return reminder(request, organisation, escalates=escalates)
+        case Outcome():
+            return outcome(request, link)
+        case Followed():
+            return checklist.followed(request, body)
+        case FollowedPrivately():
+            return checklist.followed_privately(request, body, link)
+        case DmarcAtRisk():
+            return checklist.at_risk(request, body)
+        case _:
+            assert_never(body)
+
+
+def _ended(text: str, head: str, *more: Block) -> Rendered:
+    return parts.rendered(text, [parts.section(text), *more, *_head(head)])
+
+
+def _head(head: str) -> list[Block]:
+    """Where the audit ended with this move: whoever keeps it can tell a chain that was rewritten."""
+    return [parts.context(f"Audit head {code(head)}")] if head else []
 
 
 def mention(request: ChangeRequest, organisation: Organisation) -> Rendered:
@@ -42,30 +142,12 @@ def reminder(request: ChangeRequest, organisation: Organisation, *, escalates: b
     return parts.rendered(text, [parts.section("\n".join(said))])
 
 
-def unknown(message: Message, link: str | None) -> Rendered:
-    """For the alert channel: nobody knows yet what a write did."""
-    facts = message.facts
-    number = f"<{link}|#{facts['number']}>" if link else f"#{facts['number']}"
-    since = when(from_milliseconds(facts["since"]))
-    said = [
-        f"*Outcome unknown:* what {number} to {facts['title']} did in Cliq could not be found out "
-        f"since {since}.",
-        "mailcfg goes on looking and sends nothing blindly. If Cliq or your token has a problem that "
-        "you can mend, now is the time; its admin panel shows what is live.",
-    ]
-    blocks: list[Block] = [parts.section("\n".join(said))]
-    if facts["why"]:
-        blocks.append(parts.context(escape(facts["why"])))
-    text = f"What request #{facts['number']} did in Cliq is still unknown."
-    return parts.rendered(text, blocks)
-
-
 def outcome(request: ChangeRequest, link: str | None) -> Rendered:
     """To the requester alone: how it ended, and what to do next."""
     needed = request.quorum  # of what has ended no other number is of interest
-    number = f"<{link}|#{request.number}>" if link else f"#{request.number}"
+    number = parts.numbered(request.number, link)
     said = (
-        f"*{cards.state_word(request)}:* your request {number} to {request.plan.title}.\n"
+        f"*{request.heading}:* your request {number} to {request.plan.title}.\n"
         f"{cards.status(request, needed) if request.rejection else cards.standing(request, needed)}"
     )
     blocks: list[Block] = [parts.section(said)]

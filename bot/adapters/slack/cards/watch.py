@@ -2,39 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import assert_never
 
 from slack_sdk.models.blocks import Block
 
 from bot.adapters.slack.cards import alert, checklist, parts
 from bot.adapters.slack.cards.parts import Rendered, code, escape
-from bot.domain.incident import Incident, Kind
+from bot.domain.incident import (
+    AlertBody,
+    ChecklistBody,
+    Incident,
+    Living,
+    ReplacedAlert,
+    WatchLine,
+)
 from bot.domain.mail_config import MailConfig
 from bot.domain.organisation import Organisation
 
-Facts = dict[str, Any]
 NAMES = ("DKIM", "DMARC", "Zoho")
 
 
-def card(incident: Incident, organisation: Organisation) -> Rendered:
+def card(incident: Incident[Living], organisation: Organisation) -> Rendered:
     """A living message, from its row."""
-    match incident.kind:
-        case Kind.WATCH:
-            return _watch(incident, organisation)
-        case Kind.ALERT:
-            return alert.card(incident)
-        case Kind.CHECKLIST:
-            return checklist.card(incident)
+    match incident.body:
+        case WatchLine() as line:
+            return _watch(incident.id, line, organisation)
+        case AlertBody() as body:
+            return alert.card(incident, body)
+        case ReplacedAlert():
+            return alert.replaced()
+        case ChecklistBody() as body:
+            return checklist.card(body)
+        case _:
+            assert_never(incident.body)
 
 
-def _watch(incident: Incident, organisation: Organisation) -> Rendered:
-    facts = incident.facts
-    live = MailConfig.from_dict(facts["live"])
-    number = facts["number"]
+def _watch(incident_id: str, line: WatchLine, organisation: Organisation) -> Rendered:
+    live, number = line.live, line.number
     what = parts.sender(live) if live else "Cliq's system sender"
-    text = f"Watching {what}: {_summary(facts)}."
+    text = f"Watching {what}: {_summary(line)}."
     blocks: list[Block] = [
-        parts.section(f"*Watching* {_sender(live)}\n{_sentences(facts, live)}"),
+        parts.section(f"*Watching* {_sender(live)}\n{_sentences(line)}"),
     ]
     if number is None:
         blocks.append(
@@ -44,10 +52,15 @@ def _watch(incident: Incident, organisation: Organisation) -> Rendered:
             )
         )
         blocks.append(
-            parts.actions("watch", [parts.button("accept", "Approve as it is…", incident.id)])
+            parts.actions("watch", [parts.button("accept", "Approve as it is…", incident_id)])
         )
     approved = "Nothing approved yet" if number is None else f"Approved as #{number}"
-    blocks.append(parts.context(f"{approved} · {parts.checked(facts)}", escape(organisation.label)))
+    blocks.append(
+        parts.context(
+            f"{approved} · {parts.checked(line.checked_at, line.next_at)}",
+            escape(organisation.label),
+        )
+    )
     return parts.rendered(text, blocks)
 
 
@@ -57,23 +70,23 @@ def _sender(live: MailConfig | None) -> str:
     return f"{code(live.email_id)} ({code(live.name)})"
 
 
-def _summary(facts: Facts) -> str:
-    if facts.get("error"):
+def _summary(line: WatchLine) -> str:
+    if line.error:
         return "the last check found nothing out"
-    if facts["is_drifted"]:
+    if line.is_drifted:
         return "changed outside approval"
-    line = escape(facts.get("dns") or "checked")
-    return line if line.startswith(NAMES) else line[0].lower() + line[1:]
+    words = escape(line.dns or "checked")
+    return words if words.startswith(NAMES) else words[0].lower() + words[1:]
 
 
-def _sentences(facts: Facts, live: MailConfig | None) -> str:
+def _sentences(line: WatchLine) -> str:
     said = []
-    if facts.get("error"):
-        said.append(f"*{escape(facts['error'])}*")
-    if facts["is_drifted"]:
+    if line.error:
+        said.append(f"*{escape(line.error)}*")
+    if line.is_drifted:
         said.append("*Changed outside approval*; see the alert.")
-    if live is not None:
-        dkim, cname = parts.status(live.dkim_status), parts.status(live.cname_status)
-        line = f" · {escape(facts['dns'])}" if facts.get("dns") else ""
-        said.append(f"DKIM {dkim} · CNAME {cname}{line}")
+    if line.live is not None:
+        dkim, cname = parts.status(line.live.dkim_status), parts.status(line.live.cname_status)
+        dns = f" · {escape(line.dns)}" if line.dns else ""
+        said.append(f"DKIM {dkim} · CNAME {cname}{dns}")
     return "\n".join(said)
