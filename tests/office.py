@@ -18,6 +18,7 @@ from bot.domain.mail_config import Patch
 from bot.domain.organisation import Channels, Organisation
 from bot.domain.policy import Actor, Facts, Policy
 from bot.domain.timing import Timing
+from bot.ports import FarEnd, FarEnds
 from bot.services.delivery import Delivery
 from bot.services.serving import Services
 from tests.fakes import TEAM, FakeChat, FakeCliq, FakeClock, FakeDirectory, FakeDns, config
@@ -67,6 +68,7 @@ class Office:
     directory: FakeDirectory = field(default_factory=lambda: FakeDirectory(*PEOPLE))
     dns: FakeDns = field(default_factory=FakeDns)
     chat: FakeChat = field(default_factory=FakeChat)
+    others: dict[str, FarEnd] = field(default_factory=dict)
 
     was_tampered_with: bool = False
 
@@ -78,7 +80,14 @@ class Office:
     def start(self) -> None:
         """Put the bot together; again, as after a restart, with what the policy then says."""
         self.organisation = replace(ACME, id=self.org, policy=self.policy, seal=self.seal)
-        far = (self.store, self.cliq, self.dns, self.directory, self.clock, self._ids)
+        far = (
+            self.store,
+            FarEnds(self.cliq, self.others),
+            self.dns,
+            self.directory,
+            self.clock,
+            self._ids,
+        )
         services = Services.of(self.organisation, *far)
         self.admission, self.changes = services.admission, services.changes
         self.delivery = Delivery(self.organisation, self.chat, self.store, self.clock)

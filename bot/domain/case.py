@@ -16,7 +16,7 @@ from bot.domain.key_host import KeyHost, is_within
 from bot.domain.mail_config import FIELDS, FieldChange, MailConfig, drift
 from bot.domain.posture import Posture, posture
 from bot.domain.typed import VERIFIED
-from bot.domain.verdict import Kind, Verdict, judge, kind_of, misplaced
+from bot.domain.verdict import RecordKind, Verdict, judge, kind_of, misplaced
 
 BITS_MIN, BITS_GOOD = 1024, 2048
 """Receivers refuse shorter RSA keys than the first, signers should use the second (RFC 8301)."""
@@ -118,13 +118,13 @@ class Case:
         return posture(self.answers)
 
     @cached_property
-    def kind(self) -> Kind | None:
+    def kind(self) -> RecordKind | None:
         return None if self.verdict is None else self.verdict.kind
 
     @cached_property
     def found_at(self) -> str | None:
         """Where the key stands instead, if a probe met it."""
-        if self.answers is None or self.kind is not Kind.MISSING:
+        if self.answers is None or self.kind is not RecordKind.MISSING:
             return None
         return misplaced(self.answers, self.sender.dkim_value)
 
@@ -141,21 +141,21 @@ class Case:
         """A definite break: receivers cannot use the signature, or must not."""
         if self.verdict is None:
             return False
-        is_wrong = self.kind not in {None, Kind.RIGHT} and not self.is_harmless_multiple
+        is_wrong = self.kind not in {None, RecordKind.RIGHT} and not self.is_harmless_multiple
         return bool(self.verdict.outage or is_wrong or (self.bits or BITS_MIN) < BITS_MIN)
 
     @cached_property
     def is_harmless_multiple(self) -> bool:
         """Several records, each of which would do."""
-        if self.kind is not Kind.MULTIPLE or self.verdict is None:
+        if self.kind is not RecordKind.MULTIPLE or self.verdict is None:
             return False
         texts = [text for holding in self.verdict.truth for text in holding.reply.texts]
-        return all(kind_of(text, self.sender.dkim_value) is Kind.RIGHT for text in texts)
+        return all(kind_of(text, self.sender.dkim_value) is RecordKind.RIGHT for text in texts)
 
     @cached_property
     def record(self) -> KeyRecord | None:
         """The one published record, where it carries Zoho's key."""
-        if self.kind not in {Kind.RIGHT, Kind.TAG_CONFLICT} or self.verdict is None:
+        if self.kind not in {RecordKind.RIGHT, RecordKind.TAG_CONFLICT} or self.verdict is None:
             return None
         read = dkim.read(self.verdict.record or "")
         return read if isinstance(read, KeyRecord) else None

@@ -16,15 +16,13 @@ from bot.domain.case import Case
 from bot.domain.change import ChangeRequest
 from bot.domain.checklist import Checklist
 from bot.domain.dkim import Record
-from bot.domain.findings import Diagnosis, FindingId, Severity
-from bot.domain.headlines import dns_line, heading, topmost_bad
+from bot.domain.findings import Diagnosis, Role, Severity
+from bot.domain.headlines import dns_line, topmost_bad
 from bot.domain.mail_config import MailConfig
-from bot.domain.report import DRIFT, OUTSIDE, groups, headline, record_to_publish
-from bot.domain.sentences import seen
-from bot.domain.watched import Check
+from bot.domain.report import groups, headline, record_to_publish
+from bot.domain.sentences import OUTSIDE, seen
+from bot.domain.watched import CheckResult
 
-WAITING = (FindingId.DNS_PROPAGATING, FindingId.VERIFY_PENDING)
-"""What is said in an alert though it is no trouble yet; other information is for whoever asks."""
 CHECKLIST_ID = "checklist-"
 """How the id of every checklist begins, so that a card can be told without a look at what it shows."""
 
@@ -55,20 +53,20 @@ class WatchLine:
     error: str = ""
 
     @classmethod
-    def of(cls, check: Check) -> WatchLine:
+    def of(cls, check: CheckResult) -> WatchLine:
         """What a check says that could read the API."""
         found = check.found
         return cls(
             live=check.live,
             number=check.approved.number if check.approved else None,
-            is_drifted=is_outside(found),
+            is_drifted=not found.case.is_approved,
             checked_at=check.at,
             next_at=check.next_at,
             dns="" if check.is_unknown else dns_line(found),
             error=found.findings[0].sentence if check.is_unknown else "",
         )
 
-    def unread(self, check: Check) -> WatchLine:
+    def unread(self, check: CheckResult) -> WatchLine:
         """After a check that could not."""
         error = check.found.findings[0].sentence
         return replace(self, error=error, next_at=check.next_at)
@@ -132,12 +130,12 @@ class AlertBody:
     ended: str = ""
 
     @classmethod
-    def of(cls, check: Check, state: AlertState, ends_at: datetime | None) -> AlertBody:
+    def of(cls, check: CheckResult, state: AlertState, ends_at: datetime | None) -> AlertBody:
         """What one pass found: the trouble, who holds what, what to publish."""
         found = check.found
         worst = topmost_bad(found)
         outside = Outside.of(found.case, check.approved)
-        title = OUTSIDE if outside else heading(found, worst.id) if worst else ""
+        title = OUTSIDE if outside else worst.heading if worst else ""
         bare = cls(
             heading=title,
             is_bad=worst is not None,
@@ -159,7 +157,7 @@ class AlertBody:
         )
         return bare.standing(state, ends_at)
 
-    def after(self, check: Check, state: AlertState, ends_at: datetime | None) -> AlertBody:
+    def after(self, check: CheckResult, state: AlertState, ends_at: datetime | None) -> AlertBody:
         """With one more check; one that is unknown leaves standing what the last definite one found."""
         if check.unread:
             unread = replace(self, unknown=_why(check), next_at=check.next_at)
@@ -168,7 +166,7 @@ class AlertBody:
         cause = fresh.heading or self.cause
         return replace(fresh, cause=cause, was_outside=bool(fresh.outside) or self.was_outside)
 
-    def _without_dns(self, check: Check) -> AlertBody:
+    def _without_dns(self, check: CheckResult) -> AlertBody:
         """What the API alone shows, beside what DNS showed before."""
         outside = Outside.of(check.found.case, check.approved)
         return replace(
@@ -192,7 +190,7 @@ class AlertBody:
             ends_at=ends_at,
         )
 
-    def end(self, check: Check) -> AlertBody:
+    def end(self, check: CheckResult) -> AlertBody:
         """Nothing is left that it could be about."""
         ended = headline(check.found)
         return replace(self, ended=ended, unknown="", checked_at=check.at, next_at=check.next_at)
@@ -237,17 +235,13 @@ class Incident(Generic[Says]):
         return replace(self, body=body, resolved_at=resolved_at, rev=self.rev + 1)
 
 
-def is_outside(found: Diagnosis) -> bool:
-    return found.has(*DRIFT)
-
-
 def _said(found: Diagnosis) -> tuple[Saying, ...]:
     return tuple(
         Saying(" ".join(finding.sentence for finding in group), group[0].fix)
         for group in groups(found)
-        if group[0].severity is not Severity.INFO or group[0].id in WAITING
+        if group[0].severity is not Severity.INFO or group[0].role is Role.WAITING
     )
 
 
-def _why(check: Check) -> str:
+def _why(check: CheckResult) -> str:
     return check.found.findings[0].sentence

@@ -9,10 +9,8 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any
-
-import idna
 
 from bot.domain import dkim
 from bot.domain.key_host import KeyHost, a_labels
@@ -35,14 +33,15 @@ from bot.errors import InputError
 class MailConfig:
     """A configured custom sender, as the API answers it. No custom sender is `None`, everywhere.
 
+    The order is that in which people are shown it. What has no default, a sender cannot be without.
     `cname_status` and `dkim_status` are open: an unknown word is kept and never counts as verified.
     The key's size is not in the answer; it is read from `dkim_value`.
     """
 
-    email_id: str
     name: str
-    cname_status: str = ""
+    email_id: str
     dkim_status: str = ""
+    cname_status: str = ""
     dkim_host: str = ""
     dkim_value: str = ""
 
@@ -65,12 +64,8 @@ class MailConfig:
 
 
 def domain_of(email_id: str) -> str:
-    """The domain of an address as lower-case A-labels (RFC 5891); as it stands where it has none."""
-    domain = email_id.rpartition("@")[2].strip().lower()
-    try:
-        return idna.encode(domain, uts46=True).decode()
-    except idna.IDNAError:
-        return domain
+    """The domain of an address, without its spelling."""
+    return a_labels(email_id.rpartition("@")[2])
 
 
 def same_address(one: str, other: str) -> bool:
@@ -89,7 +84,7 @@ def _name(text: str) -> str:
 
 def _key(record: str) -> str:
     """Its `p=`, however the record is written; without one the text itself."""
-    return dkim.public_key(record) or record.strip()
+    return dkim.public_key(record) or f"no key: {record.strip()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +135,9 @@ class Field:
 
     def shown(self, config: MailConfig | None) -> str | None:
         """Its value as a diff shows it; None is "not set"."""
-        if config is None:
-            return None
-        if self.name == "dkim_value":
+        if config is None or self.name == "dkim_value":
             return key_summary(config)
-        value: str = getattr(config, self.name)
-        return value
+        return getattr(config, self.name) or None
 
 
 FIELDS = {
@@ -205,6 +197,10 @@ FIELDS = {
 """The fields by the API's names, in the order in which people care. Zoho moves `dkim_status` by
 itself, so it is compared with nothing that was approved."""
 
+NEEDED = tuple(f.name for f in fields(MailConfig) if f.default is MISSING)
+SENDER_FIELDS = tuple(name for name, field in FIELDS.items() if field.drifts and field.is_decided)
+"""What people alone decide: a form sends it back as it was, and an undo sets it back."""
+
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
@@ -260,6 +256,16 @@ def is_in_place(base: MailConfig | None, live: MailConfig | None) -> bool:
     return is_there and not differences(base, live, with_damage=True)
 
 
+def undamaged(live: MailConfig | None, approved: MailConfig | None) -> MailConfig | None:
+    """`live`, with what was approved in the place of what Zoho shows damaged: that is no change."""
+    if live is None or approved is None:
+        return live
+    damaged = [
+        f.name for f in FIELDS.values() if f.canonical and f.is_damaged(getattr(live, f.name))
+    ]
+    return replace(live, **{name: getattr(approved, name) for name in damaged})
+
+
 def signs_with(live: MailConfig, host: str, value: str) -> bool:
     """Whether it is this key that Zoho signs with."""
     before = {"dkim_host": host, "dkim_value": value}
@@ -308,7 +314,7 @@ class Patch:
         """
         if base is None:
             return self
-        sent = {name: getattr(self, name) for name in ("name", "email_id")}
+        sent = {name: getattr(self, name) for name in SENDER_FIELDS}
         kept = [n for n, value in sent.items() if value and _shows(base, FIELDS[n], value)]
         return replace(self, **dict.fromkeys(kept))
 
@@ -319,26 +325,19 @@ class Patch:
         documented. The CNAME status is an administrator's word; it falls back to not_verified when
         the domain changes. Raises InputError if something needed is neither asked nor there.
         """
-        missing = [f for f in ("email_id", "name") if base is None and getattr(self, f) is None]
-        if missing:
+        missing = [f for f in FIELDS if f in NEEDED and f not in self.asked]
+        if missing and base is None:
             needed = " and ".join(f"`{_typed(name)}=…`" for name in missing)
             verb = "is" if len(missing) == 1 else "are"
             raise InputError(f"No custom sender is set yet, so {needed} {verb} needed as well.")
-        name, email_id = self.name, self.email_id
-        if base is not None:
-            name, email_id = name or base.name, email_id or base.email_id
-        assert name is not None
-        assert email_id is not None
-        keeps_domain = base is not None and domain_of(email_id) == base.domain
-        echoed = base.cname_status if base is not None and keeps_domain else NOT_VERIFIED
-        return Wanted(
-            name=name,
-            email_id=email_id,
-            cname_status=self.cname_status
-            or (echoed if echoed in CNAME_STATUSES else NOT_VERIFIED),
-            dkim_key_size=self.dkim_key_size,
-            asked=self.asked,
-        )
+        known = base or MailConfig("", "")
+        values: dict[str, Any] = {f.name: getattr(known, f.name, None) for f in fields(Wanted)}
+        values |= {name: getattr(self, name) for name in self.asked}
+        keeps_domain = base is not None and domain_of(values["email_id"]) == base.domain
+        is_word = keeps_domain and values["cname_status"] in CNAME_STATUSES
+        if not self.cname_status and not is_word:
+            values["cname_status"] = NOT_VERIFIED
+        return Wanted(**values | {"asked": self.asked})
 
 
 ASKABLE = tuple(
@@ -378,17 +377,6 @@ class Wanted:
     def from_dict(cls, values: dict[str, Any]) -> Wanted:
         return cls(**{**values, "asked": tuple(values["asked"])})
 
-    def put_arguments(self) -> dict[str, str | int]:
-        """The JSON body of the PUT: three fields always, the key size only when it was asked."""
-        body: dict[str, str | int] = {
-            "name": self.name,
-            "email_id": self.email_id,
-            "cname_status": self.cname_status,
-        }
-        if self.dkim_key_size is not None:
-            body["dkim_key_size"] = self.dkim_key_size
-        return body
-
     def issues_new_key(self, base: MailConfig | None) -> bool:
         """Whether Zoho is expected to make a new DKIM key: another domain, or another size."""
         if base is None or domain_of(self.email_id) != base.domain:
@@ -422,9 +410,8 @@ class Wanted:
             return _shows(live, FIELDS[field], getattr(self, field))
         if base is None:
             return bool(live.dkim_value)
-        return live.dkim_bits == self.dkim_key_size or not dkim.same_record(
-            live.dkim_value, base.dkim_value
-        )
+        is_key_kept = FIELDS["dkim_value"].is_spelt_alike(base.dkim_value, live.dkim_value)
+        return live.dkim_bits == self.dkim_key_size or not is_key_kept
 
     def warnings(self, live: MailConfig) -> tuple[str, ...]:
         """What is worth saying about a target that was reached: echoed fields and key size."""
@@ -451,15 +438,12 @@ def diff_set(base: MailConfig | None, wanted: Wanted) -> tuple[FieldChange, ...]
             if size is not None and (base is None or base.dkim_bits != size):
                 old = None if base is None else _bits(base.dkim_bits)
                 changes.append(FieldChange(field.name, old, _bits(size)))
-        elif field.is_echoed and not (base and _shows(base, field, _asks(wanted, field))):
+        elif field.is_echoed:
+            new: str = getattr(wanted, field.name)
             note = _note(wanted) if field.name == "cname_status" else ""
-            changes.append(FieldChange(field.name, field.shown(base), _asks(wanted, field), note))
+            if not _shows(base, field, new) if base else new:
+                changes.append(FieldChange(field.name, field.shown(base), new or None, note))
     return tuple(changes)
-
-
-def _asks(wanted: Wanted, field: Field) -> str:
-    value: str = getattr(wanted, field.name)
-    return value
 
 
 def _note(wanted: Wanted) -> str:
@@ -471,8 +455,9 @@ def _note(wanted: Wanted) -> str:
 
 def diff_reset(base: MailConfig) -> tuple[FieldChange, ...]:
     """What a `reset` would remove."""
-    lost = ("email_id", "name", "dkim_value", "cname_status")
-    return tuple(FieldChange(name, FIELDS[name].shown(base), None) for name in lost)
+    lost = (*SENDER_FIELDS, "dkim_value", "cname_status")
+    shown = ((name, FIELDS[name].shown(base)) for name in lost)
+    return tuple(FieldChange(name, old, None) for name, old in shown if old)
 
 
 def listed(names: Iterable[str]) -> str:

@@ -6,12 +6,10 @@ from it lasts is for `alert` to find out. Each is told once.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from bot.domain.mail_config import FIELDS, MailConfig, fingerprint
-from bot.domain.report import DRIFT
 from bot.domain.typed import VERIFIED
 
 REMEMBERED_MAX = 20
@@ -62,16 +60,15 @@ def _is_news(change: StatusChange) -> bool:
 
 
 def outside_approval(
-    told: tuple[str, ...], live: MailConfig | None, findings: Collection[str]
+    told: tuple[str, ...], live: MailConfig | None, is_approved: bool
 ) -> tuple[tuple[str, ...], bool]:
     """Whether to say now that the sender was changed outside approval, and what is told by then.
 
     Once for each live configuration: `told` are those said since the approved one was last live, so
     that going back and forth between two makes no noise, and a change that is made anew after it
-    was undone is told anew. `findings` are all ids of a reading that was judged; while a change of
-    ours is being written there is none, so do not ask.
+    was undone is told anew. While a change of ours is being written nothing is judged, so do not ask.
     """
-    if frozenset(DRIFT).isdisjoint(findings):
+    if is_approved:
         return (), False
     mark = fingerprint(live)
     if mark in told:

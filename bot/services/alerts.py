@@ -12,7 +12,7 @@ from bot.domain.incident import AlertBody, Incident
 from bot.domain.moment import whole
 from bot.domain.organisation import Organisation
 from bot.domain.policy import Actor, Facts, Verdict
-from bot.domain.watched import Check
+from bot.domain.watched import CheckResult
 from bot.errors import AlreadySettled, Refusal
 from bot.ports import Clock, Store
 from bot.services.admission import Admission
@@ -39,7 +39,7 @@ class Alerts:
         self._clock = clock
         self._watch = watch
 
-    async def check_again(self, actor: Actor) -> tuple[Check, datetime | None]:
+    async def check_again(self, actor: Actor) -> tuple[CheckResult, datetime | None]:
         """What is so now, for any full member, and until when an open alert is watched if all is good.
 
         Raises Refusal while a change is being written.

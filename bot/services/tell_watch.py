@@ -16,7 +16,7 @@ from bot.domain.alert import Event, EventKind
 from bot.domain.audit import AuditEntry
 from bot.domain.change import milliseconds
 from bot.domain.checklist import News
-from bot.domain.findings import Diagnosis, FindingId
+from bot.domain.findings import ROLES, Diagnosis, FindingId, Role
 from bot.domain.headlines import dns_line, topmost_bad
 from bot.domain.incident import (
     AlertBody,
@@ -24,14 +24,13 @@ from bot.domain.incident import (
     Incident,
     Says,
     WatchLine,
-    is_outside,
 )
 from bot.domain.mail_config import fingerprint
 from bot.domain.messages import AlertChannel, Message, Thread
 from bot.domain.notices import Reading
 from bot.domain.organisation import Organisation
-from bot.domain.report import DRIFT, explanation
-from bot.domain.watched import Check
+from bot.domain.report import explanation
+from bot.domain.watched import CheckResult
 from bot.ports import Card, Store, Transaction, WatchState
 
 Alert = Incident[AlertBody]
@@ -41,7 +40,7 @@ Alert = Incident[AlertBody]
 class Told:
     """A check, what was known before and after it, and what is to be told."""
 
-    check: Check
+    check: CheckResult
     before: WatchState
     after: WatchState
     events: tuple[Event, ...]
@@ -51,7 +50,7 @@ class Told:
     @property
     def is_over(self) -> bool:
         """Whether nothing is left that an alert could be about. Unread is no statement on that."""
-        is_calm = not self.check.unread and not is_outside(self.check.found)
+        is_calm = not self.check.unread and self.check.found.case.is_approved
         return self.after.alert.incident is None and is_calm
 
 
@@ -159,7 +158,7 @@ class WatchTeller:
                 await tx.tell(Message(key, messages.CannotCheck(_explained(found))))
             case EventKind.CHECKS_RESUMED:
                 await tx.tell(Message(key, messages.ChecksResumed(dns_line(found))))
-            case EventKind.OPENED if is_new or event.finding in DRIFT:
+            case EventKind.OPENED if is_new or ROLES.get(event.finding) is Role.DRIFT:
                 return
             case EventKind.FLAPPING if is_new:
                 return
@@ -190,7 +189,7 @@ class WatchTeller:
     async def _step_checklist(
         self, tx: Transaction, row: Incident[ChecklistBody], told: Told
     ) -> None:
-        if told.check.found.has(FindingId.DMARC_AT_RISK):
+        if FindingId.DMARC_AT_RISK in told.check.found.ids:
             risk = messages.DmarcAtRisk(_at_risk(told.check.found))
             await tx.tell(Message(f"dmarc:{row.key}", risk, Thread(row.key)))
         moved, news = checklist.step(row.body.checklist, told.check.for_checklist())
@@ -227,16 +226,16 @@ def _line(kind: EventKind, alert: Alert, said: str) -> messages.OfAlert:
             assert_never(kind)
 
 
-def _marks(check: Check) -> dict[str, Any]:
+def _marks(check: CheckResult) -> dict[str, Any]:
     """What the audit says of a change outside approval."""
     late = {"late": check.late.number} if check.late else {}
-    return {"live": fingerprint(check.live)} | late
+    return {"live": fingerprint(check.undamaged)} | late
 
 
 def _explained(found: Diagnosis) -> str:
     """The finding that alerts, and what to do."""
     worst = topmost_bad(found)
-    if worst is not None and worst.id in DRIFT:
+    if worst is not None and worst.role is Role.DRIFT:
         return f"{worst.sentence} {worst.fix}"
     return explanation(found)
 

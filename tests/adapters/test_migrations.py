@@ -27,8 +27,8 @@ from bot.domain.incident import AlertBody, Incident, WatchLine
 from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import Patch
 from bot.domain.messages import Approved, CannotCheck, Message, MessageKind, Thread
-from bot.domain.plan import plan_set
 from bot.domain.policy import Facts
+from bot.domain.sender_plans import plan_set
 from bot.ports import Card
 from bot.services.audit import verify
 from tests.conftest import database_url

@@ -21,12 +21,13 @@ from bot.domain.incident import (
     WatchLine,
 )
 from bot.domain.mail_config import MailConfig, Patch
-from bot.domain.plan import AcceptPlan, Baseline, Plan, plan_accept, plan_reset, plan_set
+from bot.domain.plan import Baseline, Plan
 from bot.domain.policy import Actor
 from bot.domain.posture import Dmarc
 from bot.domain.preflight import Preflight
 from bot.domain.report import headline
-from bot.domain.watched import Check
+from bot.domain.sender_plans import AcceptPlan, plan_accept, plan_reset, plan_set
+from bot.domain.watched import CheckResult
 from tests.fakes import MORNING, FakeDns, config, dkim_value
 from tests.office import ACME, ALICE, BOB, CAROL, ORG, POLICY
 
@@ -188,8 +189,8 @@ def found(
 LAST = applied(plan_set(Patch(name=LIVE.name), replace(LIVE, name="Scott")), LIVE)
 
 
-def check_of(diagnosis: Diagnosis, approved: ChangeRequest | None = LAST) -> Check:
-    return Check(LATER, None, approved, diagnosis, LATER + timedelta(minutes=15))
+def check_of(diagnosis: Diagnosis, approved: ChangeRequest | None = LAST) -> CheckResult:
+    return CheckResult(LATER, None, approved, diagnosis, LATER + timedelta(minutes=15))
 
 
 def alert_of(

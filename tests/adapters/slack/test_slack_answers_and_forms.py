@@ -15,9 +15,9 @@ from bot.domain.dkim import Record
 from bot.domain.findings import Diagnosis
 from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import MailConfig, Patch
-from bot.domain.plan import plan_set
 from bot.domain.policy import Facts, Policy
-from bot.domain.watched import Check
+from bot.domain.sender_plans import plan_set
+from bot.domain.watched import CheckResult
 from bot.errors import AlreadyOpen, UnknownSubcommand
 from bot.ports import WatchState
 from bot.services.look import Overview, Publishing, Standing
@@ -93,7 +93,7 @@ def test_show_says_so_when_the_last_check_found_nothing_out():
 
 
 def checked(diagnosis: Diagnosis, ends_at: datetime | None = None) -> str:
-    shown = answers.checked(Check(LATER, None, LAST, diagnosis, LATER), ends_at)
+    shown = answers.checked(CheckResult(LATER, None, LAST, diagnosis, LATER), ends_at)
     assert problems(shown) == []
     return plain(shown)
 
@@ -130,7 +130,7 @@ def test_a_hostile_configuration_is_shown_as_words(hostile: str):
     record = Record(hostile, hostile, None)
     shown = [
         answers.show(Overview(live, LAST, replace(CHECKED, last_pass=LastPass(unknown=hostile)))),
-        answers.checked(Check(LATER, None, LAST, found(live), LATER), None),
+        answers.checked(CheckResult(LATER, None, LAST, found(live), LATER), None),
         answers.record(Publishing(record, is_approved=True)),
         answers.record(Publishing(record, False, (hostile,) * 9), shared_by="U0ALICE"),
         answers.refusal(hostile),

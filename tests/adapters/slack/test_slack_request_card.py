@@ -12,7 +12,8 @@ from bot.domain import messages
 from bot.domain.audit import AuditHead
 from bot.domain.change import ChangeRequest
 from bot.domain.mail_config import Patch
-from bot.domain.plan import AcceptPlan, ResetPlan, SetPlan, Undoing, plan_set
+from bot.domain.sender_plans import AcceptPlan, ResetPlan, SetPlan, plan_set
+from bot.domain.undo import Undoing
 from tests.adapters.slack.every_card import (
     ADDRESS,
     LIVE,
@@ -254,6 +255,12 @@ def test_values_from_the_api_can_neither_mention_nor_link_nor_break_a_limit(host
     cards_and_details.append(cards.result_line(requests[-1]))
     assert [problems(shown) for shown in cards_and_details] == [[]] * 11
     assert set().union(*map(live_tokens, cards_and_details)) <= ALLOWED_TOKENS
+
+
+def test_damage_that_keeps_a_request_from_being_applied_is_shown():
+    ended = claimed().go_stale(pending().created_at, replace(LIVE, dkim_value=""))
+
+    assert "When it was asked → now\nDKIM key: 1024 bits" in plain(card(ended))
 
 
 @every_hostile

@@ -21,23 +21,20 @@ from bot.adapters.slack.cards.parts import (
 from bot.domain import findings
 from bot.domain.change import ChangeRequest, State
 from bot.domain.command import SUBCOMMANDS
-from bot.domain.findings import Diagnosis, Severity
-from bot.domain.incident import is_outside
+from bot.domain.findings import Diagnosis, Role, Severity
 from bot.domain.mail_config import MailConfig
 from bot.domain.organisation import Organisation
 from bot.domain.policy import ANYONE, Policy
 from bot.domain.preflight import NAME_SERVERS_MAX
 from bot.domain.report import (
     NOT_YET,
-    OUTSIDE,
     explanation,
     groups,
     headline,
-    outside,
     record_to_publish,
 )
-from bot.domain.sentences import seen
-from bot.domain.watched import Check
+from bot.domain.sentences import OUTSIDE, seen
+from bot.domain.watched import CheckResult
 from bot.errors import AlreadyOpen
 from bot.ports import WatchState
 from bot.services.check import Checked
@@ -117,13 +114,10 @@ def show(overview: Overview) -> Rendered:
     return parts.rendered(f"The live sender is {what}.", blocks)
 
 
-SHOWN = ("name", "email_id", "dkim_status", "cname_status", "dkim_host", "dkim_value")
-
-
 def _sender(live: MailConfig | None) -> str:
     if live is None:
         return "*Cliq's system sender* is in use: no custom sender is set."
-    return "\n".join(parts.field(name, live) for name in SHOWN)
+    return "\n".join(parts.field(name, live) for name in live.as_dict())
 
 
 def _approved(overview: Overview) -> str:
@@ -141,13 +135,13 @@ def _checked(watch: WatchState) -> str:
     return f"{escape(last.unknown)} {said}" if last.unknown else said
 
 
-def checked(check: Check, ends_at: datetime | None) -> Rendered:
+def checked(check: CheckResult, ends_at: datetime | None) -> Rendered:
     """The answer to *Check again*: what is so now, what to do, and what becomes of the alert."""
     found = check.found
     said = [f"*{escape(headline(found))}*"]
     if said_more := explanation(found):
         said.append(escape(said_more))
-    if is_outside(found):
+    if not found.case.is_approved:
         said.append("What is live was changed outside approval.")
     if ends_at is not None:
         said.append(f"The alert is watched until {clock(ends_at)} and then ends, if it stays so.")
@@ -197,7 +191,7 @@ SEVERITIES = {
 
 def _changed_outside(found: Diagnosis) -> list[Block]:
     """What nobody approved comes first, with both ways out of it."""
-    changed = outside(found)
+    changed = found.of(Role.DRIFT)
     if not changed:
         return []
     evidence = [line for finding in changed for line in finding.evidence]
