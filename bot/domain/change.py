@@ -35,111 +35,73 @@ DIGEST_VERSIONS = frozenset({1, 2})
 approvals, and whether its plan may delete first; in version 1 a plan never does."""
 
 
+class State(StrEnum):
+    PENDING = "PENDING"
+    APPROVED = "APPROVED"
+    APPLYING = "APPLYING"
+    UNCERTAIN = "UNCERTAIN"
+    APPLIED = "APPLIED"
+    REJECTED = "REJECTED"
+    CANCELLED = "CANCELLED"
+    EXPIRED = "EXPIRED"
+    STALE = "STALE"
+    FAILED = "FAILED"
+    CONFLICT = "CONFLICT"
+
+    @property
+    def words(self) -> Words:
+        return WORDS[self]
+
+
 @dataclass(frozen=True, slots=True)
 class Words:
     """What is said of a request in a state.
 
-    `heading` stands above its card. `verb` goes on with "Request #7 to change sender address …",
-    `ended` with "#7 has ended: …", and `standing` is its last line; `why` is its end's reason. `audited`
-    are the audit's words for the moves that end there, first that of applying.
+    `heading` stands above its card, `verb` goes on with "Request #7 to change sender address …", and
+    `ended` with "#7 has ended: …". `left` is what an end that brought nothing has left. `audited` are
+    the audit's words for the moves that end there, that of applying first.
     """
 
     heading: str
     verb: str
-    standing: str = ""
+    left: str = ""
     ended: str = ""
     audited: tuple[str, ...] = ()
 
 
-class State(StrEnum):
-    """Where a request stands, each with its words."""
-
-    words: Words
-
-    def __new__(cls, value: str, words: Words) -> State:
-        state = str.__new__(cls, value)
-        state._value_, state.words = value, words
-        return state
-
-    PENDING = (
-        "PENDING",
-        Words("Waiting for approval", "waits for approval: {given} of {needed} so far"),
-    )
-    APPROVED = (
-        "APPROVED",
-        Words("Approved", "is approved and will be applied", "It will be applied now."),
-    )
-    APPLYING = "APPLYING", Words("Being applied", "is being applied")
-    UNCERTAIN = (
-        "UNCERTAIN",
-        Words("Outcome unknown", "has an unknown outcome; mailcfg keeps looking"),
-    )
-    APPLIED = (
-        "APPLIED",
-        Words("In force", "is in force", ended="it is in force", audited=("applied",)),
-    )
-    REJECTED = (
-        "REJECTED",
-        Words(
-            "Rejected",
-            "is rejected; nothing was changed",
-            "Nothing was changed.",
-            "it was rejected",
-            ("rejected",),
-        ),
-    )
-    CANCELLED = (
-        "CANCELLED",
-        Words(
-            "Cancelled",
-            "has ended: {why}; nothing was changed",
-            "{why} Nothing was changed.",
-            "it was cancelled",
-            ("ineligible", "withdrawn"),
-        ),
-    )
-    EXPIRED = (
-        "EXPIRED",
-        Words(
-            "Expired",
-            "has expired: {why}; nothing was changed",
-            "{why} Nothing was changed.",
-            "its time ran out",
-            ("expired",),
-        ),
-    )
-    STALE = (
-        "STALE",
-        Words(
-            "Out of date",
-            "is out of date: {why}; nothing was written",
-            "{why} Nothing was written.",
-            "the configuration had changed meanwhile",
-            ("stale",),
-        ),
-    )
-    FAILED = (
-        "FAILED",
-        Words(
-            "Failed",
-            "failed: {why}; the configuration is unchanged",
-            "{why} The configuration is unchanged.",
-            "it failed",
-            ("failed", "tampered"),
-        ),
-    )
-    CONFLICT = (
-        "CONFLICT",
-        Words(
-            "Needs a person",
-            "needs a person: {why}",
-            "{why} Please look in the Cliq admin panel.",
-            "it needs a person",
-            ("conflict", "tampered"),
-        ),
-    )
-
-
+WORDS = {
+    State.PENDING: Words("Waiting for approval", "waits for approval"),
+    State.APPROVED: Words("Approved", "is approved and will be applied"),
+    State.APPLYING: Words("Being applied", "is being applied"),
+    State.UNCERTAIN: Words("Outcome unknown", "has an unknown outcome; mailcfg keeps looking"),
+    State.APPLIED: Words("In force", "is in force", "", "it is in force", ("applied",)),
+    State.REJECTED: Words(
+        "Rejected", "is rejected", "nothing was changed", "it was rejected", ("rejected",)
+    ),
+    State.CANCELLED: Words(
+        "Cancelled",
+        "has ended",
+        "nothing was changed",
+        "it was cancelled",
+        ("ineligible", "withdrawn"),
+    ),
+    State.EXPIRED: Words(
+        "Expired", "has expired", "nothing was changed", "its time ran out", ("expired",)
+    ),
+    State.STALE: Words(
+        "Out of date",
+        "is out of date",
+        "nothing was written",
+        "the configuration had changed meanwhile",
+        ("stale",),
+    ),
+    State.FAILED: Words(
+        "Failed", "failed", "the configuration is unchanged", "it failed", ("failed", "tampered")
+    ),
+    State.CONFLICT: Words(
+        "Needs a person", "needs a person", "", "it needs a person", ("conflict", "tampered")
+    ),
+}
 OPEN = frozenset({State.PENDING, State.APPROVED, State.APPLYING, State.UNCERTAIN})
 UNDECIDED = frozenset({State.PENDING, State.APPROVED})
 IN_FLIGHT = OPEN - UNDECIDED

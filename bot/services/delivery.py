@@ -17,17 +17,10 @@ from typing import TypeVar
 import structlog
 from structlog.contextvars import unbind_contextvars
 
+from bot.domain import messages
 from bot.domain.change import ChangeRequest, State
 from bot.domain.incident import CHECKLIST_ID, Incident, Living
-from bot.domain.messages import (
-    AlertChannel,
-    Mention,
-    Message,
-    Reminder,
-    Requester,
-    Thread,
-    UnknownOutcome,
-)
+from bot.domain.messages import AlertChannel, Message, Requester, Thread
 from bot.domain.organisation import Organisation
 from bot.errors import (
     ChatTrouble,
@@ -270,7 +263,7 @@ class Delivery:
         if await self._is_void(message, subject):
             await self._finish(message)
             return 0.0
-        if isinstance(message.body, Reminder) and self._is_quiet_now():
+        if isinstance(message.body, messages.Reminder) and self._is_quiet_now():
             return 0.0
         to = await self._place(message, subject)
         if to is None:
@@ -292,11 +285,13 @@ class Delivery:
     async def _is_void(self, message: Message, subject: Subject | None) -> bool:
         """Whether it calls people to decide what is decided, or has a later one after it."""
         body = message.body
-        if not isinstance(body, Mention | Reminder) or not isinstance(subject, ChangeRequest):
+        if not isinstance(body, messages.Mention | messages.Reminder) or not isinstance(
+            subject, ChangeRequest
+        ):
             return False
         if subject.state is not State.PENDING:
             return True
-        if isinstance(body, Reminder) and body.escalates:
+        if isinstance(body, messages.Reminder) and body.escalates:
             return False  # no later one calls for help again
         return (await self._store.told(self._org, subject.id, message.kind))[-1] != message.key
 
@@ -322,7 +317,7 @@ class Delivery:
         link = None
         if isinstance(message.to, Requester):
             link = await self.link(message.to.subject)
-        elif isinstance(message.body, UnknownOutcome):
+        elif isinstance(message.body, messages.UnknownOutcome):
             link = await self.link(message.body.request)
         return Said(message.body, subject if isinstance(subject, ChangeRequest) else None, link)
 

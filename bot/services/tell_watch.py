@@ -26,22 +26,7 @@ from bot.domain.incident import (
     WatchLine,
 )
 from bot.domain.mail_config import fingerprint
-from bot.domain.messages import (
-    AlertChanged,
-    AlertChannel,
-    AlertFlapping,
-    AlertOpened,
-    AlertReminder,
-    AlertResolved,
-    CannotCheck,
-    ChangedOutside,
-    ChecksResumed,
-    DmarcAtRisk,
-    Message,
-    OfAlert,
-    StatusMoved,
-    Thread,
-)
+from bot.domain.messages import AlertChannel, Message, Thread
 from bot.domain.notices import Reading
 from bot.domain.organisation import Organisation
 from bot.domain.report import explanation
@@ -136,7 +121,7 @@ class WatchTeller:
         await tx.save_incident(closed)
         if not any(event.kind is EventKind.RESOLVED for event in told.events):
             body = closed.body
-            line = AlertResolved(body.ended, body.was_outside, body.is_confirmed)
+            line = messages.AlertResolved(body.ended, body.was_outside, body.is_confirmed)
             await tx.tell(Message(f"{closed.id}:ended", line, Thread(closed.id)))
         return closed
 
@@ -158,7 +143,7 @@ class WatchTeller:
         await self._audit(tx, told, "outside", _marks(told.check))
         if before is None:
             return
-        body = ChangedOutside(alert.body.outside.approved, alert.body.outside.live)
+        body = messages.ChangedOutside(alert.body.outside.approved, alert.body.outside.live)
         to = Thread(alert.id) if before.body.outside else AlertChannel()
         await tx.tell(Message(f"{self._org}:outside:{milliseconds(told.check.at)}", body, to))
 
@@ -170,9 +155,9 @@ class WatchTeller:
         key, found = f"{self._org}:{event.key}", told.check.found
         match event.kind:
             case EventKind.CANNOT_CHECK:
-                await tx.tell(Message(key, CannotCheck(_explained(found))))
+                await tx.tell(Message(key, messages.CannotCheck(_explained(found))))
             case EventKind.CHECKS_RESUMED:
-                await tx.tell(Message(key, ChecksResumed(dns_line(found))))
+                await tx.tell(Message(key, messages.ChecksResumed(dns_line(found))))
             case EventKind.OPENED if is_new or ROLES.get(event.finding) is Role.DRIFT:
                 return
             case EventKind.FLAPPING if is_new:
@@ -194,7 +179,9 @@ class WatchTeller:
         )
         at, dns, is_right = check.at, dns_line(check.found), _is_right(check.found)
         for change in moved:
-            body = StatusMoved(change.field, change.before, change.after, at, dns, is_right)
+            body = messages.StatusMoved(
+                change.field, change.before, change.after, at, dns, is_right
+            )
             sealed = asdict(body) | {"at": milliseconds(at)}
             await tx.tell(Message(f"status:{self._org}:{change.field}:{milliseconds(at)}", body))
             await tx.record(AuditEntry(self._org, at, "cliq", "status", None, sealed))
@@ -203,7 +190,7 @@ class WatchTeller:
         self, tx: Transaction, row: Incident[ChecklistBody], told: Told
     ) -> None:
         if FindingId.DMARC_AT_RISK in told.check.found.ids:
-            risk = DmarcAtRisk(_at_risk(told.check.found))
+            risk = messages.DmarcAtRisk(_at_risk(told.check.found))
             await tx.tell(Message(f"dmarc:{row.key}", risk, Thread(row.key)))
         moved, news = checklist.step(row.body.checklist, told.check.for_checklist())
         if news is None:
@@ -219,20 +206,20 @@ class WatchTeller:
         await tx.record(AuditEntry(self._org, told.check.at, "mailcfg", "incident", None, body))
 
 
-def _line(kind: EventKind, alert: Alert, said: str) -> OfAlert:
+def _line(kind: EventKind, alert: Alert, said: str) -> messages.OfAlert:
     """What happened to an alert, for its thread."""
     heading = alert.body.heading
     match kind:
         case EventKind.OPENED:
-            return AlertOpened(heading, said)
+            return messages.AlertOpened(heading, said)
         case EventKind.FLAPPING:
-            return AlertFlapping(heading, said)
+            return messages.AlertFlapping(heading, said)
         case EventKind.CHANGED:
-            return AlertChanged(heading, said)
+            return messages.AlertChanged(heading, said)
         case EventKind.REMINDER:
-            return AlertReminder(heading, said, alert.opened_at)
+            return messages.AlertReminder(heading, said, alert.opened_at)
         case EventKind.RESOLVED:
-            return AlertResolved(alert.body.ended, alert.body.was_outside)
+            return messages.AlertResolved(alert.body.ended, alert.body.was_outside)
         case EventKind.CANNOT_CHECK | EventKind.CHECKS_RESUMED:
             raise AssertionError("no alert's")
         case _:

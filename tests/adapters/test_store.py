@@ -19,7 +19,7 @@ from bot.adapters.store import schema
 from bot.adapters.store.migrate import migrate
 from bot.adapters.store.sql import SqlStore, open_engine
 from bot.adapters.store.version import check_is_current
-from bot.domain import alert
+from bot.domain import alert, messages
 from bot.domain.alert import AlertState, Observation, Parameters
 from bot.domain.audit import GENESIS, AuditEntry, canonical_body, chain_hash
 from bot.domain.change import Attempt, ChangeRequest, Decision, State, VoteKind, from_milliseconds
@@ -28,16 +28,7 @@ from bot.domain.findings import Severity
 from bot.domain.incident import ChecklistBody, Incident, WatchLine
 from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import MailConfig, Patch
-from bot.domain.messages import (
-    Approved,
-    CannotCheck,
-    Mention,
-    Message,
-    MessageKind,
-    Reminder,
-    Result,
-    Thread,
-)
+from bot.domain.messages import Message, MessageKind, Result, Thread
 from bot.domain.plan import Plan
 from bot.domain.policy import Actor, Facts
 from bot.domain.posture import Dmarc
@@ -148,7 +139,7 @@ async def test_what_is_of_another_organisation_is_as_unknown_as_what_does_not_ex
     async with store.begin(ORG) as tx:
         await tx.save_incident(Incident("i-1", ORG, "", MORNING, LINE))
         await tx.save_card(Card("opaque", "C1"))
-        await tx.tell(Message("a", Reminder(False), OF_REQUEST))
+        await tx.tell(Message("a", messages.Reminder(False), OF_REQUEST))
 
     assert await read(store, ORG) != nothing
     assert await read(store, "another") == nothing
@@ -252,7 +243,7 @@ async def test_the_loser_of_a_race_leaves_no_trace(store: SqlStore):
     async def come_second() -> None:
         async with store.begin(ORG) as tx:
             await tx.record(AuditEntry(ORG, SOON, "bob", "approved"))
-            await tx.tell(Message("key", CannotCheck("no")))
+            await tx.tell(Message("key", messages.CannotCheck("no")))
             await tx.replace(seen, seen.withdraw(SOON))
 
     with pytest.raises(LostRace):
@@ -449,7 +440,7 @@ async def test_the_last_mention_is_the_newest_that_has_come_in_this_organisation
 
 async def test_a_message_can_wait_for_its_time(store: SqlStore):
     async with store.begin(ORG) as tx:
-        await tx.tell(Message("a", Mention(), OF_REQUEST), after=SOON)
+        await tx.tell(Message("a", messages.Mention(), OF_REQUEST), after=SOON)
 
     assert await store.due_messages(ORG, MORNING) == []
     assert [waiting.message.key for waiting in await store.due_messages(ORG, SOON)] == ["a"]
@@ -458,9 +449,9 @@ async def test_a_message_can_wait_for_its_time(store: SqlStore):
 async def test_what_was_told_about_a_subject_is_known_also_once_it_is_sent(store: SqlStore):
     async with store.begin(ORG) as tx:
         for key, body, subject in (
-            ("b", Reminder(False), "opaque"),
-            ("a", Reminder(True), "opaque"),
-            ("c", Reminder(False), "other"),
+            ("b", messages.Reminder(False), "opaque"),
+            ("a", messages.Reminder(True), "opaque"),
+            ("c", messages.Reminder(False), "other"),
             ("d", Result(), "opaque"),
         ):
             await tx.tell(Message(key, body, Thread(subject)))
@@ -470,12 +461,12 @@ async def test_what_was_told_about_a_subject_is_known_also_once_it_is_sent(store
 
 
 async def test_a_message_is_stored_once_and_sent_in_order(store: SqlStore):
-    first = Message("b", Approved("U0BOB", 1, 2), OF_REQUEST)
-    second = Message("a", CannotCheck("no"))
+    first = Message("b", messages.Approved("U0BOB", 1, 2), OF_REQUEST)
+    second = Message("a", messages.CannotCheck("no"))
     async with store.begin(ORG) as tx:
         await tx.tell(first)
         await tx.tell(second)
-        await tx.tell(replace(first, body=Approved("U0BOB", 2, 2)))
+        await tx.tell(replace(first, body=messages.Approved("U0BOB", 2, 2)))
     assert await store.due_messages(ORG, MORNING) == [Waiting("b", first), Waiting("a", second)]
 
     async with store.begin(ORG) as tx:
@@ -486,7 +477,7 @@ async def test_a_message_is_stored_once_and_sent_in_order(store: SqlStore):
 
 
 async def test_a_message_knows_the_thread_it_goes_in(store: SqlStore):
-    asked = Message("a", Approved("U0BOB", 1, 2), OF_REQUEST)
+    asked = Message("a", messages.Approved("U0BOB", 1, 2), OF_REQUEST)
     async with store.begin(ORG) as tx:
         await tx.tell(asked)
         await tx.save_card(Card("opaque", "C1"))
@@ -541,7 +532,7 @@ async def test_whoever_tells_slack_is_woken_by_what_is_due_and_by_nothing_else(s
 
     asked = await add(store, request())
     assert await after(lambda tx: tx.save_card(Card("opaque", "C1"))) == 1
-    assert await after(lambda tx: tx.tell(Message("a", Mention(), OF_REQUEST))) == 1
+    assert await after(lambda tx: tx.tell(Message("a", messages.Mention(), OF_REQUEST))) == 1
     assert await after(lambda tx: tx.show_again("opaque")) == 1
     assert await after(lambda tx: tx.replace(asked, asked.withdraw(SOON))) == 1
     living = Incident("i1", ORG, "missing", MORNING, LINE)
@@ -557,7 +548,7 @@ async def test_nobody_is_woken_by_a_rollback(store: SqlStore):
 
     async def fail() -> None:
         async with store.begin(ORG) as tx:
-            await tx.tell(Message("a", CannotCheck("no")))
+            await tx.tell(Message("a", messages.CannotCheck("no")))
             raise LostRace
 
     with pytest.raises(LostRace):

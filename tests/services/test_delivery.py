@@ -13,19 +13,11 @@ from sqlalchemy import update
 
 from bot.adapters.store import schema
 from bot.adapters.store.sql import SqlStore, open_engine
+from bot.domain import messages
 from bot.domain.change import ChangeRequest, State
 from bot.domain.checklist import Checklist
 from bot.domain.incident import ChecklistBody, Incident, WatchLine
-from bot.domain.messages import (
-    Approved,
-    CannotCheck,
-    ChecksResumed,
-    FollowedPrivately,
-    Mention,
-    Message,
-    Outcome,
-    Reminder,
-)
+from bot.domain.messages import Approved, Mention, Message, Outcome, Reminder
 from bot.domain.reminders import QuietHours, Reminders
 from bot.errors import ChatTrouble, MessageGone, NobodyThere, PlaceGone, Tampered, ThreadGone
 from bot.ports import Card, Said, Shown
@@ -34,7 +26,10 @@ from tests.fakes import MORNING, FakeClock, Killed
 from tests.office import ALICE, BOB, CAROL, NEW_ADDRESS, RENAME, Office
 
 ADMIN, ALERTS, SPARE = "C0ADMIN", "C0ALERTS", "C0SPARE"
-NOTICE, LATER_NOTICE = Message("n1", CannotCheck("DNS")), Message("n2", ChecksResumed("right"))
+NOTICE, LATER_NOTICE = (
+    Message("n1", messages.CannotCheck("DNS")),
+    Message("n2", messages.ChecksResumed("right")),
+)
 APPROVED = Approved(BOB.user, 1, 2)
 LINE = WatchLine(None, None, False, MORNING, MORNING)
 
@@ -270,7 +265,10 @@ async def test_a_checklist_stands_in_the_thread_of_its_request_and_is_edited_the
     assert [found.is_complete for found in checklists(office)] == [True]
     told = [body.kind for body in lines(office)]
     assert told == ["approved", "result", "followed"]
-    assert notices(office, ALICE.user) == [Outcome(), FollowedPrivately(office.clock.now())]
+    assert notices(office, ALICE.user) == [
+        Outcome(),
+        messages.FollowedPrivately(office.clock.now()),
+    ]
 
 
 async def test_a_checklist_moves_with_the_card_of_its_request(office: Office):

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import delete
 
 from bot.adapters.store import schema
+from bot.domain import messages
 from bot.domain.change import ChangeRequest, State
 from bot.domain.checklist import Checklist
 from bot.domain.command import Accept, Reset, Set
@@ -22,14 +23,7 @@ from bot.domain.dkim import Record
 from bot.domain.dns_answers import Status
 from bot.domain.incident import AlertBody, ChecklistBody, Incident, WatchLine
 from bot.domain.mail_config import Patch
-from bot.domain.messages import (
-    AlertChannel,
-    CannotCheck,
-    DmarcAtRisk,
-    Message,
-    Requester,
-    Thread,
-)
+from bot.domain.messages import AlertChannel, Message, Requester, Thread
 from bot.errors import Ambiguous, AuthError, CliqError, NotSent, PermissionDenied
 from tests.fakes import FakeDns, Killed, config, dkim_value
 from tests.office import ALICE, BOB, NEW_ADDRESS, ORG, RENAME, Office
@@ -744,7 +738,7 @@ async def test_six_hours_without_an_answer_are_said_once_and_so_is_the_end(healt
     await healthy.passes(8)
     (silence,) = await told(healthy)
     assert silence.to == AlertChannel()
-    assert silence.body == CannotCheck(
+    assert silence.body == messages.CannotCheck(
         "Could not check 1700000000000._domainkey.acme.example since 09:15 UTC: ns1.acme.example, "
         "ns2.acme.example and resolver 192.0.2.53:53 timed out. Last known: in order (09:00 UTC)."
     )
@@ -880,7 +874,7 @@ async def test_a_strict_policy_is_said_at_once_in_the_thread_of_the_change(healt
 
     (line,) = await told(healthy)
     assert line.to == Thread(done.id)
-    assert line.body == DmarcAtRisk("Policy p=reject: receivers may reject these mails.")
+    assert line.body == messages.DmarcAtRisk("Policy p=reject: receivers may reject these mails.")
 
 
 async def test_a_removed_sender_leaves_nothing_to_follow(healthy: Office):

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import TypeAdapter
 from sqlalchemy import RowMapping
 
+from bot.domain import messages
 from bot.domain.alert import AlertState
 from bot.domain.audit import AuditEntry, AuditRow
 from bot.domain.change import (
@@ -38,17 +39,7 @@ from bot.domain.incident import (
 )
 from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import MailConfig
-from bot.domain.messages import (
-    AlertChannel,
-    Body,
-    FollowedPrivately,
-    Message,
-    MessageKind,
-    Outcome,
-    Recipient,
-    Requester,
-    Thread,
-)
+from bot.domain.messages import Body, Message, MessageKind, Recipient
 from bot.domain.moment import from_stamp, stamp
 from bot.domain.plan import Operations, Value
 from bot.domain.policy import Actor, Policy
@@ -152,7 +143,7 @@ def _request_from(
         expires_at=from_milliseconds(row["expires_at"]),
         digest=row["digest"],
         digest_version=row["digest_version"],
-        state=State[row["state"]],
+        state=State(row["state"]),
         rev=row["rev"],
         decisions=tuple(decision_from(vote) for vote in decisions),
         lease_until=from_stamp(row["lease_until"]),
@@ -311,7 +302,7 @@ def message_row(org: str, message: Message, after: datetime | None = None) -> di
         "org": org,
         "key": message.key,
         "kind": message.kind.value,
-        "subject": None if isinstance(message.to, AlertChannel) else message.to.subject,
+        "subject": None if isinstance(message.to, messages.AlertChannel) else message.to.subject,
         "facts_json": canonical(plain(message.body)),
         "after": stamp(after) or 0,
         "tries": 0,
@@ -335,9 +326,9 @@ def _message_from(row: RowMapping) -> Message:
 
 def _recipient(body: Body, subject: str | None) -> Recipient:
     if subject is None:
-        return AlertChannel()
-    is_private = isinstance(body, Outcome | FollowedPrivately)
-    return Requester(subject) if is_private else Thread(subject)
+        return messages.AlertChannel()
+    is_private = isinstance(body, messages.Outcome | messages.FollowedPrivately)
+    return messages.Requester(subject) if is_private else messages.Thread(subject)
 
 
 def plain(value: Any) -> Any:

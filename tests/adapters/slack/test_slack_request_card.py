@@ -8,10 +8,10 @@ import pytest
 
 from bot.adapters.slack.cards import request as cards
 from bot.adapters.slack.cards import telling
+from bot.domain import messages
 from bot.domain.audit import AuditHead
 from bot.domain.change import ChangeRequest
 from bot.domain.mail_config import Patch
-from bot.domain.messages import Approved, Expired, OfRequest, Rejected, Result, Withdrawn
 from bot.domain.sender_plans import AcceptPlan, ResetPlan, SetPlan, plan_set
 from bot.domain.undo import Undoing
 from tests.adapters.slack.every_card import (
@@ -343,28 +343,28 @@ def test_details_have_the_whole_head_of_the_audit():
 
 
 HEAD = "7:3f2a9c0d1e5b8a47"
-LINES: list[tuple[OfRequest, str]] = [
-    (Approved("U0BOB", 1, 2), "@Bob approved #42: 1 of 2."),
+LINES: list[tuple[messages.OfRequest, str]] = [
+    (messages.Approved("U0BOB", 1, 2), "@Bob approved #42: 1 of 2."),
     (
-        Rejected("U0CAROL", "<!channel> no", HEAD),
+        messages.Rejected("U0CAROL", "<!channel> no", HEAD),
         "@Carol rejected #42. Nothing was changed.\n> <!channel> no",
     ),
-    (Withdrawn("U0ALICE", HEAD), "@Alice withdrew #42. Nothing was changed."),
+    (messages.Withdrawn("U0ALICE", HEAD), "@Alice withdrew #42. Nothing was changed."),
     (
-        Expired("the approvals did not come in time", HEAD),
+        messages.Expired("the approvals did not come in time", HEAD),
         "#42 expired. The approvals did not come in time. Nothing was changed.",
     ),
-    (Result(HEAD), "#42 Waiting for approval: change sender address. 0 of 2 approvals · "),
+    (messages.Result(HEAD), "#42 Waiting for approval: change sender address. 0 of 2 approvals · "),
 ]
 
 
 @pytest.mark.parametrize(("body", "said"), LINES)
 def test_each_move_is_one_line_in_the_thread_and_an_end_has_the_head_of_the_audit(
-    body: OfRequest, said: str
+    body: messages.OfRequest, said: str
 ):
     line = telling.message(body, pending(), None, ORGANISATION)
     assert plain(line).startswith(said)
-    assert plain(line).endswith(f"\nAudit head {HEAD}") or isinstance(body, Approved)
+    assert plain(line).endswith(f"\nAudit head {HEAD}") or isinstance(body, messages.Approved)
     assert problems(line) == []
     assert live_tokens(line) <= ALLOWED_TOKENS | {"<!date>"}
 

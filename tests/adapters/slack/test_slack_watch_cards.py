@@ -10,29 +10,12 @@ import pytest
 from bot.adapters.slack.cards import telling
 from bot.adapters.slack.cards import watch as cards
 from bot.adapters.slack.cards.parts import Rendered
+from bot.domain import messages
 from bot.domain.change import ChangeRequest
 from bot.domain.checklist import Checklist, Server
 from bot.domain.findings import diagnose
 from bot.domain.incident import Incident
 from bot.domain.mail_config import MailConfig
-from bot.domain.messages import (
-    AlertChanged,
-    AlertFlapping,
-    AlertOpened,
-    AlertReminder,
-    AlertResolved,
-    Body,
-    CannotCheck,
-    ChangedOutside,
-    ChecksResumed,
-    DmarcAtRisk,
-    Followed,
-    FollowedPrivately,
-    Notice,
-    OfAlert,
-    StatusMoved,
-    UnknownOutcome,
-)
 from tests.adapters.slack.every_card import (
     ADDRESS,
     INCIDENTS,
@@ -246,10 +229,10 @@ def test_values_from_the_api_and_dns_stay_words(hostile: str):
         card(alert(found(texts=texts), servers=[hostile] * 20)),
         card(alert(found(), is_resolved=True, ended=hostile, cause=hostile)),
         card(checklist(servers=servers)),
-        said(CannotCheck(unread.findings[0].sentence)),
-        said(ChecksResumed(hostile)),
-        said(AlertChanged(hostile, hostile)),
-        said(UnknownOutcome("r", 42, "set", MORNING, hostile)),
+        said(messages.CannotCheck(unread.findings[0].sentence)),
+        said(messages.ChecksResumed(hostile)),
+        said(messages.AlertChanged(hostile, hostile)),
+        said(messages.UnknownOutcome("r", 42, "set", MORNING, hostile)),
     ]
     assert [problems(each) for each in shown] == [[]] * len(shown)
     assert set().union(*map(live_tokens, shown)) <= {"<!date>"}
@@ -263,97 +246,101 @@ def test_a_long_value_outside_approval_can_be_read_in_full(sign: str):
 
 DOWN = ("verified", "not_verified", LATER, "DKIM broken: no record; right at 0 of 2 servers")
 HEADING, WHY = "DKIM broken: no record", "No TXT record at x. Add it."
-SENTENCES: list[tuple[OfAlert | Notice, str]] = [
+SENTENCES: list[tuple[messages.OfAlert | messages.Notice, str]] = [
     (
-        StatusMoved("dkim_status", "not_verified", "verified", LATER, is_right=True),
+        messages.StatusMoved("dkim_status", "not_verified", "verified", LATER, is_right=True),
         "Zoho changed the DKIM status: not verified → verified, today at 9:30 AM. The record in DNS "
         "is right.",
     ),
     (
-        StatusMoved("dkim_status", *DOWN, is_right=True),
+        messages.StatusMoved("dkim_status", *DOWN, is_right=True),
         "Zoho changed the DKIM status: verified → not verified, today at 9:30 AM. The record in DNS "
         "is right. Nothing to publish; we keep watching.",
     ),
     (
-        StatusMoved("dkim_status", *DOWN),
+        messages.StatusMoved("dkim_status", *DOWN),
         "Zoho changed the DKIM status: verified → not verified, today at 9:30 AM. DKIM broken: no "
         "record; right at 0 of 2 servers.",
     ),
     (
-        StatusMoved("cname_status", *DOWN),
+        messages.StatusMoved("cname_status", *DOWN),
         "Changed in Cliq, not through mailcfg: CNAME status: verified → not verified, today at "
         "9:30 AM.",
     ),
     (
-        CannotCheck("Could not check x since 04:15 UTC: …"),
+        messages.CannotCheck("Could not check x since 04:15 UTC: …"),
         "mailcfg cannot check the sender. Could not check x since 04:15 UTC: …\nIt goes on trying, "
         "and says so once it can again.",
     ),
     (
-        ChecksResumed("DKIM in order at 2 of 2 servers"),
+        messages.ChecksResumed("DKIM in order at 2 of 2 servers"),
         "The sender can be checked again. DKIM in order at 2 of 2 servers.",
     ),
     (
-        ChangedOutside(LIVE, replace(LIVE, name="Intruder")),
+        messages.ChangedOutside(LIVE, replace(LIVE, name="Intruder")),
         "Changed outside approval. Display name: Scott Fisher → Intruder. The alert has what can be "
         "done.",
     ),
     (
-        AlertOpened(HEADING, WHY),
+        messages.AlertOpened(HEADING, WHY),
         "Confirmed by a second check: DKIM broken: no record\nNo TXT record at x. Add it.",
     ),
     (
-        AlertFlapping(HEADING, WHY),
+        messages.AlertFlapping(HEADING, WHY),
         "It comes and goes. From now on only a daily reminder is sent, until it has stayed away for "
         "long enough: DKIM broken: no record\nNo TXT record at x. Add it.",
     ),
     (
-        AlertChanged(HEADING, WHY),
+        messages.AlertChanged(HEADING, WHY),
         "Another cause by now: DKIM broken: no record\nNo TXT record at x. Add it.",
     ),
     (
-        AlertReminder(HEADING, WHY, MORNING),
+        messages.AlertReminder(HEADING, WHY, MORNING),
         "Reminder: still so, since today at 9:00 AM: DKIM broken: no record\n"
         "No TXT record at x. Add it.",
     ),
     (
-        AlertResolved("DKIM of scott@acme.example is in order."),
+        messages.AlertResolved("DKIM of scott@acme.example is in order."),
         "Resolved: DKIM of scott@acme.example is in order.",
     ),
 ]
 
 
-def said(body: Body, request: ChangeRequest | None = None, link: str | None = None) -> Rendered:
+def said(
+    body: messages.Body, request: ChangeRequest | None = None, link: str | None = None
+) -> Rendered:
     return telling.message(body, request, link, ORGANISATION)
 
 
 @pytest.mark.parametrize(("body", "words"), SENTENCES)
-def test_what_is_told_once_is_a_sentence_or_two(body: OfAlert | Notice, words: str):
+def test_what_is_told_once_is_a_sentence_or_two(
+    body: messages.OfAlert | messages.Notice, words: str
+):
     assert plain(said(body)) == words
     assert problems(said(body)) == []
 
 
 @every_hostile
 def test_a_status_that_nobody_knows_stays_a_word(hostile: str):
-    shown = said(StatusMoved("cname_status", hostile, hostile, LATER))
+    shown = said(messages.StatusMoved("cname_status", hostile, hostile, LATER))
     assert problems(shown) == []
     assert live_tokens(shown) <= {"<!date>"}
 
 
 def test_the_end_of_a_checklist_is_said_in_the_thread_and_to_the_requester():
-    assert plain(said(Followed(LATER), REQUEST)) == (
+    assert plain(said(messages.Followed(LATER), REQUEST)) == (
         "#42: verified by Zoho, today at 9:30 AM. Done."
     )
     link = "https://acme.slack.com/archives/C0MAILADMIN/p1"
-    assert plain(said(FollowedPrivately(LATER), REQUEST)) == (
+    assert plain(said(messages.FollowedPrivately(LATER), REQUEST)) == (
         "Done: your request #42 to change sender address is in force, its DKIM record is in DNS, and "
         "Zoho has verified it, today at 9:30 AM."
     )
-    assert f"<{link}|#42>" in str(said(FollowedPrivately(LATER), REQUEST, link).blocks)
+    assert f"<{link}|#42>" in str(said(messages.FollowedPrivately(LATER), REQUEST, link).blocks)
 
 
 def test_a_strict_policy_is_said_with_what_receivers_may_do():
-    risk = DmarcAtRisk("Policy p=reject: receivers may reject these mails.")
+    risk = messages.DmarcAtRisk("Policy p=reject: receivers may reject these mails.")
     assert plain(said(risk, REQUEST)) == (
         "Until the record of #42 is published: Policy p=reject: receivers may reject these mails."
     )

@@ -6,15 +6,8 @@ from slack_sdk.models.blocks import Block
 
 from bot.adapters.slack.cards import parts
 from bot.adapters.slack.cards.parts import Rendered, escape, when
+from bot.domain import messages
 from bot.domain.mail_config import FIELDS
-from bot.domain.messages import (
-    AlertChanged,
-    AlertFlapping,
-    AlertOpened,
-    AlertReminder,
-    StatusMoved,
-    UnknownOutcome,
-)
 from bot.domain.typed import VERIFIED
 
 FLAPPING = (
@@ -23,7 +16,13 @@ FLAPPING = (
 )
 
 
-def line(words: str, body: AlertOpened | AlertFlapping | AlertChanged | AlertReminder) -> Rendered:
+def line(
+    words: str,
+    body: messages.AlertOpened
+    | messages.AlertFlapping
+    | messages.AlertChanged
+    | messages.AlertReminder,
+) -> Rendered:
     """What happened to an alert, in its thread."""
     return parts.sentence(f"*{words}:* {escape(body.heading)}\n{escape(body.said)}")
 
@@ -35,7 +34,7 @@ def cannot_check(said: str) -> Rendered:
     )
 
 
-def status(body: StatusMoved) -> Rendered:
+def status(body: messages.StatusMoved) -> Rendered:
     """A status moved: that of DKIM by Zoho's own check, that of the CNAME by somebody's word."""
     label = FIELDS[body.field].label
     before, after = parts.status(body.before), parts.status(body.after)
@@ -49,7 +48,7 @@ def status(body: StatusMoved) -> Rendered:
     return parts.rendered(plain, [parts.section(said)])
 
 
-def _dns_part(body: StatusMoved) -> str:
+def _dns_part(body: messages.StatusMoved) -> str:
     if body.is_right:
         rest = "" if body.after == VERIFIED else " Nothing to publish; we keep watching."
         return f"The record in DNS is right.{rest}"
@@ -67,7 +66,7 @@ def unreadable(number: int) -> Rendered:
     return parts.rendered(text, [parts.section(f"*{text}*\n{todo}")])
 
 
-def unknown_outcome(body: UnknownOutcome, link: str | None) -> Rendered:
+def unknown_outcome(body: messages.UnknownOutcome, link: str | None) -> Rendered:
     """Nobody knows yet what a write did."""
     number = parts.numbered(body.number, link)
     said = [

@@ -135,7 +135,9 @@ def standing(request: ChangeRequest, needed: int) -> str:
                 f"*{given} of {needed} approvals* · {_why_so_many(request, needed)}\n"
                 f"Waiting until {when(request.expires_at)}"
             )
-        case State.APPROVED if request.waits_for:
+        case State.APPROVED:
+            if not request.waits_for:
+                return "It will be applied now."
             return f"Waits until {when(request.not_before)}: {escape(request.waits_for)}"
         case State.APPLYING:
             return _applying(request)
@@ -143,8 +145,11 @@ def standing(request: ChangeRequest, needed: int) -> str:
             return "\n".join(filter(None, [_uncertain(request), escape(request.waits_for)]))
         case State.APPLIED:
             return _in_force(request)
+        case State.CONFLICT:
+            return f"{whole_sentence(request.end_reason)} Please look in the Cliq admin panel."
         case state:
-            return state.words.standing.format(why=whole_sentence(request.end_reason))
+            said = filter(None, (request.end_reason, state.words.left))
+            return " ".join(map(whole_sentence, said))
 
 
 def _uncertain(request: ChangeRequest) -> str:
@@ -287,6 +292,8 @@ def sentence(request: ChangeRequest, needed: int) -> str:
 
 def _verb(request: ChangeRequest, needed: int) -> str:
     match request.state:
+        case State.PENDING:
+            return f"waits for approval: {len(request.approvals)} of {needed} so far"
         case State.APPLYING:
             doing = _applying(request)
             return f"is being applied: {doing[0].lower()}{doing[1:].removesuffix('.')}"
@@ -295,8 +302,9 @@ def _verb(request: ChangeRequest, needed: int) -> str:
         case State.UNCERTAIN if _is_about_to_remove(request):
             return f"is being applied: {REMOVING[0].lower()}{REMOVING[1:].removesuffix('.')}"
         case state:
-            why, given = escape(request.end_reason.removesuffix(".")), len(request.approvals)
-            return state.words.verb.format(why=why, given=given, needed=needed)
+            why = escape(request.end_reason.removesuffix("."))
+            verb = f"{state.words.verb}: {why}" if why else state.words.verb
+            return "; ".join(filter(None, (verb, state.words.left)))
 
 
 def whole_sentence(words: str) -> str:

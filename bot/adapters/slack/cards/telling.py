@@ -9,62 +9,37 @@ from slack_sdk.models.blocks import Block
 from bot.adapters.slack.cards import alert, checklist, notices, parts
 from bot.adapters.slack.cards import request as cards
 from bot.adapters.slack.cards.parts import Rendered, code, user, when
+from bot.domain import messages
 from bot.domain.change import ChangeRequest
-from bot.domain.messages import (
-    AlertChanged,
-    AlertFlapping,
-    AlertOpened,
-    AlertReminder,
-    AlertResolved,
-    Approved,
-    Body,
-    CannotCheck,
-    ChangedOutside,
-    ChecksResumed,
-    DmarcAtRisk,
-    Expired,
-    Followed,
-    FollowedPrivately,
-    Mention,
-    OfRequest,
-    Outcome,
-    Rejected,
-    Reminder,
-    Result,
-    StatusMoved,
-    UnknownOutcome,
-    Unreadable,
-    Withdrawn,
-)
 from bot.domain.organisation import Organisation
 
 
 def message(
-    body: Body, request: ChangeRequest | None, link: str | None, organisation: Organisation
+    body: messages.Body, request: ChangeRequest | None, link: str | None, organisation: Organisation
 ) -> Rendered:
     """A body; with the `request` that it is about, and a `link` to that one's card, if any."""
     match body:
-        case AlertOpened():
+        case messages.AlertOpened():
             return notices.line("Confirmed by a second check", body)
-        case AlertFlapping():
+        case messages.AlertFlapping():
             return notices.line(notices.FLAPPING, body)
-        case AlertChanged():
+        case messages.AlertChanged():
             return notices.line("Another cause by now", body)
-        case AlertReminder():
+        case messages.AlertReminder():
             return notices.line(f"Reminder: still so, since {when(body.first_seen_at)}", body)
-        case AlertResolved():
+        case messages.AlertResolved():
             return parts.sentence(alert.resolved_words(body))
-        case ChangedOutside():
+        case messages.ChangedOutside():
             return alert.outside_line(body)
-        case CannotCheck(said):
+        case messages.CannotCheck(said):
             return notices.cannot_check(said)
-        case ChecksResumed(dns):
+        case messages.ChecksResumed(dns):
             return parts.sentence(f"*The sender can be checked again.* {parts.escape(dns)}.")
-        case StatusMoved():
+        case messages.StatusMoved():
             return notices.status(body)
-        case Unreadable(number):
+        case messages.Unreadable(number):
             return notices.unreadable(number)
-        case UnknownOutcome():
+        case messages.UnknownOutcome():
             return notices.unknown_outcome(body, link)
         case _:
             assert request is not None
@@ -72,32 +47,32 @@ def message(
 
 
 def _of_request(
-    body: OfRequest, request: ChangeRequest, link: str | None, organisation: Organisation
+    body: messages.OfRequest, request: ChangeRequest, link: str | None, organisation: Organisation
 ) -> Rendered:
     match body:
-        case Approved(who, given, needed):
+        case messages.Approved(who, given, needed):
             return parts.sentence(f"{user(who)} approved #{request.number}: {given} of {needed}.")
-        case Rejected(who, reason, head):
+        case messages.Rejected(who, reason, head):
             said = f"{user(who)} rejected #{request.number}. Nothing was changed."
             return _ended(said, head, parts.quote(reason))
-        case Withdrawn(who, head):
+        case messages.Withdrawn(who, head):
             return _ended(f"{user(who)} withdrew #{request.number}. Nothing was changed.", head)
-        case Expired(why, head):
+        case messages.Expired(why, head):
             why = cards.whole_sentence(why)
             return _ended(f"#{request.number} expired. {why} Nothing was changed.", head)
-        case Result(head):
+        case messages.Result(head):
             return cards.result_line(request, _head(head))
-        case Mention():
+        case messages.Mention():
             return mention(request, organisation)
-        case Reminder(escalates):
+        case messages.Reminder(escalates):
             return reminder(request, organisation, escalates=escalates)
-        case Outcome():
+        case messages.Outcome():
             return outcome(request, link)
-        case Followed():
+        case messages.Followed():
             return checklist.followed(request, body)
-        case FollowedPrivately():
+        case messages.FollowedPrivately():
             return checklist.followed_privately(request, body, link)
-        case DmarcAtRisk():
+        case messages.DmarcAtRisk():
             return checklist.at_risk(request, body)
         case _:
             assert_never(body)
