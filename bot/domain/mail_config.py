@@ -197,7 +197,8 @@ FIELDS = {
 """The fields by the API's names, in the order in which people care. Zoho moves `dkim_status` by
 itself, so it is compared with nothing that was approved."""
 
-NEEDED = tuple(f.name for f in fields(MailConfig) if f.default is MISSING)
+NEEDED = tuple(f.name for f in fields(MailConfig) if FIELDS[f.name] and f.default is MISSING)
+"""Looked up in the table, so that an attribute without a row is noticed at import."""
 SENDER = tuple(name for name, field in FIELDS.items() if field.drifts and field.is_decided)
 """What people alone decide: a form sends it back as it was, and an undo sets it back."""
 
