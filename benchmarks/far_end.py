@@ -13,7 +13,7 @@ from itertools import count
 from aiohttp import web
 
 from benchmarks.people import TEAM
-from bot.sandbox.wire import listen
+from bot.sandbox.listening import listen
 
 LIVE = {
     "email_id": "scott@acme.example",

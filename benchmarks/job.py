@@ -31,7 +31,7 @@ from aiohttp import web
 from benchmarks import job_rivals, processes, table
 from benchmarks.far_end import LIVE, FarEnd
 from benchmarks.people import BOB, SIGNING_SECRET, Ack, People
-from bot.sandbox.wire import listen
+from bot.sandbox.listening import listen
 
 OURS, BOLT_JS = "mailcfg", "Bolt for JavaScript"
 RAW, TUTORIAL = job_rivals.KINDS

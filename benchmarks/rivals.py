@@ -21,7 +21,7 @@ from slack_bolt.authorization import AuthorizeResult
 from slack_sdk.web.async_client import AsyncWebClient
 
 from benchmarks.people import SIGNING_SECRET, TEAM
-from bot.sandbox.wire import listen
+from bot.sandbox.listening import listen
 
 KINDS = ("floor", "bolt", "bolt-same")
 TOKEN = "xoxb-benchmark"  # noqa: S105  # of no real app

@@ -379,8 +379,9 @@ def emulate_cliq(
     """Zoho's accounts server and the Cliq mail configuration API."""
     import secrets
 
-    from bot.sandbox import cliq
-    from bot.sandbox.cliq_profile import PROFILES, read_switches, sentence
+    from bot.sandbox.cliq import serving
+    from bot.sandbox.cliq.emulator import CliqEmulator
+    from bot.sandbox.cliq.profile import PROFILES, read_switches, sentence
 
     try:
         switches = read_switches(switch or [])
@@ -391,7 +392,12 @@ def emulate_cliq(
     token = secrets.token_urlsafe(24)
     _run(
         _serve_emulator(
-            cliq.start(host, port, profile=profile, switches=switches, control_token=token)
+            serving.start(
+                CliqEmulator(profile=profile, switches=switches),
+                host=host,
+                port=port,
+                control_token=token,
+            )
         )
     )
 
@@ -405,11 +411,11 @@ def emulate_slack(
     ] = None,
 ) -> None:
     """A Slack workspace with four people and two channels."""
-    from bot.sandbox import slack
-    from bot.sandbox.clock import AdjustableClock
+    from bot.sandbox.slack import serving
+    from bot.sandbox.slack.emulator import SlackWorkspace
 
-    workspace = slack.SlackWorkspace(clock=AdjustableClock(), request_url=request_url)
-    _run(_serve_emulator(slack.start(host, port, workspace=workspace)))
+    workspace = SlackWorkspace(request_url=request_url)
+    _run(_serve_emulator(serving.start(workspace, host=host, port=port)))
 
 
 @emulate.command("dns")
@@ -419,9 +425,10 @@ def emulate_dns(
     zone: Annotated[str, typer.Option(help="The zone it serves.")] = "acme.example",
 ) -> None:
     """Two name servers of one editable zone, and a resolver with a cache, over UDP and TCP."""
-    from bot.sandbox import dns_control
+    from bot.sandbox.dns import serving
+    from bot.sandbox.dns.emulator import DnsEmulator
 
-    _run(_serve_emulator(dns_control.start(host, port, zone=zone)))
+    _run(_serve_emulator(serving.start(DnsEmulator(zone), host=host, port=port)))
 
 
 async def _serve_emulator(starting: Coroutine[Any, Any, Any]) -> None:

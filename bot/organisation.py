@@ -20,7 +20,7 @@ from bot.adapters.store.sql import SqlStore
 from bot.domain.change import Seal
 from bot.domain.organisation import Organisation
 from bot.domain.timing import Timing
-from bot.ports import Clock
+from bot.ports import Clock, FarEnds
 from bot.services.serving import Services
 from bot.settings import Settings
 from bot.zoho import cliq_client, shared_token_of
@@ -65,7 +65,7 @@ def serve(organisation: Organisation, settings: Settings, deployment: Deployment
     )
     resolver = DnsResolver(settings.dns_servers, settings.dns_authoritative, clock)
     directory = SlackDirectory(workspace, clock)
-    services = Services.of(organisation, store, api, resolver, directory, clock, new_id)
+    services = Services.of(organisation, store, FarEnds(api), resolver, directory, clock, new_id)
     notifier = Notifier(organisation, workspace, store, clock)
     listeners = Listeners(organisation, workspace, services, notifier)
     return Served(organisation, api, budget, directory, services, notifier, listeners)

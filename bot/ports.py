@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +18,7 @@ from bot.domain.key_host import KeyHost
 from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import MailConfig
 from bot.domain.policy import Actor, Facts
+from bot.domain.sender_plans import SENDER, SenderWrites
 
 
 class Clock(Protocol):
@@ -62,24 +63,31 @@ class Shared(Protocol[Value]):
         """
 
 
-class MailConfigApi(Protocol):
-    """The organisation's mail configuration at Zoho. Every call may raise CliqError or OAuthError."""
+class FarEnd(Protocol):
+    """Where one subject is read, and written by the steps of its plans: how is between the two.
 
-    async def read(self, purpose: Purpose) -> MailConfig | None:
-        """The live configuration; None is "no custom sender". May repeat a failed read by itself."""
+    Every call may raise FarEndError.
+    """
 
-    async def write(self, arguments: dict[str, str | int], *, send_by: float) -> None:
-        """One PUT, never repeated. Returns once accepted, which is no proof: read afterwards.
+    async def read(self, purpose: Purpose) -> Any:
+        """What is live; None is "nothing set". May repeat a failed read by itself."""
 
-        Nothing is sent once `Clock.elapsed()` has passed `send_by`: by then somebody else may have
-        taken the request over. That is NotSent.
 
-        Only NotSent, RateLimited, BudgetSpent, AuthError and OAuthError mean "no effect, may be
-        sent again"; ServerError, MalformedAnswer and Ambiguous mean "unknown"; the others "refused".
-        """
+class MailConfigApi(FarEnd, SenderWrites, Protocol):
+    """The organisation's mail configuration at Zoho."""
 
-    async def remove(self, *, send_by: float) -> None:
-        """One DELETE, never repeated; the same promises as `write`."""
+    async def read(self, purpose: Purpose) -> MailConfig | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FarEnds:
+    """Where everything that can be changed is read and written; the `others` are by their subject."""
+
+    sender: MailConfigApi
+    others: Mapping[str, FarEnd] = field(default_factory=dict)
+
+    def of(self, subject: str) -> FarEnd:
+        return self.sender if subject == SENDER else self.others[subject]
 
 
 class Resolver(Protocol):
@@ -283,8 +291,8 @@ class Store(Protocol):
 
     async def open_request(self, org: str) -> ChangeRequest | None: ...
 
-    async def last_applied(self, org: str) -> ChangeRequest | None:
-        """The request that made the approved baseline; its `observed` is that baseline."""
+    async def last_applied(self, org: str, subject: str) -> ChangeRequest | None:
+        """The request that made the approved baseline of a subject."""
 
     def audit(self, org: str, after: int = 0) -> AsyncIterator[AuditRow]:
         """The audit from behind entry `after` on, oldest first."""
@@ -298,14 +306,14 @@ class Store(Protocol):
     def requests(self, org: str) -> AsyncIterator[ChangeRequest]:
         """Every request, newest first."""
 
-    async def newest(self, org: str, count: int) -> list[ChangeRequest]:
-        """The newest requests, at most `count`, newest first."""
+    async def newest(self, org: str, count: int, subject: str | None = None) -> list[ChangeRequest]:
+        """The newest requests, of one subject or all, at most `count`, newest first."""
 
     async def numbered(self, org: str, number: int) -> ChangeRequest | None:
         """The request that people call by this number."""
 
     async def applied_after(self, request: ChangeRequest, most: int) -> list[ChangeRequest]:
-        """The requests applied after this one, at most `most`, newest first."""
+        """Those applied after this one to the same subject, at most `most`, newest first."""
 
     async def attempts(self, request: ChangeRequest) -> list[Attempt]: ...
 

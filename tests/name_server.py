@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bot.sandbox.dns import DnsEmulator
-from bot.sandbox.dns_server import Authority
+from bot.sandbox.dns.emulator import DnsEmulator
+from bot.sandbox.dns.server import Authority
 
 
 class NameServer(DnsEmulator):

@@ -18,6 +18,7 @@ from bot.domain.mail_config import Patch
 from bot.domain.organisation import Channels, Organisation
 from bot.domain.policy import Actor, Facts, Policy
 from bot.domain.timing import Timing
+from bot.ports import FarEnd, FarEnds
 from bot.services.serving import Services
 from tests.fakes import TEAM, FakeCliq, FakeClock, FakeDirectory, FakeDns, config
 
@@ -65,6 +66,7 @@ class Office:
     cliq: FakeCliq = field(default_factory=lambda: FakeCliq(config()))
     directory: FakeDirectory = field(default_factory=lambda: FakeDirectory(*PEOPLE))
     dns: FakeDns = field(default_factory=FakeDns)
+    others: dict[str, FarEnd] = field(default_factory=dict)
 
     was_tampered_with: bool = False
 
@@ -76,7 +78,14 @@ class Office:
     def start(self) -> None:
         """Put the bot together; again, as after a restart, with what the policy then says."""
         self.organisation = replace(ACME, id=self.org, policy=self.policy, seal=self.seal)
-        far = (self.store, self.cliq, self.dns, self.directory, self.clock, self._ids)
+        far = (
+            self.store,
+            FarEnds(self.cliq, self.others),
+            self.dns,
+            self.directory,
+            self.clock,
+            self._ids,
+        )
         services = Services.of(self.organisation, *far)
         self.admission, self.changes = services.admission, services.changes
         self.applier, self.watch = services.applier, services.watch

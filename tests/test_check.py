@@ -20,7 +20,8 @@ from bot.adapters.store.migrate import migrate
 from bot.adapters.store.shared import shared_budget
 from bot.adapters.store.sql import SqlStore, open_engine
 from bot.clock import SystemClock
-from bot.sandbox import cliq
+from bot.sandbox.cliq import serving as cliq
+from bot.sandbox.cliq.emulator import CliqEmulator
 from tests.adapters.dkim_scene import OWN, RESOLVERS, Scene
 from tests.fakes import dkim_value
 
@@ -209,7 +210,7 @@ async def test_wrong_usage_is_3(words: tuple[str, ...], sentence: str, tmp_path:
 
 @pytest.fixture
 async def api() -> AsyncIterator[cliq.ServedCliq]:
-    running = await cliq.start("127.0.0.1", 0, configured=False)
+    running = await cliq.start(CliqEmulator(configured=False))
     yield running
     await running.close()
 

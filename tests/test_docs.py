@@ -12,9 +12,13 @@ from bot.__main__ import cli
 from bot.adapters.slack import manifest
 from bot.domain.command import SUBCOMMANDS
 from bot.sandbox import run
+from bot.sandbox.slack import blocks
+from bot.sandbox.slack.methods import METHODS
+from bot.sandbox.slack.rules import NOT_EMULATED
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+EMULATORS = (ROOT / "docs" / "emulators.md").read_text(encoding="utf-8")
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^(python3 -m venv .*)$", README, flags=re.MULTILINE)
 SCOPE_OF = {
@@ -79,6 +83,13 @@ def test_the_house_in_the_readme_is_the_house_as_it_stands():
         if file.name != "__init__.py" and "versions" not in file.parts
     }
     assert standing - {"__main__.py", "env.py"} - drawn == set()
+
+
+def test_what_is_emulated_of_slack_and_what_is_not_is_written_down():
+    _, emulated, missing = re.split(r"^## What is (?:emulated|not)$", EMULATORS, flags=re.MULTILINE)
+    kinds = {*METHODS, *blocks.BLOCKS, *blocks.ACTIONS, *blocks.TEXT_ENTRIES, *blocks.RICH_WORDS}
+    assert {name for name in kinds if f"`{name}`" not in emulated} == set()
+    assert {name for name in NOT_EMULATED if f"`{name}`" not in missing} == set()
 
 
 def test_the_manifest_file_is_what_the_command_prints():

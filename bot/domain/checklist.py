@@ -121,11 +121,11 @@ class Checklist:
 
 
 def begin(request: ChangeRequest) -> Checklist | None:
-    """The checklist of a request that has just been APPLIED; None if it left no custom sender."""
-    if request.observed is None or request.ended_at is None:
+    """The checklist of a request that has just been APPLIED; None if it left no DKIM key to follow."""
+    followed = request.plan.followed(request.observed)
+    if followed is None or request.ended_at is None:
         return None
-    live = request.observed
-    return Checklist(request.id, live.dkim_host, live.dkim_value, whole(request.ended_at))
+    return Checklist(request.id, followed.name, followed.value, whole(request.ended_at))
 
 
 def step(checklist: Checklist, seen: Pass) -> tuple[Checklist, News | None]:
@@ -162,7 +162,7 @@ def _look(checklist: Checklist, seen: Pass, at: datetime, is_verified: bool) -> 
 def key_applied_at(last_applied: ChangeRequest | None, live: MailConfig | None) -> datetime | None:
     """When our own apply brought the key that is live; None if it did not.
 
-    `last_applied` is the last APPLIED request. It counts if it wrote (accepting writes nothing),
+    `last_applied` is the last APPLIED request of the sender. It counts if it wrote (accepting writes nothing),
     brought a new host or `p=`, and the API still gives exactly these.
     """
     if last_applied is None or last_applied.observed is None or live is None:

@@ -11,7 +11,17 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bot.domain.mail_config import ASKABLE, Patch
+from bot.domain.mail_config import ASKABLE, MailConfig, Patch
+from bot.domain.plan import Baseline
+from bot.domain.sender_plans import (
+    SENDER,
+    AcceptPlan,
+    ResetPlan,
+    SetPlan,
+    plan_accept,
+    plan_reset,
+    plan_set,
+)
 from bot.domain.typed import clean_reason, shown
 from bot.errors import BadValue, InputError, UnknownSubcommand
 
@@ -30,6 +40,11 @@ class Show:
 class Set:
     patch: Patch
     reason: str
+    subject = SENDER
+    needs_approved = False
+
+    def over(self, live: MailConfig | None, approved: Baseline | None) -> SetPlan:
+        return plan_set(self.patch, live)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +55,21 @@ class SetForm:
 @dataclass(frozen=True, slots=True)
 class Reset:
     reason: str
+    subject = SENDER
+    needs_approved = False
+
+    def over(self, live: MailConfig | None, approved: Baseline | None) -> ResetPlan:
+        return plan_reset(live)
 
 
 @dataclass(frozen=True, slots=True)
 class Accept:
     reason: str
+    subject = SENDER
+    needs_approved = True
+
+    def over(self, live: MailConfig | None, approved: Baseline | None) -> AcceptPlan:
+        return plan_accept(live, approved)
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,7 +199,7 @@ itself, so it is compared with nothing that was approved."""
 
 NEEDED = tuple(f.name for f in fields(MailConfig) if FIELDS[f.name] and f.default is MISSING)
 """Looked up in the table, so that an attribute without a row is noticed at import."""
-SENDER = tuple(name for name, field in FIELDS.items() if field.drifts and field.is_decided)
+SENDER_FIELDS = tuple(name for name, field in FIELDS.items() if field.drifts and field.is_decided)
 """What people alone decide: a form sends it back as it was, and an undo sets it back."""
 
 
@@ -315,7 +315,7 @@ class Patch:
         """
         if base is None:
             return self
-        sent = {name: getattr(self, name) for name in SENDER}
+        sent = {name: getattr(self, name) for name in SENDER_FIELDS}
         kept = [n for n, value in sent.items() if value and _shows(base, FIELDS[n], value)]
         return replace(self, **dict.fromkeys(kept))
 
@@ -377,17 +377,6 @@ class Wanted:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Wanted:
         return cls(**{**values, "asked": tuple(values["asked"])})
-
-    def put_arguments(self) -> dict[str, str | int]:
-        """The JSON body of the PUT: three fields always, the key size only when it was asked."""
-        body: dict[str, str | int] = {
-            "name": self.name,
-            "email_id": self.email_id,
-            "cname_status": self.cname_status,
-        }
-        if self.dkim_key_size is not None:
-            body["dkim_key_size"] = self.dkim_key_size
-        return body
 
     def issues_new_key(self, base: MailConfig | None) -> bool:
         """Whether Zoho is expected to make a new DKIM key: another domain, or another size."""
@@ -467,7 +456,7 @@ def _note(wanted: Wanted) -> str:
 
 def diff_reset(base: MailConfig) -> tuple[FieldChange, ...]:
     """What a `reset` would remove."""
-    lost = (*SENDER, "dkim_value", "cname_status")
+    lost = (*SENDER_FIELDS, "dkim_value", "cname_status")
     shown = ((name, FIELDS[name].shown(base)) for name in lost)
     return tuple(FieldChange(name, old, None) for name, old in shown if old)
 

@@ -12,8 +12,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.sandbox.cliq_profile import Answer
-from bot.sandbox.cliq_state import AccessToken, RefreshToken, State, new_token
+from bot.sandbox.cliq.profile import Answer
+from bot.sandbox.cliq.state import AccessToken, RefreshToken, State, new_token
 
 TOKEN_PATH = "/oauth/v2/token"  # noqa: S105  # a path
 REVOKE_PATH = "/oauth/v2/token/revoke"

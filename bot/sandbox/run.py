@@ -20,11 +20,11 @@ from bot.app import App, build
 from bot.domain.timing import Timing
 from bot.errors import OperatorError
 from bot.sandbox.bot_thread import BotThread
+from bot.sandbox.listening import listen
 from bot.sandbox.page.server import PageServer
 from bot.sandbox.seed import LIVED, live_in
 from bot.sandbox.stage import STATE_FILE, Stage, open_stage
 from bot.sandbox.tour import WIDTH, Tour
-from bot.sandbox.wire import listen
 
 KEY_FILE = "secret.key"
 TIMING = Timing(pace=timedelta(milliseconds=10), commit_budget=timedelta(seconds=2.5))
@@ -146,7 +146,7 @@ async def running_bot(stage: Stage, folder: Path, transport: str = "socket") -> 
     found = settings.from_values(environment)
     async with await build(found, stage.clock, TIMING) as app:
         if transport == "http":
-            stage.workspace.request_url = f"http://127.0.0.1:{app.port}/slack/events"
+            stage.workspace.delivery.request_url = f"http://127.0.0.1:{app.port}/slack/events"
         loop = asyncio.get_running_loop()
 
         def wake() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from bot.sandbox import world
-from bot.sandbox.slack_records import Message
+from bot.sandbox.slack.records import Message
 from bot.sandbox.stage import CHECK_EVERY, Stage
 
 LIVED = timedelta(weeks=3)
@@ -45,7 +45,7 @@ def _told(stage: Stage, card: Message) -> bool:
 
 def _is_done(stage: Stage, card: Message) -> bool:
     """In the thread, and to Alice alone."""
-    private = stage.workspace.sees(world.ALICE.id, stage.workspace.dm_channel(world.ALICE.id))
+    private = stage.workspace.sees(world.ALICE.id, stage.workspace.state.dm_with(world.ALICE.id).id)
     is_private = any("Done:" in stage.read(message) for message in private)
     return is_private and _says(stage, card, "Done.")
 

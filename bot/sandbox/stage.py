@@ -6,22 +6,24 @@ The bot is not here: it is started by `run` against these addresses, like agains
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bot.sandbox import slack as slack_emulator
 from bot.sandbox import world
-from bot.sandbox.cliq import CliqEmulator
+from bot.sandbox.cliq import serving as cliq_serving
+from bot.sandbox.cliq.emulator import CliqEmulator
+from bot.sandbox.cliq.serving import ServedCliq
+from bot.sandbox.cliq.state import State
 from bot.sandbox.clock import AdjustableClock
-from bot.sandbox.dns import DnsEmulator
-from bot.sandbox.slack import RunningSlack, SlackWorkspace
-from bot.sandbox.slack_records import Message
-from bot.sandbox.wire import Listening, listen
-from bot.sandbox.wire_log import WireLog
+from bot.sandbox.dns.emulator import DnsEmulator
+from bot.sandbox.exchanges import WireLog
+from bot.sandbox.slack import serving as slack_serving
+from bot.sandbox.slack.emulator import SlackWorkspace
+from bot.sandbox.slack.records import Message
+from bot.sandbox.slack.serving import ServedSlack
 
 Found = TypeVar("Found")
 CHECK_EVERY = timedelta(minutes=15)
@@ -35,15 +37,15 @@ class Stage:
 
     clock: AdjustableClock
     workspace: SlackWorkspace
-    slack: RunningSlack
+    slack: ServedSlack
     cliq: CliqEmulator
-    cliq_at: Listening
+    cliq_at: ServedCliq
     dns: DnsEmulator
     wire_log: WireLog
 
     def bot_environment(self) -> dict[str, str]:
         """The settings with which the bot finds this stage; the transport is not among them."""
-        lines = [*self.slack.dotenv(), *self.cliq.dotenv(self.cliq_at.url), *self.dns.dotenv()]
+        lines = [*self.slack.dotenv(), *self.cliq_at.dotenv(), *self.dns.dotenv()]
         values = dict(line.split("=", 1) for line in lines)
         return values | {"MAILCFG_ORG": "acme", "MAILCFG_LABEL": "sandbox"}
 
@@ -51,7 +53,7 @@ class Stage:
         self, seen: Callable[[], Found | None], what: str, seconds: float = PATIENCE_SECONDS
     ) -> Found:
         """Wait until `seen` gives something; `what` is the sentence if it never does."""
-        return await self.workspace.wait_for(seen, timeout=seconds, what=what)
+        return await self.workspace.changes.wait_for(seen, timeout=seconds, what=what)
 
     def card(self, words: str, channel: str = world.ADMIN_CHANNEL) -> Message | None:
         """The newest message in a channel, seen by everybody, whose text has `words`."""
@@ -80,13 +82,13 @@ class Stage:
     @property
     def reads(self) -> int:
         """How often the configuration has been read."""
-        return sum(1 for r in self.cliq.requests if r.method == "GET" and r.status == 200)
+        return sum(1 for r in self.cliq.log.all() if r.method == "GET" and r.status == 200)
 
     def save(self, folder: Path) -> None:
         kept = {
             "offset_seconds": self.clock.offset.total_seconds(),
-            "slack": self.workspace.dump(),
-            "cliq": self.cliq.dump(),
+            "slack": self.workspace.state.dump(),
+            "cliq": self.cliq.state.dump(),
             "dns": self.dns.dump(),
         }
         fresh = folder / f"{STATE_FILE}.new"
@@ -110,16 +112,14 @@ async def open_stage(folder: Path | None = None, *, started: timedelta = timedel
     wire_log = WireLog(clock)
     dns = DnsEmulator(clock=clock, wire_log=wire_log)
     cliq = CliqEmulator(clock=clock, lookup_txt=dns.txt, configured=False, wire_log=wire_log)
-    workspace = SlackWorkspace(
-        clock=clock, control_token=secrets.token_urlsafe(24), wire_log=wire_log
-    )
+    workspace = SlackWorkspace(clock=clock, wire_log=wire_log)
     if kept:
-        workspace.load(kept["slack"])
-        cliq.load(kept["cliq"])
+        workspace.state.load(kept["slack"])
+        cliq.state.become(State.loaded(kept["cliq"]))
         dns.load(kept["dns"])
     await dns.start("127.0.0.1", 0)
-    slack = await slack_emulator.start(workspace=workspace)
-    cliq_at = await listen(cliq.app, "127.0.0.1", 0)
+    slack = await slack_serving.start(workspace)
+    cliq_at = await cliq_serving.start(cliq)
     return Stage(clock, workspace, slack, cliq, cliq_at, dns, wire_log)
 
 

@@ -16,10 +16,11 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.text import Text
 
-from bot.sandbox import dns_mistakes, world
-from bot.sandbox.cliq_log import Write
-from bot.sandbox.dns_mistakes import Wanted
-from bot.sandbox.slack_records import Message, PersonCannot
+from bot.sandbox import world
+from bot.sandbox.cliq.log import Write
+from bot.sandbox.dns import mistakes
+from bot.sandbox.dns.mistakes import Wanted
+from bot.sandbox.slack.records import Message, PersonCannot
 from bot.sandbox.stage import CHECK_EVERY, PATIENCE_SECONDS, Stage
 from bot.sandbox.world import ALICE, BOB, CAROL, MALLORY, Person
 
@@ -279,11 +280,11 @@ class Tour:
             await self._stage.pass_time(CHECK_EVERY)
 
     async def _publish_wrongly(self) -> None:
-        dns_mistakes.make(self._stage.dns, self._wanted(), "doubled")
+        mistakes.make(self._stage.dns, self._wanted(), "doubled")
         await self._checks(2)
 
     async def _publish(self) -> None:
-        dns_mistakes.publish(self._stage.dns, self._wanted())
+        mistakes.publish(self._stage.dns, self._wanted())
         await self._checks(1)
 
     def _wanted(self) -> Wanted:
@@ -367,7 +368,7 @@ class Tour:
 
     async def _requester_told(self) -> Seen | None:
         workspace = self._stage.workspace
-        channel = workspace.dm_channel(ALICE.id)
+        channel = workspace.state.dm_with(ALICE.id).id
 
         def told() -> Message | None:
             mine = workspace.sees(ALICE.id, channel)

@@ -29,23 +29,13 @@ from bot.domain.change import (
 )
 from bot.domain.command import Accept, Reset, Set
 from bot.domain.dns_answers import Answers
-from bot.domain.mail_config import SENDER, MailConfig, Patch
+from bot.domain.mail_config import SENDER_FIELDS, MailConfig, Patch
 from bot.domain.organisation import Organisation
-from bot.domain.plan import (
-    AcceptPlan,
-    Baseline,
-    Plan,
-    ResetPlan,
-    SetPlan,
-    plan_accept,
-    plan_reset,
-    plan_set,
-)
+from bot.domain.plan import Baseline, Plan, Wish
 from bot.domain.policy import Actor, Facts, Verdict
-from bot.domain.preflight import Preflight
 from bot.domain.reminders import MENTION_EVERY, alarm
+from bot.domain.sender_plans import SENDER
 from bot.domain.typed import CNAME_STATUSES, REASON_MAX, clean_reason
-from bot.domain.undo import plan_undo
 from bot.errors import (
     AlreadyOpen,
     NotAllowed,
@@ -53,7 +43,7 @@ from bot.errors import (
     Tampered,
     UnknownRequest,
 )
-from bot.ports import Card, Clock, LostRace, MailConfigApi, Message, Purpose, Resolver, Store
+from bot.ports import Card, Clock, FarEnds, LostRace, Message, Purpose, Resolver, Store
 from bot.services import telling
 from bot.services.admission import Admission
 from bot.services.race import until_won
@@ -67,8 +57,6 @@ FORM_LOOKS_AHEAD = 0.5
 UNDO_LOOKS_AT = 20
 """How many of the requests applied since an undo names, where they changed the same."""
 
-Wish = Set | Reset | Accept
-
 
 class Changes:
     """The requests of one organisation."""
@@ -77,7 +65,7 @@ class Changes:
         self,
         organisation: Organisation,
         store: Store,
-        api: MailConfigApi,
+        far_ends: FarEnds,
         resolver: Resolver,
         admission: Admission,
         clock: Clock,
@@ -88,7 +76,7 @@ class Changes:
         self.policy = organisation.policy
         self._seal = organisation.seal
         self._store = store
-        self._api = api
+        self._far_ends = far_ends
         self._resolver = resolver
         self._admission = admission
         self._clock = clock
@@ -96,43 +84,47 @@ class Changes:
         self._raised: tuple[str, int] | None = None
         self._told_unreadable: set[int] = set()
 
-    async def propose(self, actor: Actor, wish: Wish) -> ChangeRequest:
+    async def propose(self, actor: Actor, command: Set | Reset | Accept) -> ChangeRequest:
+        """Ask for what somebody typed; raises as `ask`."""
+        return await self.ask(actor, command, command.reason)
+
+    async def ask(self, actor: Actor, wish: Wish, reason: str) -> ChangeRequest:
         """Ask for a change of what is live now.
 
         The same wish of the same person while it is open returns that request. Raises NotAllowed,
-        AlreadyOpen, NoChange, InputError, CouldNotCheck, CliqError or OAuthError.
+        AlreadyOpen, NoChange, InputError, CouldNotCheck or FarEndError.
         """
         facts = await self._allowed(actor, "propose", self._may_propose)
-        live = await self._api.read(Purpose.LOOK)
+        live = await self._far_ends.of(wish.subject).read(Purpose.LOOK)
         async with self._admission.auditing_refusals(actor, "propose"):
-            return await self._propose(facts, wish, live)
+            approved = await self.baseline(wish.subject) if wish.needs_approved else None
+            return await self._ask_for(facts, wish.over(live, approved), reason)
 
-    async def propose_over(self, actor: Actor, wish: Wish, base: str) -> ChangeRequest:
+    async def propose_over(self, actor: Actor, wish: Set, base: str) -> ChangeRequest:
         """Ask for a change of the configuration that a form showed: `base` is `sealed_base()`'s."""
         facts = await self._allowed(actor, "propose", self._may_propose)
         async with self._admission.auditing_refusals(actor, "propose"):
             live = self._unseal(base)
-            if isinstance(wish, Set):
-                wish = replace(wish, patch=wish.patch.beyond(live))
-            return await self._propose(facts, wish, live, FORM_LOOKS_AHEAD)
+            plan = replace(wish, patch=wish.patch.beyond(live)).over(live, None)
+            return await self._ask_for(facts, plan, wish.reason, FORM_LOOKS_AHEAD)
 
     async def propose_again(self, actor: Actor, request_id: str) -> ChangeRequest:
-        """Ask anew for what an ended request wanted, over what is live now; raises as `propose`."""
+        """Ask anew for what an ended request wanted, over what is live now; raises as `ask`."""
         earlier = await self._found(request_id)
         reason = f"Again: {earlier.reason.removeprefix('Again: ')}"
-        if earlier.plan.undoes is not None:
-            return await self.propose_undo(actor, earlier.plan.undoes.number, reason)
-        return await self.propose(actor, _wish_of(earlier, reason))
+        if earlier.plan.undone is not None:
+            return await self.propose_undo(actor, earlier.plan.undone, reason)
+        return await self.ask(actor, earlier.plan, reason[:REASON_MAX])
 
     async def propose_restore(self, actor: Actor, reason: str) -> ChangeRequest:
-        """Ask to set the sender back to what was approved last; raises as `propose`."""
+        """Ask to set the sender back to what was approved last; raises as `ask`."""
         approved = await self.baseline()
         if approved is None:
             raise Refusal("Nothing has been approved yet, so there is nothing to restore.")
         return await self.propose(actor, _restoring(approved.config, clean_reason(reason)))
 
     async def check_may_propose(self, actor: Actor) -> None:
-        """Refuse early what `propose` would refuse; raises NotAllowed or CouldNotCheck."""
+        """Refuse early what `ask` would refuse; raises NotAllowed or CouldNotCheck."""
         await self._allowed(actor, "propose", self._may_propose)
 
     async def propose_undo(
@@ -140,17 +132,17 @@ class Changes:
     ) -> ChangeRequest:
         """Ask to set back what request `number` changed; its reason is quoted where none is given.
 
-        Raises as `propose`, and Refusal or UnknownRequest where there is nothing to undo.
+        Raises as `ask`, and Refusal or UnknownRequest where there is nothing to undo.
         """
         facts = await self._allowed(actor, "propose", self._may_propose)
         async with self._admission.auditing_refusals(actor, "propose"):
             earlier = await self._store.numbered(self.org, number)
             if earlier is None:
                 raise UnknownRequest(number)
-            live = await self._api.read(Purpose.LOOK)
+            live = await self._far_ends.of(earlier.plan.subject).read(Purpose.LOOK)
             later = await self._store.applied_after(earlier, UNDO_LOOKS_AT)
             why = reason or f"Undo #{number}: {earlier.reason}"
-            return await self._ask(facts, plan_undo(earlier, later, live), why[:REASON_MAX])
+            return await self._ask_for(facts, earlier.undo(later, live), why[:REASON_MAX])
 
     async def check_may_decide(self, actor: Actor, request_id: str, kind: VoteKind) -> None:
         """Refuse early what `decide` would refuse; raises as `decide`."""
@@ -159,7 +151,7 @@ class Changes:
     async def sealed_base(self, actor: Actor) -> tuple[MailConfig | None, str]:
         """The live configuration and a signed copy of it, to travel through a form and back."""
         await self._allowed(actor, "propose", self._may_propose)
-        live = await self._api.read(Purpose.LOOK)
+        live = await self._far_ends.sender.read(Purpose.LOOK)
         at = milliseconds(self._clock.now())
         text = canonical({"org": self.org, "at": at, "live": live and live.as_dict()})
         return live, canonical({"base": text, "mac": self._seal.sign_text(text)})
@@ -248,17 +240,12 @@ class Changes:
     async def pending(self) -> ChangeRequest | None:
         return await self._store.open_request(self.org)
 
-    async def baseline(self) -> Baseline | None:
+    async def baseline(self, subject: str = SENDER) -> Baseline | None:
         """What was approved last, or None if nothing ever was."""
-        last = await self._store.last_applied(self.org)
+        last = await self._store.last_applied(self.org, subject)
         return None if last is None else Baseline(last.approved_config)
 
-    async def _propose(
-        self, facts: Facts, wish: Wish, live: MailConfig | None, look_ahead: float = LOOKS_AHEAD
-    ) -> ChangeRequest:
-        return await self._ask(facts, await self._plan(wish, live), wish.reason, look_ahead)
-
-    async def _ask(
+    async def _ask_for(
         self, facts: Facts, plan: Plan, reason: str, look_ahead: float = LOOKS_AHEAD
     ) -> ChangeRequest:
         """Store the request; DNS may take `look_ahead` seconds to say what its key will meet."""
@@ -273,25 +260,17 @@ class Changes:
                 return current
             raise
 
-    async def _plan(self, wish: Wish, live: MailConfig | None) -> Plan:
-        match wish:
-            case Set():
-                return plan_set(wish.patch, live)
-            case Reset():
-                return plan_reset(live)
-            case Accept():
-                return plan_accept(live, await self.baseline())
-
     async def _look_ahead(self, plan: Plan, seconds: float) -> Plan:
         """The plan with what DNS says now, where a new key will need a new record."""
-        if not isinstance(plan, SetPlan) or not plan.issues_new_key:
+        domain = plan.survey()
+        if domain is None:
             return plan
         try:
             async with asyncio.timeout(seconds):
-                seen = await self._resolver.survey(plan.domain)
+                seen = await self._resolver.survey(domain)
         except TimeoutError:
-            seen = Answers(plan.domain, self._clock.now())
-        return replace(plan, preflight=Preflight.of(plan.domain, seen))
+            seen = Answers(domain, self._clock.now())
+        return plan.foreseeing(seen)
 
     def _new_request(self, facts: Facts, plan: Plan, reason: str) -> ChangeRequest:
         now = self._clock.now()
@@ -468,22 +447,9 @@ class Changes:
         return MailConfig.from_dict(base["live"])
 
 
-def _wish_of(request: ChangeRequest, reason: str) -> Wish:
-    """The wish behind a request; its reason is cut to what a reason may be."""
-    short = reason[:REASON_MAX]
-    match request.plan:
-        case SetPlan(wanted=wanted):
-            asked = {field: getattr(wanted, field) for field in wanted.asked}
-            return Set(Patch(**asked), short)
-        case ResetPlan():
-            return Reset(short)
-        case AcceptPlan():
-            return Accept(short)
-
-
-def _restoring(approved: MailConfig | None, reason: str) -> Wish:
+def _restoring(approved: MailConfig | None, reason: str) -> Set | Reset:
     if approved is None:
         return Reset(reason)
     status = approved.cname_status if approved.cname_status in CNAME_STATUSES else None
-    decided = {name: getattr(approved, name) for name in SENDER}
+    decided = {name: getattr(approved, name) for name in SENDER_FIELDS}
     return Set(Patch.of(**decided, cname_status=status), reason)

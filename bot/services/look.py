@@ -13,6 +13,7 @@ from bot.domain.key_host import KeyHost
 from bot.domain.mail_config import MailConfig, drift
 from bot.domain.organisation import Organisation
 from bot.domain.policy import Actor, Facts
+from bot.domain.sender_plans import SENDER
 from bot.errors import Refusal, UnknownRequest
 from bot.ports import Directory, MailConfigApi, Purpose, Resolver, Store, WatchState
 from bot.services.admission import Admission
@@ -92,11 +93,13 @@ class Look:
         self._admission = admission
 
     async def show(self, actor: Actor) -> Overview:
-        """The live configuration, read now. Raises CliqError and OAuthError as well."""
+        """The live configuration, read now. Raises FarEndError as well."""
         await self.check_member(actor, "show")
         live = await self._api.read(Purpose.LOOK)
         return Overview(
-            live, await self._store.last_applied(self.org), await self._store.watch(self.org)
+            live,
+            await self._store.last_applied(self.org, SENDER),
+            await self._store.watch(self.org),
         )
 
     async def record(self, actor: Actor) -> Publishing:
@@ -111,7 +114,7 @@ class Look:
                 f"Zoho's own DKIM data is unusable: {problem}. There is no record to publish until "
                 "the sender is set again in Zoho, which needs approval."
             )
-        approved = await self._store.last_applied(self.org)
+        approved = await self._store.last_applied(self.org, SENDER)
         is_approved = approved is not None and not drift(approved.approved_config, live)
         host = KeyHost.of(live.dkim_host)
         seen = await self._resolver.survey(host.domain if host else live.domain)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bot.domain.organisation import Organisation
-from bot.ports import Clock, Directory, MailConfigApi, Resolver, Store
+from bot.ports import Clock, Directory, FarEnds, Resolver, Store
 from bot.services.admission import Admission
 from bot.services.alerts import Alerts
 from bot.services.apply import Applier
@@ -35,22 +35,22 @@ class Services:
         cls,
         organisation: Organisation,
         store: Store,
-        api: MailConfigApi,
+        far_ends: FarEnds,
         resolver: Resolver,
         directory: Directory,
         clock: Clock,
         new_id: Callable[[], str],
     ) -> Services:
         admission = Admission(organisation, store, directory, clock)
-        look = Look(organisation, store, api, resolver, directory, admission)
-        watch = Watch(organisation, store, api, resolver, clock, new_id)
+        look = Look(organisation, store, far_ends.sender, resolver, directory, admission)
+        watch = Watch(organisation, store, far_ends.sender, resolver, clock, new_id)
         return cls(
             admission=admission,
-            changes=Changes(organisation, store, api, resolver, admission, clock, new_id),
+            changes=Changes(organisation, store, far_ends, resolver, admission, clock, new_id),
             look=look,
             checks=ManualCheck(look, watch),
             alerts=Alerts(organisation, admission, store, clock, watch),
-            applier=Applier(organisation, store, api, directory, clock),
+            applier=Applier(organisation, store, far_ends, directory, clock),
             watch=watch,
             daily_head=DailyHead(organisation, store, clock),
         )

@@ -21,9 +21,10 @@ from bot.domain.findings import Severity, diagnose
 from bot.domain.incident import Kind
 from bot.domain.mail_config import MailConfig
 from bot.domain.organisation import Organisation
+from bot.domain.sender_plans import SENDER
 from bot.domain.steps import is_late_effect
 from bot.domain.watched import CheckResult
-from bot.errors import CliqError, OAuthError, Tampered
+from bot.errors import FarEndError, Tampered
 from bot.ports import Clock, MailConfigApi, Purpose, Resolver, Store, WatchState
 from bot.services.dns_pass import ask_dns
 from bot.services.race import until_won
@@ -39,7 +40,7 @@ LATE_AMONG = 5
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The open request and the last applied one.
+    """The open request and the last one that was applied to the sender.
 
     Compared before and after a check: one that began before a write and ends after it would hold
     the old configuration against the new approval, so its findings are dropped.
@@ -106,13 +107,13 @@ class Watch:
     async def look(self) -> CheckResult:
         """What is so now, for whoever asks while a change is being written; nothing follows from it."""
         known = await self._store.watch(self.org)
-        approved = await self._store.last_applied(self.org)
+        approved = await self._store.last_applied(self.org, SENDER)
         return await self._gather(known, approved, None, is_in_flight=True)
 
     async def _was_applied(self) -> bool:
         """Whether a change came into force since the last check."""
         line = await self._store.open_incident(self.org, Kind.WATCH)
-        approved = await self._store.last_applied(self.org)
+        approved = await self._store.last_applied(self.org, SENDER)
         if line is None or approved is None:
             return False
         return bool(line.facts.get("number") != approved.number)
@@ -134,16 +135,16 @@ class Watch:
             return check
 
     async def _standing(self) -> Standing | None:
-        """Where the requests stand; None while a change is being written."""
+        """Where the requests stand; None while a change of the sender is being written."""
         try:
             current = await self._store.open_request(self.org)
         except Tampered as damage:
             # Nobody applies what cannot be read, so it is no reason not to look.
-            approved = await self._store.last_applied(self.org)
+            approved = await self._store.last_applied(self.org, SENDER)
             return Standing(f"unreadable #{damage.number}", approved)
-        if current is not None and current.state in IN_FLIGHT:
+        if current is not None and current.state in IN_FLIGHT and current.plan.subject == SENDER:
             return None
-        approved = await self._store.last_applied(self.org)
+        approved = await self._store.last_applied(self.org, SENDER)
         return Standing(None if current is None else current.id, approved)
 
     async def _gather(
@@ -157,7 +158,7 @@ class Watch:
         unread, live = "", None
         try:
             live = await self._api.read(Purpose.LOOK)
-        except (CliqError, OAuthError) as error:
+        except FarEndError as error:
             unread = str(error)
         at = self._clock.now()
         answers = await ask_dns(self._resolver, live, known.last_pass.apex)
@@ -180,7 +181,7 @@ class Watch:
     async def _late_effect(self, live: MailConfig | None) -> ChangeRequest | None:
         """The request whose write Zoho has carried out after it was given up, if it looks so."""
         try:
-            newest = await self._store.newest(self.org, LATE_AMONG)
+            newest = await self._store.newest(self.org, LATE_AMONG, SENDER)
         except Tampered:  # it is told elsewhere; this would only be a hint
             return None
         for request in newest:

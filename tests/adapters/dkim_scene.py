@@ -21,7 +21,7 @@ from bot.domain.case import Case, History, Snapshot, api_problem, key_host
 from bot.domain.dns_answers import Answers
 from bot.domain.findings import Diagnosis, diagnose
 from bot.domain.mail_config import MailConfig
-from bot.sandbox.dns_zone import Zone
+from bot.sandbox.dns.zone import Zone
 from tests.adapters.dns_far_end import FarServer, zone_of
 from tests.fakes import KEYS, FakeClock
 

@@ -23,7 +23,7 @@ from dns.name import Name
 from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
-from bot.sandbox.dns_zone import Reply, Zone
+from bot.sandbox.dns.zone import Reply, Zone
 
 PAYLOAD = 1232
 RCODES = {"servfail": Rcode.SERVFAIL, "refused": Rcode.REFUSED, "formerr": Rcode.FORMERR}

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bot.adapters.cliq.client import new_http_client
-from bot.sandbox.cliq import start
+from bot.sandbox.cliq.emulator import CliqEmulator
+from bot.sandbox.cliq.serving import start
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
@@ -24,7 +25,7 @@ def example() -> Any:
 
 async def test_what_travels_in_the_open_goes_through_no_proxy(monkeypatch: pytest.MonkeyPatch):
     """Plain http is for this machine only, also where Cliq itself is elsewhere."""
-    accounts, proxy = await start(configured=False), await start(configured=False)
+    accounts, proxy = [await start(CliqEmulator(configured=False)) for _ in range(2)]
     for name in ("NO_PROXY", "no_proxy", "http_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
@@ -35,7 +36,7 @@ async def test_what_travels_in_the_open_goes_through_no_proxy(monkeypatch: pytes
     await accounts.close()
     await proxy.close()
 
-    assert (len(proxy.emulator.requests), len(accounts.emulator.requests)) == (0, 1)
+    assert (len(proxy.emulator.log.all()), len(accounts.emulator.log.all())) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ async def test_the_example_in_the_readme_reads_the_configuration_or_says_why_not
     capsys: pytest.CaptureFixture[str], refresh_token: str | None, said: str
 ):
     served = await start()
-    mine = served.emulator.credentials
+    mine = served.emulator.state.credentials
 
     await example()(
         mine.client_id,
@@ -58,6 +59,6 @@ async def test_the_example_in_the_readme_reads_the_configuration_or_says_why_not
     await served.close()
 
     assert said in capsys.readouterr().out
-    assert [e.method for e in served.emulator.requests] == ["POST", "GET"][
+    assert [e.method for e in served.emulator.log.all()] == ["POST", "GET"][
         : 1 + (not refresh_token)
     ]

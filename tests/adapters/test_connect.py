@@ -30,8 +30,8 @@ from bot.errors import (
     SettingsError,
 )
 from bot.ports import Purpose
-from bot.sandbox.cliq import ServedCliq, start
-from bot.sandbox.cliq_faults import Fault, FaultKind, Target
+from bot.sandbox.cliq.faults import Fault, FaultKind, Target
+from bot.sandbox.cliq.serving import ServedCliq, start
 from bot.settings import ZohoSettings, from_values
 from bot.zoho import cliq_client, connect
 from tests.fakes import FakeClock
@@ -57,7 +57,7 @@ class Operator:
         self.url = url
 
     def environment(self, **changes: str) -> dict[str, str]:
-        mine = self.zoho.emulator.credentials
+        mine = self.zoho.emulator.state.credentials
         return {
             "ZOHO_CLIENT_ID": mine.client_id,
             "ZOHO_CLIENT_SECRET": mine.client_secret,
@@ -103,7 +103,7 @@ async def test_the_bot_then_works_without_a_refresh_token_in_its_settings(
     operator: Operator, zoho: ServedCliq
 ):
     await operator.connects(zoho.emulator.issue_code())
-    asked = len(zoho.emulator.requests)
+    asked = len(zoho.emulator.log.all())
     values = {k: v for k, v in GOOD.items() if k != "ZOHO_REFRESH_TOKEN"}
     settings = from_values(values | operator.environment())
     store = SqlStore(open_engine(operator.url))
@@ -114,13 +114,13 @@ async def test_the_bot_then_works_without_a_refresh_token_in_its_settings(
     await store.close()
 
     assert config is not None
-    assert [each.method for each in zoho.emulator.requests[asked:]] == ["GET"]
+    assert [each.method for each in zoho.emulator.log.all()[asked:]] == ["GET"]
 
 
 async def test_a_refresh_token_in_the_settings_is_said_to_come_first(
     operator: Operator, zoho: ServedCliq
 ):
-    mine = zoho.emulator.credentials.refresh_token
+    mine = zoho.emulator.state.credentials.refresh_token
     said = await operator.connects(zoho.emulator.issue_code(), ZOHO_REFRESH_TOKEN=mine)
 
     assert said[-1] == (
@@ -132,7 +132,7 @@ async def test_a_refresh_token_in_the_settings_is_said_to_come_first(
 async def test_without_a_code_the_credentials_are_tried_and_count_from_then_on(
     operator: Operator, zoho: ServedCliq
 ):
-    mine = zoho.emulator.credentials.refresh_token
+    mine = zoho.emulator.state.credentials.refresh_token
     await operator.connects(zoho.emulator.issue_code(), ZOHO_DATA_CENTER="eu")
     said = await operator.connects(None, ZOHO_REFRESH_TOKEN=mine)
     stored = await operator.stored()
@@ -148,7 +148,7 @@ async def test_without_a_code_the_credentials_are_tried_and_count_from_then_on(
 async def test_with_another_client_the_bot_does_not_start_until_connected_anew(
     operator: Operator, zoho: ServedCliq
 ):
-    mine = zoho.emulator.credentials.refresh_token
+    mine = zoho.emulator.state.credentials.refresh_token
     await operator.connects(None, ZOHO_REFRESH_TOKEN=mine)
     environment = operator.environment(ZOHO_DATA_CENTER="eu", ZOHO_REFRESH_TOKEN=mine)
     other = from_values(GOOD | environment)
@@ -266,14 +266,14 @@ async def test_an_accounts_server_out_of_order_is_told_as_such(
 async def test_a_throttled_accounts_server_is_no_reason_to_authorise_again(
     operator: Operator, zoho: ServedCliq
 ):
-    mine = zoho.emulator.credentials.refresh_token
+    mine = zoho.emulator.state.credentials.refresh_token
     async with httpx.AsyncClient() as another_program:
         form = {"grant_type": "refresh_token", "refresh_token": mine}
-        form |= {"client_id": zoho.emulator.credentials.client_id}
-        form |= {"client_secret": zoho.emulator.credentials.client_secret}
+        form |= {"client_id": zoho.emulator.state.credentials.client_id}
+        form |= {"client_secret": zoho.emulator.state.credentials.client_secret}
         for _ in range(10):
             await another_program.post(f"{zoho.url}/oauth/v2/token", data=form)
-    asked = len(zoho.emulator.requests)
+    asked = len(zoho.emulator.log.all())
 
     for _ in range(2):
         with pytest.raises(OAuthThrottled, match="mailcfg goes on at"):
@@ -281,7 +281,7 @@ async def test_a_throttled_accounts_server_is_no_reason_to_authorise_again(
 
     stored = await operator.stored()
     assert (stored.owner, stored.paused_for) == ("", "throttled")
-    assert len(zoho.emulator.requests) == asked + 1
+    assert len(zoho.emulator.log.all()) == asked + 1
 
 
 async def test_beside_a_bot_on_sqlite_it_says_to_stop_the_bot(zoho: ServedCliq, database: Path):
@@ -299,7 +299,7 @@ async def test_on_the_command_line_no_secret_is_said(zoho: ServedCliq, tmp_path:
         await _runs(tmp_path, "--code", code, **operator.environment()),
     ]
     stored = await operator.stored()
-    secrets = [code, KEY, zoho.emulator.credentials.client_secret]
+    secrets = [code, KEY, zoho.emulator.state.credentials.client_secret]
     secrets += [each.get_secret_value() for each in (stored.refresh_token,) if each]
 
     assert (done[0], again[0]) == (0, 2)

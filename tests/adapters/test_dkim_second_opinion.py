@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generat
 
 from bot.domain.dkim import public_key
 from bot.domain.findings import Diagnosis
-from bot.sandbox.cliq_keys import dkim_value, private_pem
+from bot.sandbox.cliq.keys import dkim_value, private_pem
 from tests.adapters.dkim_scene import CASES, SELECTOR, Scene
 
 TRY_SECONDS = 0.5

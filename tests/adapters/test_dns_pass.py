@@ -24,7 +24,7 @@ from bot.domain.findings import Diagnosis, State, diagnose
 from bot.domain.mail_config import MailConfig
 from bot.domain.posture import Dmarc, Posture, posture
 from bot.domain.report import as_dict, as_text
-from bot.sandbox.dns_zone import Zone
+from bot.sandbox.dns.zone import Zone
 from tests.adapters.dkim_scene import OWN, RESOLVERS, Scene, sender
 from tests.adapters.dns_far_end import FarServer, zone_of
 from tests.fakes import FakeClock

@@ -26,8 +26,8 @@ from bot.domain.change import EPOCH, Attempt, ChangeRequest, Decision, State, Vo
 from bot.domain.incident import Incident, Kind
 from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import Patch
-from bot.domain.plan import plan_set
 from bot.domain.policy import Facts
+from bot.domain.sender_plans import plan_set
 from bot.ports import Card, Message
 from bot.services.audit import verify
 from tests.conftest import database_url

@@ -16,10 +16,10 @@ from bot.adapters.store.sql import SqlStore, open_engine
 from bot.adapters.store.vault import Vault
 from bot.ports import Purpose
 from bot.sandbox.accounts import TOKEN_PATH
-from bot.sandbox.cliq import ServedCliq, start
-from bot.sandbox.cliq_log import LoggedRequest
-from bot.sandbox.cliq_profile import PROFILES
-from bot.sandbox.cliq_state import ADMIN
+from bot.sandbox.cliq.log import LoggedRequest
+from bot.sandbox.cliq.profile import PROFILES
+from bot.sandbox.cliq.serving import ServedCliq, start
+from bot.sandbox.cliq.state import ADMIN
 from tests.callers import KEY, ORG, Callers, callers
 from tests.postgres import Postgres
 from tests.soak.options import SOAK, Soak
@@ -40,7 +40,7 @@ def soak(request: pytest.FixtureRequest) -> Soak:
 
 
 def asked(zoho: ServedCliq, *, token: bool = False) -> list[LoggedRequest]:
-    return [each for each in zoho.emulator.requests if (each.path == TOKEN_PATH) == token]
+    return [each for each in zoho.emulator.log.all() if (each.path == TOKEN_PATH) == token]
 
 
 def most_in_a_minute(calls: list[LoggedRequest]) -> int:
@@ -147,7 +147,7 @@ async def test_no_process_says_a_secret(postgres: Postgres, zoho: ServedCliq):
         zoho.emulator.state.access_tokens.clear()
         await several.told("2 CONFIRM")
 
-    mine = zoho.emulator.credentials
+    mine = zoho.emulator.state.credentials
     canaries = [KEY, mine.client_secret, mine.refresh_token, "1000."]
     assert "token request" in several.said
     assert [canary for canary in canaries if canary in several.said] == []

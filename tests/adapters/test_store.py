@@ -27,10 +27,12 @@ from bot.domain.findings import Severity
 from bot.domain.incident import Incident, Kind
 from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import MailConfig, Patch
-from bot.domain.plan import AcceptPlan, Plan, ResetPlan, plan_set
+from bot.domain.plan import Plan
 from bot.domain.policy import Actor, Facts
 from bot.domain.posture import Dmarc
 from bot.domain.preflight import Preflight
+from bot.domain.sender_plans import SENDER, AcceptPlan, ResetPlan, plan_set
+from bot.domain.undo import Undoing
 from bot.errors import AlreadyOpen, DatabaseError, Tampered
 from bot.ports import Backlog, Card, LostRace, Message, Transaction, Waiting, WatchState
 from tests.conftest import database_url
@@ -49,6 +51,7 @@ FORESEEN = replace(
         "acme.example", ("ns1.acme.example",), 0, Dmarc("acme.example", 1, "reject")
     ),
 )
+UNDOING = Undoing(42, ((45, ("name", "dkim_key_size")),), loses_key=True, drops_cname=True)
 
 
 def request(request_id: str = "opaque", plan: Plan | None = None, org: str = ORG) -> ChangeRequest:
@@ -92,8 +95,11 @@ async def move(store: SqlStore, old: ChangeRequest, new: ChangeRequest) -> Chang
         FORESEEN,
         replace(FORESEEN, preflight=Preflight("acme.example", (), None, None)),
         ResetPlan(BASE),
+        ResetPlan(BASE, UNDOING),
+        replace(FORESEEN, undoes=UNDOING),
         AcceptPlan(None, BASE),
         AcceptPlan(BASE, None),
+        AcceptPlan(None, None),
     ],
 )
 async def test_a_request_comes_back_as_it_was(store: SqlStore, plan: Plan):
@@ -173,7 +179,7 @@ async def test_unknown_ids_are_nothing(store: SqlStore):
     assert await store.subject(ORG, "made up") is None
     assert await store.card(ORG, "made up") is None
     assert await store.open_request(ORG) is None
-    assert await store.last_applied(ORG) is None
+    assert await store.last_applied(ORG, SENDER) is None
     assert await store.attempts(request("made up")) == []
     assert await store.watch(ORG) == WatchState(ORG)
 
@@ -255,7 +261,7 @@ async def test_the_baseline_is_what_was_applied_last(
     withdrawn = await add(store, request("third"))
     await move(store, withdrawn, withdrawn.withdraw(LATER))
 
-    last = await store.last_applied(ORG)
+    last = await store.last_applied(ORG, SENDER)
     assert last is not None
     assert (last.id, last.observed) == ("second", BASE)
 
@@ -568,7 +574,7 @@ async def test_a_restart_keeps_everything(url: str):
     await before.close()
 
     after = SqlStore(open_engine(url))
-    assert await after.request(ORG, done.id) == await after.last_applied(ORG) == done
+    assert await after.request(ORG, done.id) == await after.last_applied(ORG, SENDER) == done
     assert await after.open_request(ORG) == pending
     assert (await after.watch(ORG)).reading == office.cliq.live
     assert await after.due_messages(ORG, office.clock.now()) == messages

@@ -19,9 +19,9 @@ from typing import Any
 from playwright.sync_api import CDPSession, Page, sync_playwright
 
 from bot.sandbox import world
+from bot.sandbox.listening import listen
 from bot.sandbox.page.server import PageServer
 from bot.sandbox.stage import Stage, open_stage
-from bot.sandbox.wire import listen
 
 OLD_CARDS, NEW_CARDS, TABS = 1000, 20, 20
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -76,7 +76,7 @@ def card(number: int) -> dict[str, Any]:
 def post(stage: Stage, number: int) -> str:
     """The ts of the new message."""
     headers = {
-        "Authorization": f"Bearer {stage.workspace.bot_token}",
+        "Authorization": f"Bearer {stage.workspace.state.credentials.bot_token}",
         "Content-Type": "application/json",
     }
     body = json.dumps(card(number)).encode()

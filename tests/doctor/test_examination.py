@@ -23,10 +23,10 @@ from bot.doctor.record import WHOLE_UP_TO
 from bot.doctor.report import examine
 from bot.domain.audit import GENESIS, AuditEntry
 from bot.ports import Purpose
-from bot.sandbox.cliq_faults import Fault, FaultKind, Target
-from bot.sandbox.cliq_state import Role
-from bot.sandbox.slack_faults import Fault as SlackFault
-from bot.sandbox.slack_faults import FaultKind as SlackFaultKind
+from bot.sandbox.cliq.faults import Fault, FaultKind, Target
+from bot.sandbox.cliq.state import Role
+from bot.sandbox.slack.faults import Fault as SlackFault
+from bot.sandbox.slack.faults import FaultKind as SlackFaultKind
 from bot.sandbox.stage import Stage, open_stage
 from bot.sandbox.world import ADMIN_CHANNEL, ALERT_CHANNEL, ALICE, BOB, CAROL, MAIL_APPROVERS
 from bot.settings import partly_from_values
@@ -142,7 +142,7 @@ async def test_nothing_is_changed_and_nothing_posted(patient: Patient):
     asked = {request.method for request in patient.slack.requests}
     assert asked == {"auth.test", "apps.connections.open", "conversations.info", "users.info"}
     assert patient.cliq.writes() == []
-    assert [r.method for r in patient.cliq.requests] == ["POST", "GET"]
+    assert [r.method for r in patient.cliq.log.all()] == ["POST", "GET"]
 
 
 async def test_the_call_and_the_token_are_the_bots_own(patient: Patient):
@@ -154,7 +154,7 @@ async def test_the_call_and_the_token_are_the_bots_own(patient: Patient):
     assert findings["zoho.token"].found == (
         "The access token that the bot shares is still good; none was asked for."
     )
-    assert [r.method for r in patient.cliq.requests] == ["POST", "GET", "GET"]
+    assert [r.method for r in patient.cliq.log.all()] == ["POST", "GET", "GET"]
 
 
 async def test_beside_a_bot_that_holds_the_database_it_works_as_well(patient: Patient):
@@ -200,7 +200,7 @@ async def test_a_third_channel_is_examined_where_one_is_set(patient: Patient):
 
 
 async def test_a_usergroup_of_approvers_is_read(patient: Patient):
-    patient.slack.scopes = (*patient.slack.scopes, "usergroups:read")
+    patient.slack.state.scopes = (*patient.slack.state.scopes, "usergroups:read")
     findings = await patient.examined(MAILCFG_APPROVERS=f"{MAIL_APPROVERS.id},{ALICE.id}")
 
     assert marks(findings, OK) == list(findings)
@@ -228,7 +228,7 @@ def invite_a_company(patient: Patient) -> None:
 
 
 def forget_scopes(patient: Patient) -> None:
-    patient.slack.scopes = ("commands", "chat:write", "users:read")
+    patient.slack.state.scopes = ("commands", "chat:write", "users:read")
 
 
 def close_accounts(patient: Patient) -> None:
@@ -246,11 +246,11 @@ def demote(patient: Patient) -> None:
 
 
 def revoke(patient: Patient) -> None:
-    patient.cliq.state.revoke(patient.cliq.credentials.refresh_token)
+    patient.cliq.state.revoke(patient.cliq.state.credentials.refresh_token)
 
 
 def grant_less(patient: Patient) -> None:
-    state, mine = patient.cliq.state, patient.cliq.credentials.refresh_token
+    state, mine = patient.cliq.state, patient.cliq.state.credentials.refresh_token
     old = state.refresh_tokens[mine]
     state.refresh_tokens[mine] = type(old)(mine, old.client, old.user, old.scopes[:2])
 
@@ -470,13 +470,13 @@ async def test_where_this_machines_clock_is_wrong_the_calls_of_the_replicas_coun
 async def test_the_lock_that_a_throttle_starts_is_found_by_the_next_run(patient: Patient):
     throttle(patient)
     await patient.examined()
-    before = len(patient.cliq.requests)
+    before = len(patient.cliq.log.all())
     findings = await patient.examined()
 
     assert "Zoho has locked its API until" in findings["zoho.budget"].found
     assert findings["zoho.budget"].mark is WARNING
     assert findings["zoho.admin"].found.startswith("Not checked: Zoho's API is locked until")
-    assert len(patient.cliq.requests) == before
+    assert len(patient.cliq.log.all()) == before
 
 
 async def test_without_a_custom_sender_there_is_no_zone_to_look_at(patient: Patient):
@@ -524,7 +524,7 @@ async def test_a_database_that_another_program_holds_is_a_fault(patient: Patient
     assert findings["zoho.token"].found == (
         "Not checked: calls are counted in the database, so it comes first."
     )
-    assert patient.cliq.requests == []
+    assert patient.cliq.log.all() == []
 
 
 async def test_a_file_that_is_no_database_is_a_fault(patient: Patient):
@@ -568,8 +568,8 @@ async def test_every_fault_of_the_settings_is_told_at_once(patient: Patient):
 
 
 async def test_a_fault_of_slack_in_one_check_leaves_the_others(patient: Patient):
-    patient.slack.plan_fault(SlackFault("conversations.info", SlackFaultKind.SERVER_ERROR))
-    patient.slack.plan_fault(SlackFault("apps.connections.open", SlackFaultKind.RATELIMITED))
+    patient.slack.faults.plan(SlackFault("conversations.info", SlackFaultKind.SERVER_ERROR))
+    patient.slack.faults.plan(SlackFault("apps.connections.open", SlackFaultKind.RATELIMITED))
     findings = await patient.examined()
 
     assert findings["slack.approval_channel"].found.startswith("Slack's conversations.info failed")
@@ -689,7 +689,7 @@ async def test_json_has_the_verdict_and_every_check(patient: Patient):
 @pytest.mark.parametrize("form", ["text", "json"])
 async def test_no_secret_is_ever_told(patient: Patient, arrange: Arrange, form: str):
     arrange(patient)
-    slack, zoho = patient.slack._state.credentials, patient.cliq.credentials
+    slack, zoho = patient.slack.state.credentials, patient.cliq.state.credentials
     password = "postgresql+psycopg://mailcfg:canary-pass@127.0.0.1:1/mailcfg"
     told = [
         (await patient.said(form))[0],

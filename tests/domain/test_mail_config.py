@@ -191,12 +191,7 @@ def test_the_domain_of_an_address_is_its_a_label():
 def test_a_patch_is_sent_over_what_is_there():
     wanted = Patch.of(name="IT").over(BASE)
 
-    assert wanted.put_arguments() == {
-        "name": "IT",
-        "email_id": "scott@acme.example",
-        "cname_status": "verified",
-    }
-    assert wanted.asked == ("name",)
+    assert wanted == Wanted("IT", "scott@acme.example", "verified", None, asked=("name",))
 
 
 def test_another_domain_takes_the_word_verified_back():

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bot.sandbox import dns_mistakes
-from bot.sandbox.cliq_faults import FaultKind
-from bot.sandbox.dns_mistakes import Wanted
+from bot.sandbox.cliq.faults import FaultKind
+from bot.sandbox.dns import mistakes
+from bot.sandbox.dns.mistakes import Wanted
 from bot.sandbox.stage import open_stage
 from bot.sandbox.tour import Tour
 from tests.golden.recorder import Recorder
@@ -201,7 +201,7 @@ async def watching() -> list[str]:
         await record.step("told")
         live = play.cliq.configuration
         assert live is not None
-        dns_mistakes.make(play.stage.dns, Wanted(live["dkim_host"], live["dkim_value"]), "doubled")
+        mistakes.make(play.stage.dns, Wanted(live["dkim_host"], live["dkim_value"]), "doubled")
         for n in range(3):
             await play.stage.pass_time(timedelta(minutes=15))
             await record.step(f"doubled, check {n}")

@@ -41,7 +41,7 @@ class Recorder:
         seen, since = -1, 0.0
         while since < QUIET_SECONDS:
             await asyncio.sleep(0.1)
-            now = len(self._play.slack.requests) + len(self._play.cliq.requests)
+            now = len(self._play.slack.requests) + len(self._play.cliq.log.all())
             seen, since = now, since + 0.1 if now == seen else 0.0
 
     def _told_slack(self) -> list[tuple[str, Any]]:
@@ -51,7 +51,7 @@ class Recorder:
         return [_told(call) for call in last.values()]
 
     def _asked_zoho(self) -> list[tuple[str, Any]]:
-        fresh = self._play.cliq.requests[self._cliq :]
+        fresh = self._play.cliq.log.all()[self._cliq :]
         self._cliq += len(fresh)
         calls = [(f"{n}. {r.method} {r.path} {r.status}", r.body) for n, r in enumerate(fresh)]
         return [call for call in calls if "GET" not in call[0] and "oauth" not in call[0]]

@@ -14,8 +14,9 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from bot.sandbox.cliq import CliqEmulator, start
-from bot.sandbox.cliq_keys import KeyPool
+from bot.sandbox.cliq.emulator import CliqEmulator
+from bot.sandbox.cliq.keys import KeyPool
+from bot.sandbox.cliq.serving import start
 from bot.sandbox.clock import AdjustableClock
 
 PATH = "/api/v2/mailconfigurations/global"
@@ -56,7 +57,7 @@ class Zoho:
     async def call(
         self, method: str, path: str = PATH, *, token: str | None = None, **options: Any
     ) -> httpx.Response:
-        token = token or self.emulator.credentials.access_token
+        token = token or self.emulator.state.credentials.access_token
         headers = {"Authorization": f"Bearer {token}"} | options.pop("headers", {})
         return await self.http.request(method, path, headers=headers, **options)
 
@@ -79,7 +80,7 @@ class Zoho:
 
     async def tokens(self, **parameters: str) -> httpx.Response:
         """A token request with the admin's client; the refresh grant unless said otherwise."""
-        mine = self.emulator.credentials
+        mine = self.emulator.state.credentials
         form = {
             "grant_type": "refresh_token",
             "refresh_token": mine.refresh_token,
@@ -98,8 +99,9 @@ class Zoho:
 @asynccontextmanager
 async def served_zoho(**options: Any) -> AsyncIterator[Zoho]:
     """An emulator on a free port, with a standing clock, ready keys and the control endpoint on."""
-    options = {"clock": StandingClock(), "keys": keys(), "control_token": CONTROL_TOKEN} | options
-    served = await start(**options)
+    control_token = options.pop("control_token", CONTROL_TOKEN)
+    emulator = CliqEmulator(**{"clock": StandingClock(), "keys": keys()} | options)
+    served = await start(emulator, control_token=control_token)
     async with httpx.AsyncClient(base_url=served.url, timeout=5) as http:
         yield Zoho(served.emulator, http)
     await served.close()

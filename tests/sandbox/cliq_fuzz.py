@@ -22,8 +22,9 @@ from schemathesis.hooks import HookContext
 from schemathesis.openapi.checks import RejectedPositiveData
 from schemathesis.schemas import BaseSchema
 
-from bot.sandbox.cliq import ServedCliq, start
-from bot.sandbox.cliq_config import REQUIRED
+from bot.sandbox.cliq.config import REQUIRED
+from bot.sandbox.cliq.emulator import CliqEmulator
+from bot.sandbox.cliq.serving import ServedCliq, start
 
 LEFT_OUT = {"documented": [], "observed": ["unsupported_method"]}
 """Checks: a method that does not exist is HTTP's 405, and what clients of Cliq saw is a 400."""
@@ -35,7 +36,7 @@ def served_in_a_thread(profile: str = "documented") -> Iterator[ServedCliq]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    starting = start(keys=keys(), profile=profile)
+    starting = start(CliqEmulator(keys=keys(), profile=profile))
     emulated = asyncio.run_coroutine_threadsafe(starting, loop).result()
     emulated.emulator.set_profile(switches={"throttle": False})
     try:
@@ -48,7 +49,7 @@ def served_in_a_thread(profile: str = "documented") -> Iterator[ServedCliq]:
 
 
 def authorization(served: ServedCliq) -> dict[str, str]:
-    return {"Authorization": f"Bearer {served.emulator.credentials.access_token}"}
+    return {"Authorization": f"Bearer {served.emulator.state.credentials.access_token}"}
 
 
 def schema_of(served: ServedCliq, profile: str = "documented", **config: Any) -> BaseSchema:

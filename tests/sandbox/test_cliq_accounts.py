@@ -49,7 +49,7 @@ async def test_access_tokens_have_zohos_shape(zoho: Zoho) -> None:
 
 
 async def test_parameters_may_stand_in_the_query(zoho: Zoho) -> None:
-    mine = zoho.emulator.credentials
+    mine = zoho.emulator.state.credentials
     answer = await zoho.http.post(
         "/oauth/v2/token",
         params={
@@ -156,7 +156,7 @@ async def test_of_eleven_live_access_tokens_the_oldest_dies(zoho: Zoho) -> None:
 
 async def test_revoking_a_refresh_token_kills_its_access_tokens(zoho: Zoho) -> None:
     access = await refreshed(zoho)
-    refresh = zoho.emulator.credentials.refresh_token
+    refresh = zoho.emulator.state.credentials.refresh_token
 
     answer = await zoho.http.post("/oauth/v2/token/revoke", data={"token": refresh})
 

@@ -14,9 +14,10 @@ from cliq_bench import PATH, WHOLE, Zoho, bits, served_zoho
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bot.errors import PortInUse
-from bot.sandbox.cliq import CliqEmulator, start
-from bot.sandbox.cliq_profile import SENTENCES, Profile, Switches
-from bot.sandbox.clock import AdjustableClock
+from bot.sandbox.cliq.emulator import CliqEmulator
+from bot.sandbox.cliq.profile import SENTENCES, Switches
+from bot.sandbox.cliq.serving import start
+from bot.sandbox.cliq.state import State
 
 NOON_MS = 1795348800000
 """2026-11-22T12:00:00Z, where the tests' clock stands, in milliseconds."""
@@ -171,7 +172,7 @@ async def test_the_private_key_of_an_issued_record_stays_reachable(zoho: Zoho) -
     await zoho.put({"dkim_key_size": 1024})
 
     private = load_pem_private_key(
-        zoho.emulator.private_key(before["dkim_host"]).encode(), password=None
+        zoho.emulator.state.keys[before["dkim_host"]].encode(), password=None
     )
 
     assert private.key_size == 2048
@@ -289,7 +290,7 @@ async def test_without_an_accept_header_the_answer_comes(zoho: Zoho) -> None:
 
 @pytest.mark.parametrize("scheme", ["Bearer", "Zoho-oauthtoken", "bearer"])
 async def test_both_header_schemes_are_accepted(zoho: Zoho, scheme: str) -> None:
-    token = zoho.emulator.credentials.access_token
+    token = zoho.emulator.state.credentials.access_token
     answer = await zoho.get(headers={"Authorization": f"{scheme} {token}"})
 
     assert answer.status_code == 200
@@ -468,15 +469,15 @@ async def test_an_edit_in_the_admin_panel_shows_at_once(zoho: Zoho) -> None:
 
 
 async def test_the_request_log_holds_no_secret(zoho: Zoho) -> None:
-    mine = zoho.emulator.credentials
+    mine = zoho.emulator.state.credentials
     await zoho.get()
     await zoho.tokens()
     await zoho.http.post(f"/oauth/v2/token?client_secret={mine.client_secret}")
     await zoho.call("GET", f"/{mine.access_token}")
     await zoho.put({"name": mine.refresh_token})
 
-    seen = repr(zoho.emulator.requests)
-    assert [r.method for r in zoho.emulator.requests] == ["GET", "POST", "POST", "GET", "PUT"]
+    seen = repr(zoho.emulator.log.all())
+    assert [r.method for r in zoho.emulator.log.all()] == ["GET", "POST", "POST", "GET", "PUT"]
     assert mine.access_token not in seen
     assert mine.refresh_token not in seen
     assert mine.client_secret not in seen
@@ -488,32 +489,30 @@ async def test_a_sandbox_goes_on_from_disk_where_it_stopped(tmp_path: Path) -> N
         await zoho.put({"name": "Kept"})
         fresh = (await zoho.tokens()).json()["access_token"]
         before = await zoho.data()
-        key = zoho.emulator.private_key(before["dkim_host"])
-        kept.write_text(json.dumps(zoho.emulator.dump()))
+        key = zoho.emulator.state.keys[before["dkim_host"]]
+        kept.write_text(json.dumps(zoho.emulator.state.dump()))
 
     async with served_zoho(configured=False) as zoho:
-        zoho.emulator.load(json.loads(kept.read_text()))
+        zoho.emulator.state.become(State.loaded(json.loads(kept.read_text())))
 
         assert (await zoho.get(token=fresh)).json()["data"] == before
-        assert zoho.emulator.private_key(before["dkim_host"]) == key
+        assert zoho.emulator.state.keys[before["dkim_host"]] == key
 
 
 def test_a_dump_of_something_else_is_refused_in_a_sentence() -> None:
-    emulator = CliqEmulator(clock=AdjustableClock(), configured=False)
-
     with pytest.raises(ValueError, match="this is no state of the emulated Cliq"):
-        emulator.load({"people": []})
+        State.loaded({"people": []})
 
 
 def test_an_unknown_profile_is_refused_in_a_sentence() -> None:
     with pytest.raises(ValueError, match="there is no profile 'real'; there are documented, obs"):
-        CliqEmulator(clock=AdjustableClock(), profile=Profile("real"))
+        CliqEmulator(profile="real")
 
 
 async def test_the_dotenv_lines_name_everything_a_client_needs() -> None:
-    served = await start(control_token="ct", configured=False)
+    served = await start(CliqEmulator(configured=False), control_token="ct")
     await served.close()
-    mine = served.emulator.credentials
+    mine = served.emulator.state.credentials
 
     assert served.dotenv() == [
         f"CLIQ_API_URL={served.url}",
@@ -533,7 +532,7 @@ async def test_a_taken_port_is_named() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(PortInUse, match=f"Port {port}"):
-            await start(port=port, configured=False)
+            await start(CliqEmulator(configured=False), port=port)
 
 
 async def test_without_a_control_token_there_is_no_control_endpoint() -> None:
@@ -543,17 +542,15 @@ async def test_without_a_control_token_there_is_no_control_endpoint() -> None:
 
         assert (answer.status_code, answer.json()) == (401, {"message": SENTENCES[401]})
         assert (known.status_code, known.json()) == (404, {"message": SENTENCES[404]})
-        assert not any(line.startswith("CLIQ_CONTROL") for line in zoho.emulator.dotenv("x"))
 
 
 async def test_a_reset_leaves_the_switches_as_they_were_at_the_start() -> None:
-    served = await start(configured=False, switches={"throttle": False})
-    served.emulator.set_profile("observed", {"strict_put": True})
+    emulator = CliqEmulator(configured=False, switches={"throttle": False})
+    emulator.set_profile("observed", {"strict_put": True})
 
-    served.emulator.reset()
-    await served.close()
+    emulator.reset()
 
-    assert served.emulator.state.switches == Switches(throttle=False)
+    assert emulator.state.switches == Switches(throttle=False)
 
 
 async def test_keys_are_made_when_none_are_ready() -> None:

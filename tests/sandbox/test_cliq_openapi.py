@@ -11,8 +11,8 @@ import pytest
 from cliq_bench import PATH
 from cliq_fuzz import authorization, fuzzed, schema_of, served_in_a_thread
 
-from bot.sandbox.cliq import ServedCliq
-from bot.sandbox.cliq_profile import ALLOWED_METHODS, PROFILES
+from bot.sandbox.cliq.profile import ALLOWED_METHODS, PROFILES
+from bot.sandbox.cliq.serving import ServedCliq
 from tests.soak.options import SOAK, Soak
 
 SEED = 20261122
@@ -39,7 +39,7 @@ def document(served: ServedCliq) -> dict[str, Any]:
 
 
 def statuses(served: ServedCliq) -> Counter[tuple[str, int | None]]:
-    return Counter((seen.method, seen.status) for seen in served.emulator.requests)
+    return Counter((seen.method, seen.status) for seen in served.emulator.log.all())
 
 
 @pytest.mark.parametrize(("profile", "wrong_method"), [("documented", 405), ("observed", 400)])

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from cliq_bench import WHOLE, Zoho, bits, served_zoho
 
-from bot.sandbox.cliq_faults import Fault, FaultKind
+from bot.sandbox.cliq.faults import Fault, FaultKind
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ async def run(zoho: Zoho, program: list[str], method: str, body: Any = None) -> 
         env={
             **os.environ,
             "CLIQ_ORIGIN": str(zoho.http.base_url).rstrip("/"),
-            "CLIQ_TOKEN": zoho.emulator.credentials.access_token,
+            "CLIQ_TOKEN": zoho.emulator.state.credentials.access_token,
             "METHOD": method,
             "BODY": json.dumps(body) if body else "",
         },

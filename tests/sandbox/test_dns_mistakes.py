@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.sandbox.dns import DnsEmulator
-from bot.sandbox.dns_mistakes import MISTAKES, Wanted, make, publish
+from bot.sandbox.dns.emulator import DnsEmulator
+from bot.sandbox.dns.mistakes import MISTAKES, Wanted, make, publish
 
 WANTED = Wanted(
     "1795379842437._domainkey.mail.acme.example",

@@ -12,11 +12,11 @@ import aiohttp
 import pytest
 
 from bot.sandbox import world
-from bot.sandbox.cliq_profile import PROFILES
+from bot.sandbox.cliq.profile import PROFILES
+from bot.sandbox.listening import listen
 from bot.sandbox.page import server
 from bot.sandbox.page.server import PageServer
 from bot.sandbox.stage import Stage, open_stage
-from bot.sandbox.wire import listen
 
 TOKEN = "a-token-for-this-test"
 STATIC = Path(server.__file__).with_name("static")
@@ -136,10 +136,10 @@ async def test_only_its_own_files_are_served(visitor: Visitor) -> None:
 @pytest.mark.parametrize(
     ("doing", "given", "sentence"),
     [
-        ("command", {}, "`text` is missing or not a text."),
+        ("command", {}, "`as` is missing; `text` is missing; `channel` is missing"),
         ("command", {"text": "x", "as": "U0NOBODY", "channel": "C1"}, "There is nobody with"),
-        ("submit", {"as": "U0ALICE", "view": "V1"}, "`values` is missing or not an object."),
-        ("advance", {"seconds": "1"}, "`seconds` is missing or not a number."),
+        ("submit", {"as": "U0ALICE", "view": "V1"}, "`values` is missing"),
+        ("advance", {"seconds": "1"}, "`seconds`: input should be a valid number"),
         ("advance", {"seconds": -1}, "The clock moves forwards, by a month at most."),
         ("advance", {"seconds": 1e40}, "The clock moves forwards, by a month at most."),
         ("publish", {}, "Cliq has no custom sender now, so there is no DKIM record."),

@@ -6,13 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.sandbox.slack_blocks import (
+from bot.sandbox.slack.blocks import (
+    ACTIONS,
     BLOCKS,
-    ELEMENTS,
+    TEXT_ENTRIES,
     block_problems,
     is_view_too_large,
     view_problems,
 )
+from bot.sandbox.slack.rules import NOT_EMULATED
 
 
 def plain(text="x"):
@@ -31,16 +33,32 @@ def actions(*elements):
     return {"type": "actions", "elements": list(elements)}
 
 
+def buttons(count):
+    return actions(*[button(action_id=f"a{n}") for n in range(count)])
+
+
 def section(**more):
     return {"type": "section", "text": mrkdwn()} | more
 
 
-def options(count, text="x"):
-    return [{"text": plain(text), "value": f"v{n}"} for n in range(count)]
+def fields(count, text="x"):
+    return {"type": "section", "fields": [mrkdwn(text)] * count}
 
 
-def select(**more):
-    return {"type": "static_select", "action_id": "s"} | more
+def context(*elements):
+    return {"type": "context", "elements": list(elements)}
+
+
+def header(text):
+    return {"type": "header", "text": text}
+
+
+def options(count, text="x", value="v"):
+    return [{"text": plain(text), "value": f"{value}{n}"} for n in range(count)]
+
+
+def chooser(kind, **more):
+    return actions({"type": kind, "action_id": "s"} | more)
 
 
 def form_input(element=None, **more):
@@ -48,223 +66,163 @@ def form_input(element=None, **more):
     return {"type": "input", "label": plain(), "element": element} | more
 
 
+def text_input(**more):
+    return form_input({"type": "plain_text_input"} | more)
+
+
+def rich(*parts):
+    return {"type": "rich_text", "elements": list(parts)}
+
+
 def modal(**more):
     return {"type": "modal", "title": plain(), "blocks": [section()]} | more
 
 
-TYPES = [*BLOCKS, *ELEMENTS, "plain_text", "mrkdwn", "modal"]
-FIELDS = st.sampled_from(
-    [
-        *("type", "text", "elements", "accessory", "element", "options", "option_groups"),
-        *("value", "fields", "title", "initial_option", "initial_options", "block_id", "blocks"),
-    ]
-)
+def less(characters):
+    return f"must be less than {characters} characters"
+
+
+def most(items):
+    return f"no more than {items} items allowed"
+
+
 CONFIRM = {"title": plain(), "text": mrkdwn(), "confirm": plain(), "deny": plain()}
-SPLIT = {"type": "section", "fields": [mrkdwn("x" * 2000)] * 10}
+WORDS = {"type": "rich_text_section", "elements": [{"type": "text", "text": "x"}]}
 
 
 @pytest.mark.parametrize(
-    "blocks",
+    "block",
     [
-        [section(text=mrkdwn("x" * 3000))],
-        [SPLIT],
-        [{"type": "header", "text": plain("x" * 150)}],
-        [{"type": "divider"}] * 50,
-        [{"type": "context", "elements": [mrkdwn()] * 10}],
-        [actions(*[button(action_id=f"a{n}") for n in range(25)])],
-        [actions(button(text=plain("x" * 75), value="x" * 2000, accessibility_label="x" * 75))],
-        [actions(button(confirm=CONFIRM, style="danger"), button(action_id="b", style="primary"))],
-        [actions(button(url="https://example.com/a"))],
-        [actions(select(options=options(100, "x" * 75)))],
-        [actions({"type": "overflow", "action_id": "o", "options": options(5)})],
-        [section(accessory={"type": "image", "image_url": "https://e.com/i", "alt_text": "i"})],
-        [form_input(optional=True, hint=plain("x" * 2000))],
-        [{"type": "markdown", "text": "x" * 12_000}],
-        [{"type": "card", "title": plain(), "body": mrkdwn("x" * 200)}],
-        [section(text=mrkdwn("<!date^oops^{nonsense}|at noon>"))],
-        [section(block_id="a"), section(block_id="b")],
+        section(text=mrkdwn("x" * 3000)),
+        fields(10, "x" * 2000),
+        header(plain("x" * 150)),
+        context(*[mrkdwn()] * 10),
+        buttons(25),
+        actions(button(text=plain("x" * 75), value="x" * 2000, accessibility_label="x" * 75)),
+        actions(button(confirm=CONFIRM, style="danger"), button(action_id="b", style="primary")),
+        actions(button(url="https://example.com/a")),
+        chooser("static_select", options=options(100, "x" * 75)),
+        chooser("overflow", options=options(5)),
+        chooser("datepicker", initial_date="2026-11-22"),
+        section(accessory={"type": "users_select", "initial_user": "U0BOB"}),
+        form_input(optional=True, hint=plain("x" * 2000)),
+        form_input({"type": "number_input", "is_decimal_allowed": False}),
+        section(text=mrkdwn("<!date^oops^{nonsense}|at noon>")),
+        rich(WORDS, {"type": "rich_text_list", "style": "bullet", "elements": [WORDS]}),
     ],
 )
-def test_what_is_within_slacks_limits_is_accepted(blocks):
-    assert block_problems(blocks) == []
+def test_what_is_within_slacks_limits_is_accepted(block):
+    assert block_problems([block]) == []
+
+
+@pytest.mark.parametrize(
+    ("block", "problem", "at"),
+    [
+        ("text", "must provide an object", ""),
+        ({}, "missing required field: type", ""),
+        ({"type": "sektion"}, "unsupported type: sektion", "/type"),
+        (section(text=mrkdwn("x" * 3001)), less(3001), "/text/text"),
+        (section(text=mrkdwn("")), "must be more than 0 characters", "/text/text"),
+        ({"type": "section"}, "missing required field: text", ""),
+        (fields(11), most(10), "/fields"),
+        (fields(1, "x" * 2001), less(2001), "/fields/0/text"),
+        (section(text=mrkdwn() | {"emoji": True}), "invalid additional property: emoji", "/text"),
+        (section(accessory=None), "must provide an object", "/accessory"),
+        (section(colour="red"), "invalid additional property: colour", ""),
+        (section(block_id="x" * 256), less(256), "/block_id"),
+        (header(plain("x" * 151)), less(151), "/text/text"),
+        (header(mrkdwn()), "unsupported type: mrkdwn", "/text/type"),
+        (context(*[mrkdwn()] * 11), most(10), "/elements"),
+        (context(button()), "unsupported type: button", "/elements/0/type"),
+        (actions(), "no less than 1 items allowed", "/elements"),
+        (buttons(26), most(25), "/elements"),
+        (actions(button(), button()), "action_id already exists: go", "/elements"),
+        (actions({"type": "knob"}), "unsupported type: knob", "/elements/0/type"),
+        (actions(button(text=plain("x" * 76))), less(76), "/elements/0/text/text"),
+        (actions(button(text=mrkdwn())), "unsupported type: mrkdwn", "/elements/0/text/type"),
+        (actions(button(value="x" * 2001)), less(2001), "/elements/0/value"),
+        (actions(button(action_id="x" * 256)), less(256), "/elements/0/action_id"),
+        (
+            actions(button(accessibility_label="x" * 76)),
+            less(76),
+            "/elements/0/accessibility_label",
+        ),
+        (
+            actions(button(style="green")),
+            "must be one of: primary, danger",
+            "/elements/0/style",
+        ),
+        (actions(button(url="javascript:alert(1)")), "must be a valid URL", "/elements/0/url"),
+        (
+            actions(button(confirm=CONFIRM | {"title": plain("x" * 101)})),
+            less(101),
+            "/elements/0/confirm/title/text",
+        ),
+        (
+            actions(button(confirm=CONFIRM | {"text": mrkdwn("x" * 301)})),
+            less(301),
+            "/elements/0/confirm/text/text",
+        ),
+        (
+            actions(button(confirm=CONFIRM | {"deny": plain("x" * 31)})),
+            less(31),
+            "/elements/0/confirm/deny/text",
+        ),
+        (chooser("static_select", options=options(101)), most(100), "/elements/0/options"),
+        (chooser("static_select"), "missing required field: options", "/elements/0"),
+        (
+            chooser("static_select", options=options(1, "x" * 76)),
+            less(76),
+            "/elements/0/options/0/text/text",
+        ),
+        (
+            chooser("static_select", options=options(1, value="x" * 150)),
+            less(151),
+            "/elements/0/options/0/value",
+        ),
+        (
+            chooser("static_select", options=options(1), initial_option=options(2)[1]),
+            "initial_option must be one of the options",
+            "/elements/0",
+        ),
+        (chooser("overflow", options=options(6)), most(5), "/elements/0/options"),
+        (chooser("radio_buttons", options=options(11)), most(10), "/elements/0/options"),
+        (chooser("checkboxes", options=options(11)), most(10), "/elements/0/options"),
+        (
+            chooser("datepicker", initial_date="today"),
+            "must be a date in the form YYYY-MM-DD",
+            "/elements/0/initial_date",
+        ),
+        (form_input(label=plain("x" * 2001)), less(2001), "/label/text"),
+        (form_input(button()), "unsupported type: button", "/element/type"),
+        (text_input(max_length=3001), "must be between 1 and 3000", "/element/max_length"),
+        (text_input(initial_value="long", max_length=3), less(4), "/element/initial_value"),
+        ({"type": "card", "title": plain()}, "not emulated: card", "/type"),
+        (section(expand=True), "not emulated: expand", ""),
+        (form_input(dispatch_action=True), "not emulated: dispatch_action", ""),
+        (form_input({"type": "url_text_input"}), "not emulated: url_text_input", "/element/type"),
+        (
+            rich({"type": "rich_text_section", "elements": [{"type": "date"}]}),
+            "not emulated: date",
+            "/elements/0/elements/0/type",
+        ),
+    ],
+)
+def test_what_exceeds_slacks_limits_or_the_emulators_is_refused_with_its_place(block, problem, at):
+    assert block_problems([block]) == [f"{problem} [json-pointer:/blocks/0{at}]"]
 
 
 @pytest.mark.parametrize(
     ("blocks", "problem"),
     [
-        ("no list", "must provide an array [json-pointer:/blocks]"),
-        (["text"], "must provide an object [json-pointer:/blocks/0]"),
-        ([{}], "missing required field: type [json-pointer:/blocks/0]"),
-        ([{"type": "sektion"}], "unsupported type: sektion [json-pointer:/blocks/0/type]"),
-        ([section()] * 51, "no more than 50 items allowed [json-pointer:/blocks]"),
-        (
-            [section(text=mrkdwn("x" * 3001))],
-            "must be less than 3001 characters [json-pointer:/blocks/0/text/text]",
-        ),
-        (
-            [section(text=mrkdwn(""))],
-            "must be more than 0 characters [json-pointer:/blocks/0/text/text]",
-        ),
-        ([{"type": "section"}], "missing required field: text [json-pointer:/blocks/0]"),
-        (
-            [{"type": "section", "fields": [mrkdwn()] * 11}],
-            "no more than 10 items allowed [json-pointer:/blocks/0/fields]",
-        ),
-        (
-            [{"type": "section", "fields": [mrkdwn("x" * 2001)]}],
-            "must be less than 2001 characters [json-pointer:/blocks/0/fields/0/text]",
-        ),
-        (
-            [section(text=mrkdwn() | {"emoji": True})],
-            "invalid additional property: emoji [json-pointer:/blocks/0/text]",
-        ),
-        (
-            [section(accessory=None)],
-            "must provide an object [json-pointer:/blocks/0/accessory]",
-        ),
-        ([section(colour="red")], "invalid additional property: colour [json-pointer:/blocks/0]"),
-        (
-            [section(block_id="x" * 256)],
-            "must be less than 256 characters [json-pointer:/blocks/0/block_id]",
-        ),
-        (
-            [section(block_id="a"), section(block_id="a")],
-            "block_id already exists: a [json-pointer:/blocks]",
-        ),
-        (
-            [{"type": "header", "text": plain("x" * 151)}],
-            "must be less than 151 characters [json-pointer:/blocks/0/text/text]",
-        ),
-        (
-            [{"type": "header", "text": mrkdwn()}],
-            "unsupported type: mrkdwn [json-pointer:/blocks/0/text/type]",
-        ),
-        (
-            [{"type": "context", "elements": [mrkdwn()] * 11}],
-            "no more than 10 items allowed [json-pointer:/blocks/0/elements]",
-        ),
-        (
-            [{"type": "context", "elements": [button()]}],
-            "unsupported type: button [json-pointer:/blocks/0/elements/0/type]",
-        ),
-        ([actions()], "no less than 1 items allowed [json-pointer:/blocks/0/elements]"),
-        (
-            [actions(*[button(action_id=f"a{n}") for n in range(26)])],
-            "no more than 25 items allowed [json-pointer:/blocks/0/elements]",
-        ),
-        (
-            [actions(button(), button())],
-            "action_id already exists: go [json-pointer:/blocks/0/elements]",
-        ),
-        (
-            [actions({"type": "knob"})],
-            "unsupported type: knob [json-pointer:/blocks/0/elements/0/type]",
-        ),
-        (
-            [actions(button(text=plain("x" * 76)))],
-            "must be less than 76 characters [json-pointer:/blocks/0/elements/0/text/text]",
-        ),
-        (
-            [actions(button(text=mrkdwn()))],
-            "unsupported type: mrkdwn [json-pointer:/blocks/0/elements/0/text/type]",
-        ),
-        (
-            [actions(button(value="x" * 2001))],
-            "must be less than 2001 characters [json-pointer:/blocks/0/elements/0/value]",
-        ),
-        (
-            [actions(button(action_id="x" * 256))],
-            "must be less than 256 characters [json-pointer:/blocks/0/elements/0/action_id]",
-        ),
-        (
-            [actions(button(accessibility_label="x" * 76))],
-            "must be less than 76 characters "
-            "[json-pointer:/blocks/0/elements/0/accessibility_label]",
-        ),
-        (
-            [actions(button(style="green"))],
-            "must be one of: primary, danger [json-pointer:/blocks/0/elements/0/style]",
-        ),
-        (
-            [actions(button(url="javascript:alert(1)"))],
-            "must be a valid URL [json-pointer:/blocks/0/elements/0/url]",
-        ),
-        (
-            [actions(button(confirm=CONFIRM | {"title": plain("x" * 101)}))],
-            "must be less than 101 characters "
-            "[json-pointer:/blocks/0/elements/0/confirm/title/text]",
-        ),
-        (
-            [actions(button(confirm=CONFIRM | {"text": mrkdwn("x" * 301)}))],
-            "must be less than 301 characters "
-            "[json-pointer:/blocks/0/elements/0/confirm/text/text]",
-        ),
-        (
-            [actions(button(confirm=CONFIRM | {"deny": plain("x" * 31)}))],
-            "must be less than 31 characters [json-pointer:/blocks/0/elements/0/confirm/deny/text]",
-        ),
-        (
-            [actions(select(options=options(101)))],
-            "no more than 100 items allowed [json-pointer:/blocks/0/elements/0/options]",
-        ),
-        (
-            [actions(select())],
-            "must provide either options or option_groups [json-pointer:/blocks/0/elements/0]",
-        ),
-        (
-            [actions(select(options=options(1, "x" * 76)))],
-            "must be less than 76 characters "
-            "[json-pointer:/blocks/0/elements/0/options/0/text/text]",
-        ),
-        (
-            [actions(select(options=[{"text": plain(), "value": "x" * 151}]))],
-            "must be less than 151 characters [json-pointer:/blocks/0/elements/0/options/0/value]",
-        ),
-        (
-            [actions(select(options=options(1), initial_option={"text": plain(), "value": "?"}))],
-            "initial_option must be one of the options [json-pointer:/blocks/0/elements/0]",
-        ),
-        (
-            [actions({"type": "overflow", "action_id": "o", "options": options(6)})],
-            "no more than 5 items allowed [json-pointer:/blocks/0/elements/0/options]",
-        ),
-        (
-            [actions({"type": "radio_buttons", "action_id": "r", "options": options(11)})],
-            "no more than 10 items allowed [json-pointer:/blocks/0/elements/0/options]",
-        ),
-        (
-            [actions({"type": "checkboxes", "action_id": "c", "options": options(11)})],
-            "no more than 10 items allowed [json-pointer:/blocks/0/elements/0/options]",
-        ),
-        (
-            [form_input(label=plain("x" * 2001))],
-            "must be less than 2001 characters [json-pointer:/blocks/0/label/text]",
-        ),
-        ([form_input(button())], "unsupported type: button [json-pointer:/blocks/0/element/type]"),
-        (
-            [form_input({"type": "plain_text_input", "max_length": 3001})],
-            "must be between 1 and 3000 [json-pointer:/blocks/0/element/max_length]",
-        ),
-        (
-            [form_input({"type": "plain_text_input", "initial_value": "long", "max_length": 3})],
-            "must be less than 4 characters [json-pointer:/blocks/0/element/initial_value]",
-        ),
-        (
-            [{"type": "image", "alt_text": "x"}],
-            "missing required field: image_url [json-pointer:/blocks/0]",
-        ),
-        (
-            [{"type": "markdown", "text": "x" * 12_001}],
-            "must be less than 12001 characters [json-pointer:/blocks/0/text]",
-        ),
-        (
-            [{"type": "card", "body": mrkdwn("x" * 201)}],
-            "must be less than 201 characters [json-pointer:/blocks/0/body/text]",
-        ),
+        ("no list", "must provide an array"),
+        ([section()] * 51, most(50)),
+        ([section(block_id="a")] * 2, "block_id already exists: a"),
     ],
 )
-def test_what_exceeds_slacks_limits_is_refused_with_its_place(blocks, problem):
-    assert block_problems(blocks) == [problem]
+def test_blocks_are_judged_together_too(blocks, problem):
+    assert block_problems(blocks) == [f"{problem} [json-pointer:/blocks]"]
+    assert block_problems([{"type": "divider"}] * 50) == []
 
 
 @pytest.mark.parametrize(
@@ -280,44 +238,34 @@ def test_a_modal_within_slacks_limits_is_accepted(view):
 
 
 @pytest.mark.parametrize(
-    ("view", "problem"),
+    ("view", "problem", "at"),
     [
-        (modal(type="popup"), "unsupported type: popup [json-pointer:/view/type]"),
-        (
-            modal(title=plain("x" * 25)),
-            "must be less than 25 characters [json-pointer:/view/title/text]",
-        ),
-        (
-            modal(submit=plain("x" * 25)),
-            "must be less than 25 characters [json-pointer:/view/submit/text]",
-        ),
-        (
-            modal(close=plain("x" * 25)),
-            "must be less than 25 characters [json-pointer:/view/close/text]",
-        ),
-        (
-            modal(private_metadata="x" * 3001),
-            "must be less than 3001 characters [json-pointer:/view/private_metadata]",
-        ),
-        (
-            modal(callback_id="x" * 256),
-            "must be less than 256 characters [json-pointer:/view/callback_id]",
-        ),
-        (
-            modal(blocks=[section()] * 101),
-            "no more than 100 items allowed [json-pointer:/view/blocks]",
-        ),
-        (modal(blocks=[form_input()]), "missing required field: submit [json-pointer:/view]"),
-        (
-            modal(blocks=[{"type": "markdown", "text": "x"}]),
-            "unsupported type: markdown [json-pointer:/view/blocks/0/type]",
-        ),
+        (modal(type="popup"), "unsupported type: popup", "/type"),
+        (modal(title=plain("x" * 25)), less(25), "/title/text"),
+        (modal(submit=plain("x" * 25)), less(25), "/submit/text"),
+        (modal(close=plain("x" * 25)), less(25), "/close/text"),
+        (modal(private_metadata="x" * 3001), less(3001), "/private_metadata"),
+        (modal(callback_id="x" * 256), less(256), "/callback_id"),
+        (modal(blocks=[section()] * 101), most(100), "/blocks"),
+        (modal(blocks=[form_input()]), "missing required field: submit", ""),
+        (modal(notify_on_close=True), "not emulated: notify_on_close", ""),
     ],
 )
-def test_a_modal_beyond_slacks_limits_is_refused_with_its_place(view, problem):
-    assert view_problems(view) == [problem]
+def test_a_modal_beyond_slacks_limits_is_refused_with_its_place(view, problem, at):
+    assert view_problems(view) == [f"{problem} [json-pointer:/view{at}]"]
 
 
+def test_nothing_is_both_emulated_and_not():
+    assert not NOT_EMULATED & {*BLOCKS, *ACTIONS, *TEXT_ENTRIES}
+
+
+TYPES = [*BLOCKS, *ACTIONS, *TEXT_ENTRIES, "plain_text", "mrkdwn", "modal"]
+FIELDS = st.sampled_from(
+    [
+        *("type", "text", "elements", "accessory", "element", "options", "initial_option"),
+        *("value", "fields", "title", "initial_options", "block_id", "blocks"),
+    ]
+)
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(TYPES),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELDS, inner, max_size=5),

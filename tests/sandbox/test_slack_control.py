@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from bot.errors import PortInUse
-from bot.sandbox.slack import start
+from bot.sandbox.slack.serving import start
 
 ADMIN = "C0MAILADMIN"
 
@@ -24,9 +24,9 @@ def slack(running):
 
 
 @pytest.fixture
-async def http(slack):
-    headers = {"Authorization": f"Bearer {slack.control_token}"}
-    async with aiohttp.ClientSession(f"{slack.origin}/__control/", headers=headers) as session:
+async def http(running):
+    headers = {"Authorization": f"Bearer {running.control_token}"}
+    async with aiohttp.ClientSession(f"{running.url}/__control/", headers=headers) as session:
         yield session
 
 
@@ -63,22 +63,10 @@ async def test_a_port_in_use_is_said_plainly(running):
         await start(port=running.listening.port)
 
 
-async def test_a_public_url_is_handed_out_instead_of_the_local_one():
-    running = await start(public_url="http://slack.test:8080/")
-    await running.close()
-    assert running.dotenv()[0] == "SLACK_API_URL=http://slack.test:8080/api/"
-
-
-async def test_without_the_control_token_nothing_is_told(slack):
-    async with aiohttp.ClientSession() as stranger:
-        answer = await stranger.get(f"{slack.origin}/__control/state")
-    assert answer.status == 401
-
-
 async def test_the_state_shows_no_secret(slack, http):
     text = await (await http.get("state")).text()
-    assert slack.bot_token not in text
-    assert slack.signing_secret not in text
+    assert slack.state.credentials.bot_token not in text
+    assert slack.state.credentials.signing_secret not in text
     assert "mail-admin" in text
 
 
@@ -132,47 +120,7 @@ async def test_the_clock_is_moved(slack, http):
 async def test_the_request_url_chooses_the_transport(slack, http):
     url = "http://127.0.0.1:3000/slack/events"
     assert await sent(http, "PUT", "request_url", request_url=url) == (200, {"request_url": url})
-    assert slack.request_url == url
-
-
-@pytest.mark.parametrize(
-    ("verb", "path", "body", "sentence"),
-    [
-        ("POST", "command", {}, "`user` is missing or not a text"),
-        ("POST", "command", {"user": "U0NO"}, "There is nobody with the id `U0NO`."),
-        (
-            "POST",
-            "click",
-            {"user": "U0BOB", "channel": ADMIN, "ts": "1.0", "action_id": "go"},
-            "Bob Ito sees no message 1.0 in C0MAILADMIN.",
-        ),
-        (
-            "POST",
-            "submit",
-            {"user": "U0BOB", "view_id": "V1", "values": []},
-            "`U0BOB` does not have the form `V1` in front of them.",
-        ),
-        ("POST", "submit", {"user": "U0BOB", "view_id": "V1", "values": 7}, "must be an object"),
-        ("PUT", "users/U0NO", {"flags": {}}, "There is nobody with the id `U0NO`."),
-        ("PUT", "usergroups/S0NO", {"users": []}, "There is no usergroup `S0NO`."),
-        ("PUT", "usergroups/S0MAILAPPROVERS", {"users": ["U0NO"]}, "ids of people who exist"),
-        ("PUT", f"channels/{ADMIN}", {}, "name `is_archived`"),
-        ("PUT", f"channels/{ADMIN}", {"members": ["U0NO"]}, "ids of people who exist"),
-        ("PUT", f"channels/{ADMIN}", {"is_archived": "yes"}, "must be true or false"),
-        ("POST", "faults", {"method": "*", "kind": "boom"}, "`kind` must be one of: ratelimited"),
-        ("POST", "faults", {"method": "*", "kind": "dropped", "times": 0}, "above 0"),
-        ("POST", "faults", {"method": "*", "kind": "dropped", "skip": -1}, "above -1"),
-        ("POST", "clock", {}, "name `advance_seconds`"),
-        ("POST", "clock", {"advance_seconds": -1}, "the clock only moves forwards"),
-        ("POST", "clock", {"set": "noon"}, "the clock cannot be moved like this"),
-        ("POST", "clock", {"set": "2099-01-01T00:00:00"}, "the time needs a zone"),
-        ("PUT", "request_url", {"request_url": "slack"}, "must begin with http://"),
-    ],
-)
-async def test_bad_input_is_answered_with_a_sentence(http, verb, path, body, sentence):
-    status, answer = await sent(http, verb, path, **body)
-    assert status == 400
-    assert sentence in answer["error"]
+    assert slack.delivery.request_url == url
 
 
 async def test_a_user_group_is_made_and_its_members_are_changed(http):

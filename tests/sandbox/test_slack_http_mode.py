@@ -10,9 +10,9 @@ from aiohttp import web
 from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.clock import AdjustableClock
-from bot.sandbox.slack import SlackWorkspace, start
-from bot.sandbox.wire import listen
+from bot.sandbox.listening import listen
+from bot.sandbox.slack.emulator import SlackWorkspace
+from bot.sandbox.slack.serving import start
 
 ADMIN = "C0MAILADMIN"
 BUTTON = {
@@ -25,22 +25,24 @@ BUTTON = {
 
 @pytest.fixture
 async def slack():
-    running = await start(workspace=SlackWorkspace(clock=AdjustableClock(), ack_within=30))
+    running = await start(SlackWorkspace(ack_within=30))
     yield running.workspace
     await running.close()
 
 
 @pytest.fixture
 def bolt(slack):
-    client = AsyncWebClient(token=slack.bot_token, base_url=f"{slack.origin}/api/")
-    return AsyncApp(client=client, signing_secret=slack.signing_secret)
+    client = AsyncWebClient(
+        token=slack.state.credentials.bot_token, base_url=f"{slack.state.origin}/api/"
+    )
+    return AsyncApp(client=client, signing_secret=slack.state.credentials.signing_secret)
 
 
 @pytest.fixture
 async def url(slack, bolt):
     listening = await listen(bolt.web_app("/slack/events"), "127.0.0.1", 0)
-    slack.request_url = f"{listening.url}/slack/events"
-    yield slack.request_url
+    slack.delivery.request_url = f"{listening.url}/slack/events"
+    yield slack.delivery.request_url
     await listening.close()
 
 
@@ -80,20 +82,20 @@ async def test_a_click_comes_as_a_form_with_a_payload(slack, bolt, url):
 
 
 async def test_an_app_that_nobody_listens_for_fails_to_be_reached(slack):
-    slack.request_url = "http://127.0.0.1:9/slack/events"
+    slack.delivery.request_url = "http://127.0.0.1:9/slack/events"
     outcome = await slack.command("U0ALICE", "show")
     assert outcome.failure == '/mailcfg failed with the error "dispatch_failed"'
 
 
 async def test_a_slow_app_times_out(slack):
     async def never(request):
-        await slack.wait_for(lambda: slack.interactions, what="the failure")
+        await slack.changes.wait_for(lambda: slack.interactions, what="the failure")
         return web.Response()
 
     slow = web.Application()
     slow.add_routes([web.post("/", never)])
     listening = await listen(slow, "127.0.0.1", 0)
-    slack.request_url, slack.ack_within = listening.url, 0.05
+    slack.delivery.request_url, slack.delivery.ack_within = listening.url, 0.05
     outcome = await slack.command("U0ALICE", "show")
     await listening.close()
     assert outcome.failure == '/mailcfg failed with the error "operation_timeout"'
@@ -109,7 +111,7 @@ async def test_a_slow_app_times_out(slack):
 )
 async def test_a_test_can_sign_forge_and_replay(slack, bolt, url, body, signed, age, status):
     bolt.command("/mailcfg")(acknowledge)
-    headers = slack.sign(signed, int(time.time()) - age)
+    headers = slack.delivery.http.sign(signed, int(time.time()) - age)
     headers["Content-Type"] = "application/x-www-form-urlencoded"
     async with aiohttp.ClientSession() as http:
         assert (await http.post(url, data=body, headers=headers)).status == status

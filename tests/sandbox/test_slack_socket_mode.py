@@ -11,9 +11,9 @@ from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.clock import AdjustableClock
-from bot.sandbox.slack import SlackWorkspace, start
-from bot.sandbox.slack_records import PersonCannot
+from bot.sandbox.slack.emulator import SlackWorkspace
+from bot.sandbox.slack.records import PersonCannot
+from bot.sandbox.slack.serving import start
 
 ADMIN = "C0MAILADMIN"
 CARD = [
@@ -35,7 +35,6 @@ FORM = {
     "type": "modal",
     "callback_id": "form",
     "private_metadata": "secret",
-    "notify_on_close": True,
     "title": {"type": "plain_text", "text": "Change"},
     "submit": {"type": "plain_text", "text": "Send"},
     "blocks": [
@@ -86,8 +85,8 @@ FORM = {
 
 @pytest.fixture
 async def slack():
-    workspace = SlackWorkspace(clock=AdjustableClock(), ack_within=30, trigger_lifetime=30)
-    running = await start(workspace=workspace)
+    workspace = SlackWorkspace(ack_within=30, trigger_lifetime=30)
+    running = await start(workspace)
     yield workspace
     await running.close()
 
@@ -98,18 +97,20 @@ def bolt(slack):
 
 
 def bolt_app(slack):
-    base_url = f"{slack.origin}/api/"
-    client = AsyncWebClient(token=slack.bot_token, base_url=base_url, retry_handlers=[])
-    return AsyncApp(client=client, signing_secret=slack.signing_secret)
+    base_url = f"{slack.state.origin}/api/"
+    client = AsyncWebClient(
+        token=slack.state.credentials.bot_token, base_url=base_url, retry_handlers=[]
+    )
+    return AsyncApp(client=client, signing_secret=slack.state.credentials.signing_secret)
 
 
 @contextlib.asynccontextmanager
 async def connected(slack, bolt):
-    base_url = f"{slack.origin}/api/"
+    base_url = f"{slack.state.origin}/api/"
     web_client = AsyncWebClient(base_url=base_url, retry_handlers=[])
-    handler = AsyncSocketModeHandler(bolt, slack.app_token, web_client=web_client)
+    handler = AsyncSocketModeHandler(bolt, slack.state.credentials.app_token, web_client=web_client)
     await handler.connect_async()
-    await slack.wait_for(lambda: slack.connections, what="a connection")
+    await slack.changes.wait_for(lambda: slack.delivery.sockets.count, what="a connection")
     yield handler.client
     await handler.close_async()
 
@@ -117,7 +118,7 @@ async def connected(slack, bolt):
 @pytest.fixture
 async def app(slack, bolt):
     """A bot that knows one command, one button and one form; it keeps what it was sent."""
-    sent = SimpleNamespace(bodies=[], answer={}, closed=[])
+    sent = SimpleNamespace(bodies=[], answer={})
 
     @bolt.command("/mailcfg")
     async def command(ack, body, client):
@@ -142,11 +143,6 @@ async def app(slack, bolt):
         sent.bodies.append(body)
         await ack(sent.answer or "")
 
-    @bolt.view_closed("form")
-    async def closed(ack, body):
-        sent.closed.append(body)
-        await ack()
-
     async with connected(slack, bolt):
         yield sent
 
@@ -163,7 +159,7 @@ async def post_card(bolt, slack):
 
 async def open_form(slack):
     await slack.command("U0ALICE", "set")
-    return await slack.wait_for(lambda: slack.open_view("U0ALICE"), what="the form")
+    return await slack.changes.wait_for(lambda: slack.open_view("U0ALICE"), what="the form")
 
 
 async def test_a_command_is_acknowledged_with_a_private_text(slack, app):
@@ -177,7 +173,7 @@ async def test_a_command_is_acknowledged_with_a_private_text(slack, app):
 async def test_a_command_comes_with_all_that_slack_sends(slack, app):
     await slack.command("U0ALICE", "show")
     (body,) = app.bodies
-    assert body["response_url"].startswith(slack.origin)
+    assert body["response_url"].startswith(slack.state.origin)
     assert {name: body[name] for name in body if name not in ("token", "response_url")} == {
         "team_id": "T0ACME",
         "team_domain": "acme",
@@ -196,7 +192,7 @@ async def test_a_command_comes_with_all_that_slack_sends(slack, app):
 async def test_a_click_comes_with_the_message_and_is_answered_through_its_url(slack, bolt, app):
     card = await post_card(bolt, slack)
     assert (await slack.click("U0BOB", ADMIN, card.ts, "approve")).ok
-    whisper = await slack.wait_for(
+    whisper = await slack.changes.wait_for(
         lambda: [m for m in slack.sees("U0BOB", ADMIN) if m.is_ephemeral], what="the answer"
     )
     (body,) = app.bodies
@@ -305,32 +301,30 @@ async def test_a_person_cannot_fill_in_what_the_form_does_not_have(slack, app):
         await slack.submit("U0BOB", form.id, {})
 
 
-async def test_a_submission_may_push_update_or_clear_views(slack, app):
+async def test_a_submission_may_update_or_clear_the_view(slack, app):
     form = await open_form(slack)
     second = FORM | {"title": {"type": "plain_text", "text": "Second"}}
-    app.answer = {"response_action": "push", "view": second}
-    pushed = (await slack.submit("U0ALICE", form.id, {"reason": "x"})).view
-    assert (pushed.title, pushed.previous_view_id) == ("Second", form.id)
-    third = FORM | {"title": {"type": "plain_text", "text": "Third"}}
-    app.answer = {"response_action": "update", "view": third}
-    updated = (await slack.submit("U0ALICE", pushed.id, {"reason": "x"})).view
-    assert (updated.title, updated.id) == ("Third", pushed.id)
+    app.answer = {"response_action": "update", "view": second}
+    updated = (await slack.submit("U0ALICE", form.id, {"reason": "x"})).view
+    assert (updated.title, updated.id) == ("Second", form.id)
     app.answer = {"response_action": "clear"}
     assert (await slack.submit("U0ALICE", updated.id, {"reason": "x"})).closed
     assert slack.open_view("U0ALICE") is None
 
 
-async def test_errors_for_a_block_that_is_no_input_are_trouble(slack, app):
-    app.answer = {"response_action": "errors", "errors": {"nowhere": "?"}}
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"response_action": "errors", "errors": {"nowhere": "of a block that is no input"}},
+        {"response_action": "push", "view": FORM},
+        {"text": "Thank you"},
+    ],
+)
+async def test_a_submission_answered_with_anything_else_is_trouble(slack, app, answer):
+    app.answer = answer
     form = await open_form(slack)
     outcome = await slack.submit("U0ALICE", form.id, {"reason": "x"})
     assert outcome.failure == "We had some trouble connecting. Try again?"
-
-
-async def test_a_submission_answered_with_anything_else_is_trouble(slack, app):
-    app.answer = {"text": "Thank you"}
-    form = await open_form(slack)
-    outcome = await slack.submit("U0ALICE", form.id, {"reason": "x"})
     assert (outcome.ok, outcome.view.id) == (False, form.id)
 
 
@@ -343,11 +337,12 @@ async def test_a_button_in_a_form_brings_what_is_typed_so_far(slack, app):
     assert body["view"]["state"]["values"]["email"]["email_id"]["value"] == "new@acme.example"
 
 
-async def test_closing_a_form_is_told_to_the_app_that_asked_for_it(slack, app):
+async def test_a_form_is_closed_by_whoever_has_it(slack, app):
     form = await open_form(slack)
-    await slack.close_view("U0ALICE", form.id)
+    with pytest.raises(PersonCannot):
+        slack.close_view("U0BOB", form.id)
+    slack.close_view("U0ALICE", form.id)
     assert slack.open_view("U0ALICE") is None
-    assert app.closed[0]["type"] == "view_closed"
 
 
 async def test_without_a_connection_the_person_reads_that_the_app_did_not_respond(slack):
@@ -365,7 +360,7 @@ async def test_a_late_acknowledgement_is_a_failure_that_the_person_sees(slack, b
         await awaited.wait()
         await ack("too late")
 
-    slack.ack_within = 0.05
+    slack.delivery.ack_within = 0.05
     async with connected(slack, bolt):
         outcome = await slack.command("U0ALICE", "show")
         awaited.set()
@@ -420,11 +415,11 @@ async def test_a_command_may_be_answered_to_the_whole_channel(slack, bolt):
 
 async def test_after_a_disconnect_message_the_sdk_comes_back_by_itself(slack, bolt, app):
     opened = len([r for r in slack.requests if r.method == "apps.connections.open"])
-    await slack.disconnect("refresh_requested")
-    await slack.wait_for(
+    await slack.delivery.sockets.disconnect("refresh_requested")
+    await slack.changes.wait_for(
         lambda: (
             [r.method for r in slack.requests].count("apps.connections.open") > opened
-            and slack.connections == 1
+            and slack.delivery.sockets.count == 1
         ),
         what="a new connection",
     )
@@ -432,25 +427,25 @@ async def test_after_a_disconnect_message_the_sdk_comes_back_by_itself(slack, bo
 
 
 async def test_after_a_closed_socket_the_sdk_comes_back_by_itself(slack, bolt, app):
-    await slack.close_sockets()
-    await slack.wait_for(lambda: slack.connections == 1, what="a new connection")
+    await slack.delivery.sockets.close()
+    await slack.changes.wait_for(lambda: slack.delivery.sockets.count == 1, what="a new connection")
     assert (await slack.command("U0ALICE", "show")).ok
 
 
 async def test_a_ghost_connection_swallows_its_share_of_the_envelopes(slack, app):
-    slack.add_ghost()
-    assert slack.connections == 2
-    slack.ack_within = 0.05
+    slack.delivery.sockets.add_ghost()
+    assert slack.delivery.sockets.count == 2
+    slack.delivery.ack_within = 0.05
     swallowed = await slack.command("U0ALICE", "show")
-    slack.ack_within = 30
+    slack.delivery.ack_within = 30
     answered = await slack.command("U0ALICE", "show")
     assert (swallowed.ok, answered.ok) == (False, True)
-    slack.remove_ghosts()
+    slack.delivery.sockets.remove_ghosts()
     assert (await slack.command("U0ALICE", "show")).ok
 
 
 async def test_hello_counts_the_connections_and_names_the_app(slack, bolt):
-    slack.add_ghost()
+    slack.delivery.sockets.add_ghost()
     hellos = []
 
     async def listen(client, message, raw):
@@ -458,8 +453,10 @@ async def test_hello_counts_the_connections_and_names_the_app(slack, bolt):
 
     async with connected(slack, bolt) as client:
         client.message_listeners.append(listen)
-        await slack.disconnect()
-        await slack.wait_for(lambda: slack.connections == 2 and hellos, what="hello")
+        await slack.delivery.sockets.disconnect()
+        await slack.changes.wait_for(
+            lambda: slack.delivery.sockets.count == 2 and hellos, what="hello"
+        )
     assert hellos[0]["num_connections"] == 2
     assert hellos[0]["connection_info"] == {"app_id": "A0MAILCFG"}
 
@@ -473,7 +470,9 @@ async def test_each_envelope_goes_to_one_connection_only(slack, bolt):
         await ack()
 
     async with connected(slack, bolt), connected(slack, bolt):
-        await slack.wait_for(lambda: slack.connections == 2, what="both connections")
+        await slack.changes.wait_for(
+            lambda: slack.delivery.sockets.count == 2, what="both connections"
+        )
         for _ in range(4):
             await slack.command("U0ALICE", "show")
     assert len(seen) == len(set(seen)) == 4
@@ -495,7 +494,7 @@ async def test_an_event_reaches_the_app(slack, bolt):
 @pytest.mark.parametrize("scopes", [("usergroups:read",), ()])
 async def test_an_app_that_may_read_user_groups_is_told_who_came_and_went(slack, bolt, scopes):
     seen = []
-    slack.scopes = (*slack.scopes, *scopes)
+    slack.state.scopes = (*slack.state.scopes, *scopes)
 
     @bolt.event("subteam_members_changed")
     async def changed(event):
@@ -508,7 +507,9 @@ async def test_an_app_that_may_read_user_groups_is_told_who_came_and_went(slack,
 
 async def test_waiting_in_vain_says_for_what(slack):
     with pytest.raises(TimeoutError, match="in vain for the card"):
-        await slack.wait_for(lambda: slack.sees("U0BOB", ADMIN), timeout=0.01, what="the card")
+        await slack.changes.wait_for(
+            lambda: slack.sees("U0BOB", ADMIN), timeout=0.01, what="the card"
+        )
 
 
 @pytest.mark.parametrize("user", ["U0BOB", "U1EVE", "U0MAILCFG"])

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.sandbox.slack_records import Channel, Message, User, Usergroup, View
-from bot.sandbox.slack_text import Reader
+from bot.sandbox.slack.records import Channel, Message, User, Usergroup, View
+from bot.sandbox.slack.text import Reader
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 STAMP = int(NOON.timestamp())

@@ -10,14 +10,14 @@ import pytest
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.sandbox.clock import AdjustableClock
-from bot.sandbox.slack import SlackWorkspace, start
-from bot.sandbox.slack_faults import Fault, FaultKind
+from bot.sandbox.slack.emulator import SlackWorkspace
+from bot.sandbox.slack.faults import Fault, FaultKind
+from bot.sandbox.slack.serving import start
 
 ADMIN = "C0MAILADMIN"
 EVERY_SCOPE = (
-    *("commands", "chat:write", "users:read", "usergroups:read"),
-    *("channels:read", "im:write"),
+    *("commands", "chat:write", "users:read"),
+    *("usergroups:read", "channels:read"),
 )
 MODAL = {
     "type": "modal",
@@ -29,15 +29,15 @@ MODAL = {
 
 @pytest.fixture
 async def slack():
-    workspace = SlackWorkspace(clock=AdjustableClock(), ack_within=0.1, scopes=EVERY_SCOPE)
-    running = await start(workspace=workspace)
+    workspace = SlackWorkspace(ack_within=0.1, scopes=EVERY_SCOPE)
+    running = await start(workspace)
     yield workspace
     await running.close()
 
 
 @pytest.fixture
 def client(slack):
-    return client_of(slack, slack.bot_token)
+    return client_of(slack, slack.state.credentials.bot_token)
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ async def http():
 
 
 def client_of(slack, token):
-    return AsyncWebClient(token=token, base_url=f"{slack.origin}/api/", retry_handlers=[])
+    return AsyncWebClient(token=token, base_url=f"{slack.state.origin}/api/", retry_handlers=[])
 
 
 async def refusal(call):
@@ -57,12 +57,12 @@ async def refusal(call):
 
 
 def new_trigger(slack, user="U0ALICE"):
-    return slack._state.new_trigger(user)
+    return slack.state.new_trigger(user)
 
 
 def new_response_url(slack, message=None):
     kind = "commands" if message is None else "actions"
-    return slack._state.new_response_url(kind, ADMIN, "U0ALICE", message)
+    return slack.state.new_response_url(kind, ADMIN, "U0ALICE", message)
 
 
 async def test_auth_test_says_who_the_app_is_and_which_scopes_it_has(slack, client):
@@ -81,19 +81,22 @@ async def test_a_missing_or_unknown_token_is_refused(slack, token, error):
 
 
 async def test_each_token_works_only_for_its_own_methods(slack, client):
-    app_client = client_of(slack, slack.app_token)
+    app_client = client_of(slack, slack.state.credentials.app_token)
     assert (await refusal(app_client.auth_test()))["error"] == "not_allowed_token_type"
-    refused = await refusal(client.apps_connections_open(app_token=slack.bot_token))
+    refused = await refusal(
+        client.apps_connections_open(app_token=slack.state.credentials.bot_token)
+    )
     assert refused["error"] == "not_allowed_token_type"
 
 
-async def test_an_unknown_method_is_refused_by_name(client):
-    assert (await refusal(client.api_call("mail.send")))["error"] == "unknown_method"
+async def test_a_method_that_is_not_emulated_is_refused_by_name(client):
+    answer = await refusal(client.api_call("views.push"))
+    assert (answer["error"], answer["errors"]) == ("unknown_method", ["not emulated: views.push"])
 
 
 async def test_a_method_without_its_scope_says_which_one_it_needs(slack, client):
-    slack.scopes = ("commands", "chat:write")
-    answer = await refusal(client.usergroups_list())
+    slack.state.scopes = ("commands", "chat:write")
+    answer = await refusal(client.usergroups_users_list(usergroup="S0MAILAPPROVERS"))
     assert answer["error"] == "missing_scope"
     assert answer["needed"] == "usergroups:read"
     assert answer["provided"] == "commands,chat:write"
@@ -112,16 +115,10 @@ async def test_users_info_tells_a_guest_a_stranger_and_a_deactivated_account(sla
     assert (await refusal(client.users_info(user="U0NO")))["error"] == "user_not_found"
 
 
-async def test_a_channel_tells_its_members_and_whether_it_is_archived(slack, client):
+async def test_a_channel_tells_whether_the_app_is_in_it_and_whether_it_is_archived(slack, client):
     slack.set_channel(ADMIN, is_archived=True)
     info = (await client.conversations_info(channel=ADMIN))["channel"]
-    first = await client.conversations_members(channel=ADMIN, limit=3)
-    cursor = first["response_metadata"]["next_cursor"]
-    rest = await client.conversations_members(channel=ADMIN, limit=3, cursor=cursor)
     assert (info["name"], info["is_archived"], info["is_member"]) == ("mail-admin", True, True)
-    assert [*first["members"], *rest["members"]] == [
-        *("U0ALICE", "U0BOB", "U0CAROL", "U0MALLORY", "U0MAILCFG")
-    ]
 
 
 async def test_a_channel_tells_with_whom_it_is_shared(slack, client):
@@ -141,14 +138,8 @@ async def test_a_private_channel_needs_a_scope_of_its_own(slack, client):
     assert (refused["error"], refused["needed"]) == ("missing_scope", "groups:read")
 
 
-async def test_every_answer_tells_the_scopes_that_were_granted(client):
-    answer = await client.auth_test()
-    assert answer.headers["X-OAuth-Scopes"] == ",".join(EVERY_SCOPE)
-
-
 async def test_user_groups_are_listed_with_their_people(slack, client):
     slack.add_usergroup("S0MAIL", "mail-approvers", ["U0BOB", "U0CAROL"])
-    assert (await client.usergroups_list())["usergroups"][0]["handle"] == "mail-approvers"
     listed = await client.usergroups_users_list(usergroup="S0MAIL")
     assert listed["users"] == ["U0BOB", "U0CAROL"]
     unknown = await refusal(client.usergroups_users_list(usergroup="S0NO"))
@@ -157,12 +148,10 @@ async def test_user_groups_are_listed_with_their_people(slack, client):
 
 async def test_a_disabled_user_group_is_shown_to_who_asks_for_disabled_ones(slack, client):
     slack.disable_usergroup("S0MAILAPPROVERS")
-    assert (await client.usergroups_list())["usergroups"] == []
     hidden = await refusal(client.usergroups_users_list(usergroup="S0MAILAPPROVERS"))
     assert hidden["error"] == "no_such_subteam"
     listed = await client.usergroups_users_list(usergroup="S0MAILAPPROVERS", include_disabled=True)
     assert listed["users"] == ["U0BOB", "U0CAROL"]
-    assert (await client.usergroups_list(include_disabled=True))["usergroups"][0]["date_delete"]
 
 
 async def test_posts_are_seen_in_order_with_increasing_ts(slack, client):
@@ -180,15 +169,20 @@ async def test_ts_follows_the_clock(slack, client):
 
 async def test_a_post_may_be_a_form_with_blocks_as_a_json_string(slack, http):
     blocks = json.dumps([{"type": "divider"}])
-    form = {"channel": ADMIN, "text": "x", "blocks": blocks, "token": slack.bot_token}
-    answer = await http.post(f"{slack.origin}/api/chat.postMessage", data=form)
+    form = {
+        "channel": ADMIN,
+        "text": "x",
+        "blocks": blocks,
+        "token": slack.state.credentials.bot_token,
+    }
+    answer = await http.post(f"{slack.state.origin}/api/chat.postMessage", data=form)
     assert (await answer.json())["ok"] is True
     assert slack.sees("U0BOB", ADMIN)[0].blocks[0]["type"] == "divider"
 
 
 async def test_a_post_to_a_person_goes_to_their_direct_messages_alone(slack, client):
     posted = await client.chat_postMessage(channel="U0ALICE", text="for you")
-    assert posted["channel"] == slack.dm_channel("U0ALICE") == "D0ALICE"
+    assert posted["channel"] == slack.state.dm_with("U0ALICE").id == "D0ALICE"
     assert [m.text for m in slack.sees("U0ALICE", "D0ALICE")] == ["for you"]
     assert slack.sees("U0BOB", "D0ALICE") == []
 
@@ -295,7 +289,7 @@ async def test_a_trigger_expires_by_real_time_not_by_the_sandbox_clock(slack, cl
     fresh = new_trigger(slack)
     slack.clock.advance(timedelta(hours=5))
     assert (await client.views_open(trigger_id=fresh, view=MODAL))["ok"]
-    slack._state.trigger_lifetime = 0
+    slack.state.trigger_lifetime = 0
     answer = await refusal(client.views_open(trigger_id=new_trigger(slack), view=MODAL))
     assert answer["error"] == "expired_trigger_id"
 
@@ -309,14 +303,6 @@ async def test_a_view_is_updated_by_id_and_hash_and_refused_after_someone_was_fa
     assert missing["error"] == "not_found"
 
 
-async def test_a_view_is_found_by_its_external_id_which_is_unique(slack, client):
-    named = MODAL | {"external_id": "mine"}
-    await client.views_open(trigger_id=new_trigger(slack), view=named)
-    assert (await client.views_update(external_id="mine", view=named))["ok"]
-    taken = await refusal(client.views_open(trigger_id=new_trigger(slack), view=named))
-    assert taken["error"] == "duplicate_external_id"
-
-
 async def test_a_malformed_or_huge_view_is_refused_and_keeps_the_trigger_fresh(slack, client):
     trigger = new_trigger(slack)
     bad = await refusal(client.views_open(trigger_id=trigger, view=MODAL | {"blocks": "x"}))
@@ -328,7 +314,7 @@ async def test_a_malformed_or_huge_view_is_refused_and_keeps_the_trigger_fresh(s
 
 
 async def test_rate_limiting_strikes_as_often_as_planned(slack, client):
-    slack.plan_fault(Fault("chat.postMessage", FaultKind.RATELIMITED, times=2, retry_after=7))
+    slack.faults.plan(Fault("chat.postMessage", FaultKind.RATELIMITED, times=2, retry_after=7))
     for _ in range(2):
         answer = await refusal(client.chat_postMessage(channel=ADMIN, text="x"))
         assert (answer.status_code, answer.headers["Retry-After"]) == (429, "7")
@@ -338,37 +324,37 @@ async def test_rate_limiting_strikes_as_often_as_planned(slack, client):
 
 
 async def test_a_fault_may_let_calls_pass_first(slack, client):
-    slack.plan_fault(Fault("chat.postMessage", FaultKind.ERROR, skip=1))
+    slack.faults.plan(Fault("chat.postMessage", FaultKind.ERROR, skip=1))
     assert (await client.chat_postMessage(channel=ADMIN, text="x"))["ok"]
     assert (await refusal(client.chat_postMessage(channel=ADMIN, text="x")))["error"]
     assert (await client.chat_postMessage(channel=ADMIN, text="x"))["ok"]
 
 
 async def test_a_lost_answer_means_that_it_was_done(slack, client):
-    slack.plan_fault(Fault("chat.postMessage", FaultKind.LOST_ANSWER))
+    slack.faults.plan(Fault("chat.postMessage", FaultKind.LOST_ANSWER))
     with pytest.raises(aiohttp.ClientError):
         await client.chat_postMessage(channel=ADMIN, text="done")
     assert [m.text for m in slack.sees("U0BOB", ADMIN)] == ["done"]
 
 
 async def test_a_dropped_call_means_that_nothing_was_done(slack, client):
-    slack.plan_fault(Fault("*", FaultKind.DROPPED))
+    slack.faults.plan(Fault("*", FaultKind.DROPPED))
     with pytest.raises(aiohttp.ClientError):
         await client.chat_postMessage(channel=ADMIN, text="lost")
     assert slack.sees("U0BOB", ADMIN) == []
 
 
 async def test_a_planned_error_and_a_server_fault_are_answered(slack, client, http):
-    slack.plan_fault(Fault("chat.postMessage", FaultKind.ERROR, error="edit_window_closed"))
+    slack.faults.plan(Fault("chat.postMessage", FaultKind.ERROR, error="edit_window_closed"))
     planned = await refusal(client.chat_postMessage(channel=ADMIN, text="x"))
     assert planned["error"] == "edit_window_closed"
-    slack.plan_fault(Fault("auth.test", FaultKind.SERVER_ERROR))
-    assert (await http.post(f"{slack.origin}/api/auth.test")).status == 500
+    slack.faults.plan(Fault("auth.test", FaultKind.SERVER_ERROR))
+    assert (await http.post(f"{slack.state.origin}/api/auth.test")).status == 500
 
 
 async def test_the_request_log_has_the_arguments_but_no_token(slack, http):
-    form = {"channel": ADMIN, "text": "x", "token": slack.bot_token}
-    await http.post(f"{slack.origin}/api/chat.postMessage", data=form)
+    form = {"channel": ADMIN, "text": "x", "token": slack.state.credentials.bot_token}
+    await http.post(f"{slack.state.origin}/api/chat.postMessage", data=form)
     (request,) = slack.requests
     assert (request.method, request.error) == ("chat.postMessage", None)
     assert request.arguments == {"channel": ADMIN, "text": "x"}
@@ -420,17 +406,17 @@ async def test_an_answer_to_a_click_that_forgets_to_say_replaces_the_card(slack,
 
 
 async def test_the_front_page_says_that_this_is_not_slack(slack, http):
-    page = await (await http.get(slack.origin)).text()
+    page = await (await http.get(slack.state.origin)).text()
     assert "This is not Slack." in page
 
 
 async def test_a_workspace_survives_being_written_to_disk(slack, client):
     await client.chat_postMessage(channel=ADMIN, text="card", blocks=[{"type": "divider"}])
     await client.views_open(trigger_id=new_trigger(slack), view=MODAL)
-    dumped = json.loads(json.dumps(slack.dump()))
+    dumped = json.loads(json.dumps(slack.state.dump()))
     other = SlackWorkspace(clock=slack.clock)
-    other.load(dumped)
+    other.state.load(dumped)
     assert other.sees("U0BOB", ADMIN) == slack.sees("U0BOB", ADMIN)
     assert other.open_view("U0ALICE") == slack.open_view("U0ALICE")
-    assert other.bot_token == slack.bot_token
-    assert other.dump() == slack.dump()
+    assert other.state.credentials.bot_token == slack.state.credentials.bot_token
+    assert other.state.dump() == slack.state.dump()

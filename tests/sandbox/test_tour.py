@@ -14,7 +14,7 @@ from rich.console import Console
 
 from bot.errors import OperatorError
 from bot.sandbox.run import play_tour, sandbox
-from bot.sandbox.slack_faults import Fault, FaultKind
+from bot.sandbox.slack.faults import Fault, FaultKind
 from bot.sandbox.stage import Stage
 from bot.sandbox.tour import Tour
 
@@ -118,7 +118,7 @@ async def test_a_write_that_nobody_approved_is_noticed(stage: Stage):
 
 async def test_a_click_that_nobody_can_make_is_a_failed_step_and_no_crash(stage: Stage):
     play = Play(stage)
-    stage.workspace.plan_fault(
+    stage.workspace.faults.plan(
         Fault("chat.postMessage", FaultKind.ERROR, times=1000, error="channel_not_found")
     )
     stage.workspace.set_channel("C0MAILADMIN", members=["U0MAILCFG", "U0BOB"])

@@ -20,9 +20,9 @@ from bot.adapters.cliq.client import Tries
 from bot.app import App, build
 from bot.domain.timing import Timing
 from bot.sandbox import world
-from bot.sandbox.cliq_faults import Fault, FaultKind, Target
+from bot.sandbox.cliq.faults import Fault, FaultKind, Target
 from bot.sandbox.run import TIMING
-from bot.sandbox.slack_records import Message, View
+from bot.sandbox.slack.records import Message, View
 from bot.sandbox.stage import CHECK_EVERY, Stage
 from bot.sandbox.world import ALICE, BOB, CAROL, MALLORY, Person
 
@@ -94,7 +94,7 @@ class Play:
         built = await build(settings.from_values(values), self.stage.clock, timing)
         self.bot = await self._running.enter_async_context(built)
         if transport == "http":
-            self.slack.request_url = f"http://127.0.0.1:{self.bot.port}/slack/events"
+            self.slack.delivery.request_url = f"http://127.0.0.1:{self.bot.port}/slack/events"
         self.stage.clock.on_move(self._wake)
         await self.bot.connected()
         await self.until(lambda: self.stage.card("Watching", ALERTS), "the watch line")
@@ -241,7 +241,7 @@ class Play:
             return [row[0] for row in database.execute(query)]
 
     def puts(self) -> int:
-        return sum(1 for request in self.cliq.requests if request.method == "PUT")
+        return sum(1 for request in self.cliq.log.all() if request.method == "PUT")
 
 
 def head_cut_off(line: str) -> str:

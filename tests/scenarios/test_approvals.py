@@ -9,9 +9,9 @@ from datetime import timedelta
 import pytest
 
 from bot.sandbox import world
-from bot.sandbox.cliq_faults import FaultKind
-from bot.sandbox.slack_faults import Fault as SlackFault
-from bot.sandbox.slack_faults import FaultKind as SlackFaultKind
+from bot.sandbox.cliq.faults import FaultKind
+from bot.sandbox.slack.faults import Fault as SlackFault
+from bot.sandbox.slack.faults import FaultKind as SlackFaultKind
 from tests.scenarios.play import (
     ADMIN,
     ALERTS,
@@ -360,9 +360,9 @@ async def test_a_bot_started_again_settles_an_unknown_outcome_by_reading(play: P
 async def test_slack_refusing_posts_does_not_hold_a_change_up(play: Play):
     card = await play.asks()
     await play.clicks(BOB, "approve")
-    play.slack.plan_fault(SlackFault("chat.update", SlackFaultKind.SERVER_ERROR))
+    play.slack.faults.plan(SlackFault("chat.update", SlackFaultKind.SERVER_ERROR))
     await play.slack.click(CAROL.id, card.channel, card.ts, "approve")
-    await play.until(lambda: not play.slack.planned_faults, "the failed edit")
+    await play.until(lambda: not play.slack.faults.planned, "the failed edit")
     play.passes(timedelta(seconds=5))
     await play.says(card, "In force")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bot.sandbox.slack_records import Message
+from bot.sandbox.slack.records import Message
 from tests.scenarios.play import ADMIN, ALERTS, ALICE, ERIN, SCOTT, Person, Play
 
 ACCEPT = 'accept reason="It has always been so"'
@@ -42,7 +42,7 @@ def paste(play: Play, name: str, value: str) -> None:
     host = name if name.endswith(f".{zone}") else f"{name}.{zone}"
     typed: Any = shlex.split(value) if value.startswith('"') else value
     play.stage.dns.publish(host, typed)
-    play.stage.dns.forget_cache()
+    play.stage.dns.resolver.forget()
 
 
 @pytest.mark.parametrize("bits", [1024, 2048])
@@ -124,7 +124,7 @@ async def test_a_check_by_hand_opens_no_alert(empty_play: Play):
 async def test_servers_that_do_not_answer_are_unknown_and_never_missing(empty_play: Play):
     play = await accepted(empty_play)
     play.stage.dns.break_all("refused")
-    play.stage.dns.forget_cache()
+    play.stage.dns.resolver.forget()
 
     answer = await play.types(ERIN, "check")
 
@@ -163,7 +163,7 @@ async def test_what_was_shown_is_what_was_approved(play: Play):
 
 async def test_a_dns_out_of_reach_delays_no_request_and_is_said_on_its_card(play: Play):
     play.stage.dns.break_all("silent")
-    play.stage.dns.forget_cache()
+    play.stage.dns.resolver.forget()
 
     shown = play.stage.read(await play.asks(SUBDOMAIN))
 

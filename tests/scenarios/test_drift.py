@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from bot.sandbox import dns_mistakes
-from bot.sandbox.cliq_faults import FaultKind
-from bot.sandbox.dns_mistakes import Wanted
-from bot.sandbox.slack_records import Message, View
+from bot.sandbox.cliq.faults import FaultKind
+from bot.sandbox.dns import mistakes
+from bot.sandbox.dns.mistakes import Wanted
+from bot.sandbox.slack.records import Message, View
 from bot.sandbox.stage import CHECK_EVERY
 from tests.scenarios.play import (
     ADMIN,
@@ -133,7 +133,7 @@ async def test_a_missing_record_opens_one_living_message_and_recovery_is_said_on
 async def test_a_record_at_the_wrong_name_is_found_there(settled: Play):
     play, live = settled, settled.cliq.configuration
     assert live is not None
-    dns_mistakes.make(play.stage.dns, Wanted(live["dkim_host"], live["dkim_value"]), "doubled")
+    mistakes.make(play.stage.dns, Wanted(live["dkim_host"], live["dkim_value"]), "doubled")
     await checks(play, 2)
     await alert(play, f"The key is published at {live['dkim_host']}.acme.example instead of")
 
@@ -162,7 +162,7 @@ async def test_an_alert_is_checked_again_at_a_click_and_rendered_anew(settled: P
     assert answer.startswith("DKIM of scott@acme.example is broken.\nNo TXT record at")
 
     play.stage.publish_record()
-    play.stage.dns.forget_cache()
+    play.stage.dns.resolver.forget()
     answer = await play.clicks(ERIN, "check", opened)
     assert "is in order: both authoritative servers and one resolver hold Zoho's key." in answer
     assert "The alert is watched until" in answer
@@ -269,7 +269,7 @@ async def test_who_restores_where_mailcfg_is_no_member_is_answered_in_a_direct_m
     await play.slack.submit(ALICE.id, view.id, {"reason": "Nobody knows who did that"})
 
     def told() -> list[str]:
-        direct = play.slack.sees(ALICE.id, play.slack.dm_channel(ALICE.id))
+        direct = play.slack.sees(ALICE.id, play.slack.state.dm_with(ALICE.id).id)
         return [text for text in map(play.stage.read, direct) if "is posted" in text]
 
     assert len(await play.until(told, "a direct message")) == 1
@@ -358,7 +358,7 @@ async def test_an_alert_that_was_deleted_comes_back(settled: Play):
     play.passes()
     await play.shows("Changed outside approval\n", ALERTS)
     opened = await alert(play, "Changed outside approval\n")
-    play.slack.delete_message(ALERTS, opened.ts)
+    play.slack.state.drop_message(ALERTS, opened.ts)
     play.passes()
     await play.shows("Changed outside approval\n", ALERTS)
 
@@ -375,12 +375,12 @@ async def test_the_record_that_our_own_change_needs_is_followed_in_its_thread(se
     assert alerts(play) == []
 
     play.stage.publish_record()
-    play.stage.dns.forget_cache()
+    play.stage.dns.resolver.forget()
     await checks(play, 1)
     await play.until(lambda: "Done." in play.thread(card)[-1], "the end of its checklist")
     listed = await play.until(lambda: complete(play, card), "the whole checklist ticked")
     assert len(listed) == 1
-    channel = play.slack.dm_channel(ALICE.id)
+    channel = play.slack.state.dm_with(ALICE.id).id
     await play.until(
         lambda: (
             "Done: your request #2"

@@ -10,7 +10,7 @@ from bot import settings
 from bot.app import build
 from bot.errors import SettingsError
 from bot.sandbox import world
-from bot.sandbox.slack_faults import Fault, FaultKind
+from bot.sandbox.slack.faults import Fault, FaultKind
 from tests.scenarios.play import ALICE, BOB, CAROL, ERIN, OSCAR, RENAME, Play
 
 GROUP = world.MAIL_APPROVERS
@@ -20,7 +20,7 @@ STRANGER = "You are not a member of this workspace; only its members may do this
 
 @pytest.fixture
 def may_read_groups(empty_play: Play) -> Play:
-    empty_play.slack.scopes = (*empty_play.slack.scopes, "usergroups:read")
+    empty_play.slack.state.scopes = (*empty_play.slack.state.scopes, "usergroups:read")
     return empty_play
 
 
@@ -65,7 +65,7 @@ async def test_a_group_that_cannot_be_read_refuses_the_click(grouped: Play):
     card = await grouped.asks()
     assert grouped.bot is not None
     grouped.bot.served.directory.forget_groups()
-    grouped.slack.plan_fault(Fault("usergroups.users.list", FaultKind.RATELIMITED, times=5))
+    grouped.slack.faults.plan(Fault("usergroups.users.list", FaultKind.RATELIMITED, times=5))
 
     answer = await grouped.clicks(BOB, "approve", card)
 
@@ -100,7 +100,7 @@ async def test_a_group_that_cannot_be_read_refuses_the_click(grouped: Play):
 async def test_the_bot_does_not_start_with_approvers_who_can_never_approve(
     empty_play: Play, scopes: tuple[str, ...], approvers: str, fault: str
 ):
-    empty_play.slack.scopes = (*empty_play.slack.scopes, *scopes)
+    empty_play.slack.state.scopes = (*empty_play.slack.state.scopes, *scopes)
     values = empty_play.environment() | {"MAILCFG_APPROVERS": approvers}
     async with await build(settings.from_values(values), empty_play.stage.clock) as app:
         with pytest.raises(SettingsError) as refused:
@@ -112,12 +112,12 @@ async def test_the_bot_does_not_start_with_approvers_who_can_never_approve(
 
 async def test_the_bot_waits_for_slack_to_say_who_is_in_the_group(may_read_groups: Play):
     fault = Fault("usergroups.users.list", FaultKind.SERVER_ERROR)
-    may_read_groups.slack.plan_fault(fault)
+    may_read_groups.slack.faults.plan(fault)
 
     app = await may_read_groups.start(MAILCFG_APPROVERS=GROUP.id)
 
     assert (await app.readiness())["slack"]
-    assert may_read_groups.slack.planned_faults == ()
+    assert may_read_groups.slack.faults.planned == ()
 
 
 UNINSTALLED = {"type": "app_uninstalled"}
@@ -129,12 +129,12 @@ async def test_without_access_the_bot_is_not_ready_and_begins_nothing(
     play: Play, event: dict[str, object], capsys: pytest.CaptureFixture[str]
 ):
     assert play.bot is not None
-    play.slack.plan_fault(Fault("auth.test", FaultKind.ERROR, error="account_inactive"))
+    play.slack.faults.plan(Fault("auth.test", FaultKind.ERROR, error="account_inactive"))
 
     await play.slack.event(event)
     await asyncio.wait(play.bot._tasks, timeout=0.2)
 
-    assert play.slack.planned_faults == ()
+    assert play.slack.faults.planned == ()
     assert not (await play.bot.readiness())["slack"]
     said = capsys.readouterr().out
     assert "Slack has withdrawn mailcfg's access; paused until it works again" in said
@@ -144,7 +144,7 @@ async def test_a_call_that_is_refused_tells_that_access_is_withdrawn_as_well(pla
     card = await play.asks()
     assert play.bot is not None
     for method in ("users.info", "auth.test"):
-        play.slack.plan_fault(Fault(method, FaultKind.ERROR, error="token_revoked", times=99))
+        play.slack.faults.plan(Fault(method, FaultKind.ERROR, error="token_revoked", times=99))
 
     assert (await play.clicks(BOB, "approve", card)).startswith("Could not check with Slack")
 
@@ -155,7 +155,7 @@ async def test_access_that_works_again_ends_the_pause(play: Play, monkeypatch: p
     monkeypatch.setattr("bot.app.RESUME_SECONDS", 0.01)
     assert play.bot is not None
     refused = Fault("auth.test", FaultKind.ERROR, error="account_inactive", times=3)
-    play.slack.plan_fault(refused)
+    play.slack.faults.plan(refused)
 
     await play.slack.event(REVOKED)
     await play.slack.event(UNINSTALLED)

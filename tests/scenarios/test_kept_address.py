@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.sandbox.cliq_faults import FaultKind
+from bot.sandbox.cliq.faults import FaultKind
 from tests.scenarios.play import ALERTS, ALICE, MOVE, Play
 
 QUIET = timedelta(seconds=36)

@@ -12,10 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bot.sandbox import cliq, slack
-from bot.sandbox.clock import AdjustableClock
-from bot.sandbox.dns import DnsEmulator
-from bot.sandbox.slack import SlackWorkspace
+from bot.sandbox.cliq import serving as cliq
+from bot.sandbox.cliq.emulator import CliqEmulator
+from bot.sandbox.dns.emulator import DnsEmulator
+from bot.sandbox.slack import serving as slack
+from bot.sandbox.slack.emulator import SlackWorkspace
 from tests.scenarios.processes import (
     Control,
     Process,
@@ -169,7 +170,7 @@ async def zoho(ending: AsyncExitStack) -> dict[str, str]:
     dns = DnsEmulator()
     await dns.start()
     ending.push_async_callback(dns.close)
-    served = await cliq.start(lookup_txt=dns.txt)
+    served = await cliq.start(CliqEmulator(lookup_txt=dns.txt))
     ending.push_async_callback(served.close)
     values = dict(line.split("=", 1) for line in served.dotenv())
     servers = dict(line.split("=", 1) for line in dns.dotenv())
@@ -179,8 +180,8 @@ async def zoho(ending: AsyncExitStack) -> dict[str, str]:
 def settings_of(workspace: SlackWorkspace, port: int) -> dict[str, str]:
     return {
         "SLACK_API_URL": f"http://127.0.0.1:{port}/api/",
-        "SLACK_BOT_TOKEN": workspace.bot_token,
-        "SLACK_APP_TOKEN": workspace.app_token,
+        "SLACK_BOT_TOKEN": workspace.state.credentials.bot_token,
+        "SLACK_APP_TOKEN": workspace.state.credentials.app_token,
         "MAILCFG_APPROVERS": "U0BOB,U0CAROL",
         "MAILCFG_APPROVAL_CHANNEL": "C0MAILADMIN",
         "MAILCFG_ALERT_CHANNEL": ALERTS,
@@ -191,7 +192,7 @@ async def test_slack_out_of_reach_at_the_start_is_waited_for(
     tmp_path: Path, http: httpx.AsyncClient, ending: AsyncExitStack, zoho: dict[str, str]
 ):
     here, there = free_port(), free_port()
-    workspace = SlackWorkspace(clock=AdjustableClock())
+    workspace = SlackWorkspace()
     values = OURS | zoho | settings_of(workspace, there)
     values["MAILCFG_LISTEN"] = f"127.0.0.1:{here}"
     bot = await Process.start("run", folder=tmp_path, **values)
@@ -202,7 +203,7 @@ async def test_slack_out_of_reach_at_the_start_is_waited_for(
     not_ready = await http.get(f"http://127.0.0.1:{here}/readyz")
     assert (not_ready.status_code, not_ready.json()["slack"]) == (503, False)
 
-    running = await slack.start(port=there, workspace=workspace)
+    running = await slack.start(workspace, port=there)
     ending.push_async_callback(running.close)
 
     async def is_ready() -> bool:
@@ -217,7 +218,7 @@ async def test_slack_out_of_reach_at_the_start_is_waited_for(
 async def test_a_bot_that_never_reached_slack_ends_cleanly(
     tmp_path: Path, ending: AsyncExitStack, zoho: dict[str, str]
 ):
-    workspace = SlackWorkspace(clock=AdjustableClock())
+    workspace = SlackWorkspace()
     values = OURS | zoho | settings_of(workspace, free_port()) | {"MAILCFG_LISTEN": "127.0.0.1:0"}
     bot = await Process.start("run", folder=tmp_path, **values)
     ending.push_async_callback(bot.kill)
@@ -248,7 +249,7 @@ async def test_a_port_in_use_is_one_sentence(
     tmp_path: Path, ending: AsyncExitStack, zoho: dict[str, str]
 ):
     taken = zoho["CLIQ_API_URL"].rpartition(":")[2]
-    workspace = SlackWorkspace(clock=AdjustableClock())
+    workspace = SlackWorkspace()
     values = OURS | zoho | settings_of(workspace, free_port())
     values["MAILCFG_LISTEN"] = f"127.0.0.1:{taken}"
     bot = await Process.start("run", folder=tmp_path, **values)
@@ -280,7 +281,7 @@ async def test_missing_settings_are_named_one_a_line(tmp_path: Path, ending: Asy
 async def test_impossible_settings_are_named_with_the_cure(
     tmp_path: Path, ending: AsyncExitStack, zoho: dict[str, str]
 ):
-    workspace = SlackWorkspace(clock=AdjustableClock())
+    workspace = SlackWorkspace()
     values = OURS | zoho | settings_of(workspace, 1)
     values |= {"MAILCFG_SECRET_KEY": "short", "MAILCFG_APPROVERS": "U0BOB"}
     bot = await Process.start("run", folder=tmp_path, **values)

@@ -18,9 +18,9 @@ from bot import logs, settings
 from bot.adapters.cliq.client import CliqClient
 from bot.adapters.cliq.connect import Connected
 from bot.errors import MailcfgError, SettingsError
-from bot.sandbox.cliq_faults import Fault, FaultKind, Target
-from bot.sandbox.slack_faults import Fault as SlackFault
-from bot.sandbox.slack_faults import FaultKind as SlackFaultKind
+from bot.sandbox.cliq.faults import Fault, FaultKind, Target
+from bot.sandbox.slack.faults import Fault as SlackFault
+from bot.sandbox.slack.faults import FaultKind as SlackFaultKind
 from bot.zoho import connect
 from tests.scenarios.play import ALERTS, ALICE, BOB, CAROL, MALLORY, SECRET_KEY, Play
 from tests.test_settings import GOOD
@@ -47,7 +47,7 @@ def log(empty_play: Play) -> Iterator[Log]:
 
 def canaries(play: Play) -> set[str]:
     """Every secret that the far ends have handed out by now, and ours."""
-    slack, zoho = play.slack._state, play.cliq.state
+    slack, zoho = play.slack.state, play.cliq.state
     return {
         SECRET_KEY,
         slack.credentials.bot_token,
@@ -72,12 +72,12 @@ async def everything_goes_wrong(play: Play) -> None:
     await play.types(ALICE, "set dkim=512")
     await play.types(MALLORY, "show")
     await play.clicks(MALLORY, "approve", await play.asks())
-    play.slack.plan_fault(SlackFault("users.info", SlackFaultKind.DROPPED, times=2))
+    play.slack.faults.plan(SlackFault("users.info", SlackFaultKind.DROPPED, times=2))
     await play.clicks(BOB, "approve")
     await play.clicks(BOB, "approve")
     play.spoil(FaultKind.RESET_AFTER_EFFECT, "PUT")
-    play.slack.plan_fault(SlackFault("chat.update", SlackFaultKind.RATELIMITED))
-    play.slack.plan_fault(SlackFault("response_url", SlackFaultKind.DROPPED))
+    play.slack.faults.plan(SlackFault("chat.update", SlackFaultKind.RATELIMITED))
+    play.slack.faults.plan(SlackFault("response_url", SlackFaultKind.DROPPED))
     await play.slack.click(CAROL.id, play.card().channel, play.card().ts, "approve")
     await play.until(lambda: play.cliq.writes(), "the write")
     play.passes(timedelta(hours=2))
@@ -130,9 +130,9 @@ async def test_no_secret_appears_in_logs_database_or_slack(
 
     asked = json.dumps([request.arguments for request in play.slack.requests])
     assert "Waiting for approval" in asked
-    assert found(secrets - set(play.slack._state.triggers), asked) == []
+    assert found(secrets - set(play.slack.state.triggers), asked) == []
 
-    messages = json.dumps(play.slack.dump()["messages"])
+    messages = json.dumps(play.slack.state.dump()["messages"])
     assert "fault of its own" in messages
     assert found(secrets, messages) == []
 
@@ -267,7 +267,7 @@ async def test_what_is_not_signed_by_slack_is_not_logged(empty_play: Play, log: 
     play = empty_play
     bot = await play.start(transport="http", MAILCFG_LOG_LEVEL="DEBUG")
     body = b"command=%2Fmailcfg&text=show&user_id=U0ALICE&team_id=T0ACME&token=canary"
-    genuine = play.slack.sign(body)
+    genuine = play.slack.delivery.http.sign(body)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{bot.port}") as client:
         for headers, content in (({}, body), (genuine, body + b"1"), (genuine, body + b"\xff")):
             await client.post("/slack/events", content=content, headers=headers)

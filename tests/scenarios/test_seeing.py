@@ -11,9 +11,9 @@ import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
-from bot.sandbox.cliq_faults import FaultKind
-from bot.sandbox.slack_faults import Fault as SlackFault
-from bot.sandbox.slack_faults import FaultKind as SlackFaultKind
+from bot.sandbox.cliq.faults import FaultKind
+from bot.sandbox.slack.faults import Fault as SlackFault
+from bot.sandbox.slack.faults import FaultKind as SlackFaultKind
 from bot.sandbox.stage import CHECK_EVERY
 from tests.scenarios.play import ALERTS, ALICE, BOB, MOVE, RENAME, SECRET_KEY, Play
 from tests.scenarios.processes import until
@@ -58,7 +58,7 @@ async def test_metrics_tell_the_story_of_a_change(play: Play):
 async def test_other_connections_of_the_app_are_counted_and_warned_of(play: Play, logged: Lines):
     assert await metric(play, "slack_other_connections") == 0
     await play.stop()
-    play.slack.add_ghost()
+    play.slack.delivery.sockets.add_ghost()
 
     await play.start()
 
@@ -72,9 +72,9 @@ async def test_a_connection_that_slack_renews_is_not_taken_for_another(play: Pla
         return [asked.method for asked in play.slack.requests].count("apps.connections.open")
 
     before = times_connected()
-    await play.slack.disconnect()
+    await play.slack.delivery.sockets.disconnect()
     await play.until(lambda: times_connected() > before, "a new connection")
-    await play.until(lambda: play.slack.connections == 1, "the end of the old one")
+    await play.until(lambda: play.slack.delivery.sockets.count == 1, "the end of the old one")
     await play.types(ALICE, "help")
 
     assert await metric(play, "slack_other_connections") == 0
@@ -86,7 +86,16 @@ async def test_metrics_name_nobody_and_hold_no_secret(play: Play):
     answer = await get(play, "/metrics")
 
     assert answer.headers["content-type"].startswith("text/plain; version=")
-    hidden = ("acme", "U0", "C0", "T0", "xox", "1000.", SECRET_KEY, play.slack.bot_token)
+    hidden = (
+        "acme",
+        "U0",
+        "C0",
+        "T0",
+        "xox",
+        "1000.",
+        SECRET_KEY,
+        play.slack.state.credentials.bot_token,
+    )
     assert [word for word in hidden if word in answer.text] == []
 
 
@@ -99,7 +108,7 @@ async def test_metrics_show_when_a_locked_api_opens_again(play: Play):
 
 async def test_metrics_count_what_slack_refuses(play: Play):
     fault = SlackFault("chat.postMessage", SlackFaultKind.ERROR, error="channel_not_found")
-    play.slack.plan_fault(fault)
+    play.slack.faults.plan(fault)
     await play.types(ALICE, MOVE)
     labels = {"method": "chat.postMessage", "error": "channel_not_found"}
     assert await metric(play, "slack_errors_total", **labels) == 1

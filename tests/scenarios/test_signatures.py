@@ -32,7 +32,7 @@ class Door:
         return (await self.http.post(self.url, content=body, headers=raw)).status_code
 
     def sign(self, body: bytes | str, timestamp: int | None = None) -> dict[str, str]:
-        return self.play.slack.sign(body, timestamp)
+        return self.play.slack.delivery.http.sign(body, timestamp)
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import structlog
 from bot.adapters.slack.cards import forms
 from bot.adapters.slack.cards.parts import actions, button
 from bot.errors import DatabaseError
-from bot.sandbox.cliq_faults import Fault, FaultKind
-from bot.sandbox.slack_faults import Fault as SlackFault
-from bot.sandbox.slack_faults import FaultKind as SlackFaultKind
+from bot.sandbox.cliq.faults import Fault, FaultKind
+from bot.sandbox.slack.faults import Fault as SlackFault
+from bot.sandbox.slack.faults import FaultKind as SlackFaultKind
 from tests.scenarios.play import ADMIN, ALERTS, ALICE, BOB, CAROL, MOVE, RENAME, Play
 
 REASON = 'reason="x"'
@@ -204,9 +204,9 @@ async def test_a_locked_api_says_when_it_goes_on(play: Play):
         r"\d\d:\d\d UTC\.",
         answer,
     )
-    reads = len(play.cliq.requests)
+    reads = len(play.cliq.log.all())
     assert await play.types(ALICE, "show") == answer
-    assert len(play.cliq.requests) == reads
+    assert len(play.cliq.log.all()) == reads
 
     play.passes(timedelta(minutes=11))
     assert "Scott Fisher" in await play.types(ALICE, "show")
@@ -243,7 +243,7 @@ async def test_a_revoked_refresh_token_says_who_must_act(play: Play):
 
 async def test_who_cannot_be_looked_up_may_do_nothing(play: Play):
     card = await play.asks()
-    play.slack.plan_fault(SlackFault("users.info", SlackFaultKind.SERVER_ERROR, times=2))
+    play.slack.faults.plan(SlackFault("users.info", SlackFaultKind.SERVER_ERROR, times=2))
     could_not = (
         "Could not check with Slack who you are, so nothing was done. Try again in a minute."
     )

@@ -16,7 +16,7 @@ TOO_LONG = "This takes longer than usual and is not recorded for sure; look at t
 
 
 def private(play: Play, who: Person) -> list[str]:
-    messages = play.slack.sees(who.id, play.slack.dm_channel(who.id))
+    messages = play.slack.sees(who.id, play.slack.state.dm_with(who.id).id)
     return [play.stage.read(message) for message in messages]
 
 
@@ -53,7 +53,7 @@ async def test_the_outcome_is_told_once_though_the_bot_starts_anew(play: Play):
 
 async def test_a_card_that_was_deleted_comes_back_for_who_asks_what_is_pending(play: Play):
     card = await play.asks(RENAME)
-    play.slack.delete_message(ADMIN, card.ts)
+    play.slack.state.drop_message(ADMIN, card.ts)
 
     answer = await play.types(BOB, "pending")
 

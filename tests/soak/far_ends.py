@@ -10,17 +10,16 @@ import asyncio
 import secrets
 import sys
 
-from bot.sandbox import cliq, dns_control, slack
-from bot.sandbox.clock import AdjustableClock
+from bot.sandbox.cliq import serving as cliq
+from bot.sandbox.cliq.emulator import CliqEmulator
+from bot.sandbox.dns import serving as dns_emulator
+from bot.sandbox.slack import serving as slack
 
 
 async def serve() -> None:
-    dns = await dns_control.start()
-    zoho = await cliq.start(
-        clock=AdjustableClock(),
-        control_token=secrets.token_urlsafe(24),
-        lookup_txt=dns.emulator.txt,
-    )
+    dns = await dns_emulator.start()
+    emulator = CliqEmulator(lookup_txt=dns.emulator.txt)
+    zoho = await cliq.start(emulator, control_token=secrets.token_urlsafe(24))
     workspace = await slack.start()
     for line in (*dns.dotenv(), *zoho.dotenv(), *workspace.dotenv(), ""):
         print(line, flush=True)

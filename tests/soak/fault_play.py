@@ -21,8 +21,8 @@ from bot.app import App, build
 from bot.domain.change import Seal
 from bot.errors import SettingsError
 from bot.sandbox import run as sandbox
-from bot.sandbox.cliq_log import LoggedRequest
-from bot.sandbox.slack_records import Message, PersonCannot
+from bot.sandbox.cliq.log import LoggedRequest
+from bot.sandbox.slack.records import Message, PersonCannot
 from bot.sandbox.stage import Stage, open_stage
 from bot.sandbox.world import ADMIN_CHANNEL, ALICE, BOB, CAROL
 from bot.services.audit import verify
@@ -164,7 +164,7 @@ class Play:
         self._approved: set[str] = set()
         self._requests_when_in_force: int | None = None
         self._is_early = False
-        stage.workspace.on_change(self._witness)
+        stage.workspace.changes.on_change(self._witness)
 
     async def live(self) -> Ending:
         await self._stillness()
@@ -180,7 +180,7 @@ class Play:
         problems = [problem async for problem in self._problems()]
         cliq = self._stage.cliq
         left = [fault.next for fault in cliq.faults.waiting]
-        left += [fault.times for fault in self._stage.workspace.planned_faults]
+        left += [fault.times for fault in self._stage.workspace.faults.planned]
         word, writes = self._word(), len(cliq.writes())
         return Ending(word, writes, cliq.configuration, tuple(left), tuple(problems))
 
@@ -247,7 +247,7 @@ class Play:
 
     def _card(self) -> Message | None:
         """The newest card of a request."""
-        messages = self._stage.workspace.messages()
+        messages = self._stage.workspace.state.messages.values()
         cards = [m for m in messages if _is_card(m)]
         return cards[-1] if cards else None
 
@@ -264,11 +264,11 @@ class Play:
 
     def _witness(self) -> None:
         if self._requests_when_in_force is None and self._word() == "In force":
-            self._requests_when_in_force = len(self._stage.cliq.requests)
+            self._requests_when_in_force = len(self._stage.cliq.log.all())
 
     async def _problems(self) -> AsyncIterator[str]:
         """What must never be, whatever went wrong."""
-        requests = self._stage.cliq.requests
+        requests = self._stage.cliq.log.all()
         if self._is_early:
             yield "written before the last approval"
         if self._word() and not self._is_told():

@@ -22,7 +22,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from bot.sandbox import world
-from bot.sandbox.slack_records import Message, PersonCannot
+from bot.sandbox.slack.records import Message, PersonCannot
 from bot.sandbox.stage import Stage, open_stage
 from tests.soak.processes import ROOT
 
@@ -195,7 +195,7 @@ class Fleet:
     def _go_to(self, bot: Bot) -> None:
         """Over Socket Mode it is Slack that picks the bot."""
         if "SLACK_APP_TOKEN" not in self.environment:
-            self.stage.workspace.request_url = f"{bot.address}/slack/events"
+            self.stage.workspace.delivery.request_url = f"{bot.address}/slack/events"
 
     async def mailcfg(self, *words: str) -> tuple[int, str]:
         """Run a command to its end; its exit code and all that it said."""

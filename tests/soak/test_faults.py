@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 
 import pytest
 
-from bot.sandbox.cliq_faults import Fault, FaultKind, Target
-from bot.sandbox.cliq_state import ADMIN
-from bot.sandbox.cliq_throttle import LOCK, Bucket
-from bot.sandbox.slack_faults import Fault as SlackFault
-from bot.sandbox.slack_faults import FaultKind as SlackFaultKind
+from bot.sandbox.cliq.faults import Fault, FaultKind, Target
+from bot.sandbox.cliq.state import ADMIN
+from bot.sandbox.cliq.throttle import LOCK, Bucket
+from bot.sandbox.slack.faults import Fault as SlackFault
+from bot.sandbox.slack.faults import FaultKind as SlackFaultKind
 from bot.sandbox.stage import Stage
 from tests.soak.fault_play import (
     IN_A_FORM,
@@ -162,7 +162,7 @@ class Pair:
     def _slack(self, stage: Stage) -> None:
         how = SLACK_FAULTS.get(self.fault, {"kind": SlackFaultKind.ERROR, "error": self.fault})
         method, skip = self.call.method, self.call.skip
-        stage.workspace.plan_fault(SlackFault(method, times=self.times, skip=skip, **how))
+        stage.workspace.faults.plan(SlackFault(method, times=self.times, skip=skip, **how))
 
     def _zoho(self, stage: Stage) -> None:
         if self.call is SETTLING:
@@ -335,7 +335,7 @@ def fault(planned: Fault, stage: Stage) -> None:
 
 
 def slack_fault(planned: SlackFault, stage: Stage) -> None:
-    stage.workspace.plan_fault(planned)
+    stage.workspace.faults.plan(planned)
 
 
 def moves(how: dict[str, str]) -> dict[str, Trouble]:

@@ -38,6 +38,7 @@ from bot.domain.command import Accept, Reset, Set
 from bot.domain.mail_config import Patch
 from bot.domain.policy import Actor, Facts, Policy
 from bot.errors import Ambiguous, CliqError, NotSent
+from bot.ports import FarEnds
 from bot.services.audit import verify
 from bot.services.serving import Services
 from tests.fakes import TEAM, FakeCliq, FakeClock, FakeDirectory, FakeDns, config
@@ -153,7 +154,7 @@ class TwoReplicas(RuleBasedStateMachine):
     def put_together(self, replica: Replica) -> None:
         """Its services, as they are after a start of the process."""
         organisation = replace(ACME, policy=self.policy)
-        people, api = DoorDirectory(self.people), DoorApi(self.far, self.clock)
+        people, api = DoorDirectory(self.people), FarEnds(DoorApi(self.far, self.clock))
         far = (replica.store, api, FakeDns(), people, self.clock, self.new_id)
         services = Services.of(organisation, *far)
         replica.changes, replica.applier = services.changes, services.applier

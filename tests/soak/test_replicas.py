@@ -136,7 +136,7 @@ class Round:
         )
         counted = [(row["no"], json.loads(row["voter_json"])["user"]) for row in rows]
         assert len(set(counted)) == len(counted)
-        for message in self.town.stage.workspace.messages():
+        for message in self.town.stage.workspace.state.messages.values():
             said = RECORDED.match(self.town.stage.read(message))
             if said is not None:
                 assert (int(said[1]), message.ephemeral_to) in counted

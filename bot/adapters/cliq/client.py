@@ -26,7 +26,7 @@ from bot.adapters.cliq.data_centers import endpoints, is_loopback
 from bot.adapters.cliq.oauth import ZohoAuth
 from bot.adapters.cliq.throttle import Budget, MemoryBudget
 from bot.clock import SystemClock
-from bot.domain.mail_config import MailConfig
+from bot.domain.mail_config import MailConfig, Wanted
 from bot.domain.token import AccessToken
 from bot.errors import (
     Ambiguous,
@@ -150,8 +150,8 @@ class CliqClient:
     async def read(self, purpose: Purpose) -> MailConfig | None:
         return await self._call("GET", purpose)
 
-    async def write(self, arguments: dict[str, str | int], *, send_by: float = math.inf) -> None:
-        await self._call("PUT", Purpose.APPLY, arguments, send_by)
+    async def write(self, wanted: Wanted, *, send_by: float = math.inf) -> None:
+        await self._call("PUT", Purpose.APPLY, body_of(wanted), send_by)
 
     async def remove(self, *, send_by: float = math.inf) -> None:
         await self._call("DELETE", Purpose.APPLY, send_by=send_by)
@@ -265,6 +265,13 @@ class CliqClient:
     def _note(self, method: str, started: float, **what: object) -> None:
         ms = round(1000 * (time.monotonic() - started))
         log.info("cliq call", organisation=self._organisation, method=method, ms=ms, **what)
+
+
+def body_of(wanted: Wanted) -> dict[str, str | int]:
+    """The JSON body of the PUT: three fields always, the key size only when it was asked."""
+    size = {} if wanted.dkim_key_size is None else {"dkim_key_size": wanted.dkim_key_size}
+    always = {"name": wanted.name, "email_id": wanted.email_id}
+    return always | {"cname_status": wanted.cname_status} | size
 
 
 def _unanswered(method: str) -> Ambiguous:

@@ -52,10 +52,9 @@ from bot.domain.typed import clean_reason
 from bot.errors import (
     AlreadyOpen,
     BadValue,
-    CliqError,
+    FarEndError,
     InputError,
     MailcfgError,
-    OAuthError,
     OperatorError,
     UnknownRequest,
 )
@@ -450,7 +449,7 @@ class Listeners:
             log.error("task failed", exc_info=error)
 
 
-_TROUBLE = (CliqError, OAuthError, OperatorError, SlackFault)
+_TROUBLE = (FarEndError, OperatorError, SlackFault)
 _OF_ANOTHER_VERSION = "This is of another version of mailcfg, so nothing was done. `/mailcfg help` lists what there is."
 _TOO_SLOW = "This takes longer than usual and is not recorded for sure; look at the card."
 
@@ -466,7 +465,7 @@ def _words(error: BaseException) -> str:
 
 
 def _unless_expected(error: BaseException) -> BaseException | None:
-    return None if isinstance(error, CliqError | OAuthError) else error
+    return None if isinstance(error, FarEndError) else error
 
 
 def _private(content: Rendered | None) -> dict[str, Any]:

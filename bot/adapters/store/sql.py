@@ -48,6 +48,8 @@ from bot.domain.change import Attempt, ChangeRequest, State
 from bot.domain.incident import Incident, Kind
 from bot.domain.mail_config import MailConfig
 from bot.domain.moment import from_stamp, stamp
+from bot.domain.plan import Operations
+from bot.domain.sender_plans import OPERATIONS
 from bot.errors import AlreadyOpen, DatabaseError
 from bot.ports import Backlog, Card, LostRace, Message, Transaction, Waiting, WatchState
 from bot.services.telling import MENTION
@@ -131,14 +133,15 @@ def _autocommit(engine: AsyncEngine) -> AsyncEngine:
 
 
 class SqlStore:
-    """`ports.Store` on one database.
+    """`ports.Store` on one database, which can read the requests of these `operations`.
 
     After a commit `on_move` is called for every request that it moved, and `on_due` if a card or a
     message became due. Whoever is woken by every commit does most of its work for nothing.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, operations: Operations = OPERATIONS) -> None:
         self._engine = engine
+        self._operations = operations
         self._single = _autocommit(engine)
         self.on_due: Callable[[], None] = lambda: None
         self.on_move: Callable[[ChangeRequest, ChangeRequest], None] = lambda _old, _new: None
@@ -185,8 +188,11 @@ class SqlStore:
     async def open_request(self, org: str) -> ChangeRequest | None:
         return await self._one_request(_the_open_one(self._engine.dialect.name), org=org)
 
-    async def last_applied(self, org: str) -> ChangeRequest | None:
-        return await self._one_request(_last_applied, org=org)
+    async def last_applied(self, org: str, subject: str) -> ChangeRequest | None:
+        return await self._one_request(_last_applied, org=org, ops=self._ops(subject))
+
+    def _ops(self, subject: str) -> list[str]:
+        return [word for word, each in self._operations.items() if each.subject == subject]
 
     async def audit(self, org: str, after: int = 0) -> AsyncIterator[AuditRow]:
         table = schema.audit.c
@@ -208,8 +214,11 @@ class SqlStore:
         found = await self._all(_audit_head, org=org)
         return AuditHead(found[0]["seq"], found[0]["hash"]) if found else None
 
-    async def newest(self, org: str, count: int) -> list[ChangeRequest]:
-        return await self._newest(select(schema.request).where(schema.request.c.org == org), count)
+    async def newest(self, org: str, count: int, subject: str | None = None) -> list[ChangeRequest]:
+        mine = select(schema.request).where(schema.request.c.org == org)
+        if subject is not None:
+            mine = mine.where(schema.request.c.op.in_(self._ops(subject)))
+        return await self._newest(mine, count)
 
     async def numbered(self, org: str, number: int) -> ChangeRequest | None:
         return await self._one_request(_by_number, org=org, no=number)
@@ -217,7 +226,9 @@ class SqlStore:
     async def applied_after(self, request: ChangeRequest, most: int) -> list[ChangeRequest]:
         table = schema.request.c
         applied = select(schema.request).where(
-            table.org == request.org, table.state == State.APPLIED.value
+            table.org == request.org,
+            table.state == State.APPLIED.value,
+            table.op.in_(self._ops(request.plan.subject)),
         )
         return await self._newest(applied.where(table.no > request.number), most)
 
@@ -229,7 +240,7 @@ class SqlStore:
             select(schema.decision).where(table.request_id.in_(ids)).order_by(*_vote_order)
         )
         return [
-            rows.request_from(row, [vote for vote in votes if vote["request_id"] == row["id"]])
+            self._request(row, [vote for vote in votes if vote["request_id"] == row["id"]])
             for row in found
         ]
 
@@ -338,7 +349,10 @@ class SqlStore:
             if row is None:
                 return None
             votes = await connection.execute(_votes, {"request_id": row["id"]})
-            return rows.request_from(row, votes.mappings().all())
+            return self._request(row, votes.mappings().all())
+
+    def _request(self, row: Any, votes: Sequence[Any]) -> ChangeRequest:
+        return rows.request_from(row, votes, self._operations)
 
     async def _all(self, query: Executable, **values: Any) -> Sequence[Any]:
         async with self.statement() as connection:
@@ -544,7 +558,9 @@ _by_number = _one.where(_request.org == bindparam("org"), _request.no == bindpar
 # By number, which is the order of their ends too, since one is open at a time. When they ended is
 # told by clocks, which may be set back, and sealed by nothing.
 _last_applied = _one.where(
-    _request.org == bindparam("org"), _request.state == State.APPLIED.value
+    _request.org == bindparam("org"),
+    _request.state == State.APPLIED.value,
+    _request.op.in_(bindparam("ops", expanding=True)),
 ).order_by(_request.no.desc())
 _first_and_last_organisation = select(
     select(func.min(_request.org)).scalar_subquery().label("first"),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bot.sandbox import world
 from bot.sandbox.page.journal import Journal
-from bot.sandbox.slack_forms import elements
-from bot.sandbox.slack_records import Message
+from bot.sandbox.slack.forms import elements
+from bot.sandbox.slack.records import Message
 from bot.sandbox.stage import Stage
 
 APPROVE = "approve"
@@ -70,7 +70,9 @@ class Checklist:
         return live is not None and live["dkim_status"] == "verified"
 
     def _newest(self) -> str:
-        return max((message.ts for message in self._stage.workspace.messages()), default="0")
+        return max(
+            (message.ts for message in self._stage.workspace.state.messages.values()), default="0"
+        )
 
 
 def _offers(message: Message, action: str) -> bool:

@@ -1,34 +1,34 @@
 """What can be done from the page: by people in Slack, and to the world around the bot.
 
-Each doing checks its JSON, calls the one who really does it, and answers with JSON. What cannot be
-done raises Refused with a sentence.
+Each doing says by its signature what JSON it takes, and calls the one who really does it. What
+cannot be done raises ValueError or InputError with a sentence.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
-from bot.errors import InputError
-from bot.sandbox import dns_mistakes
-from bot.sandbox.cliq_faults import Fault, FaultKind
-from bot.sandbox.cliq_profile import sentence
-from bot.sandbox.cliq_state import ADMIN
-from bot.sandbox.dns_mistakes import Wanted
-from bot.sandbox.dns_zone import DEFAULT_TTL
+from pydantic import Field
+
+from bot.sandbox.cliq.faults import Fault, FaultKind
+from bot.sandbox.cliq.profile import ALLOWED_METHODS, sentence
+from bot.sandbox.cliq.state import ADMIN
+from bot.sandbox.dns import mistakes
+from bot.sandbox.dns.mistakes import Wanted
 from bot.sandbox.page.checklist import Checklist
 from bot.sandbox.page.screens import Screens
-from bot.sandbox.slack_records import Json, PersonCannot
+from bot.sandbox.slack.people import ClickOutcome
+from bot.sandbox.slack.records import Json
 from bot.sandbox.stage import CHECK_EVERY, Stage
 
 LONGEST_MOVE = timedelta(days=31)
 MOST_CHECKS = 10
 CHECK_SECONDS = 3.0
 """How long a check is waited for before the clock moves on all the same."""
-API_METHODS = ("GET", "PUT", "DELETE")
 FAULTS = {
     "timeout_before_effect": Fault(FaultKind.TIMEOUT_BEFORE_EFFECT),
     "timeout_after_effect": Fault(FaultKind.TIMEOUT_AFTER_EFFECT),
@@ -40,11 +40,9 @@ FAULTS = {
 }
 """What the next call to Cliq can meet; `dead_token` and `lock` change the far end instead."""
 
-Doing = Callable[[Json], Awaitable[Json]]
-
-
-class Refused(Exception):
-    """It was not done; the sentence says why."""
+Given = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Who = Annotated[str, Field(alias="as")]
+Doing = Callable[..., Any]
 
 
 class Bot(Protocol):
@@ -76,45 +74,31 @@ class PeopleDoings:
             "dismiss": self.dismiss,
         }
 
-    async def command(self, given: Json) -> Json:
-        text = as_slack_sends(text_in(given, "text"))
-        outcome = await self._workspace.command(
-            text_in(given, "as"), text, text_in(given, "channel")
-        )
+    async def command(self, user: Who, text: str, channel: str) -> Json:
+        outcome = await self._workspace.command(user, as_slack_sends(text), channel)
         return {"ok": outcome.ok}
 
-    async def click(self, given: Json) -> Json:
-        user, action = text_in(given, "as"), text_in(given, "action")
-        channel, ts = text_in(given, "channel"), text_in(given, "ts")
+    async def click(
+        self, user: Who, action: str, channel: str, ts: str, value: str | None = None
+    ) -> ClickOutcome:
         self._checklist.clicked(user, action)
-        outcome = await self._workspace.click(
-            user, channel, ts, action, value=optional_text_in(given, "value")
-        )
+        return await self._workspace.click(user, channel, ts, action, value=value)
+
+    async def submit(self, user: Who, view: str, values: Json) -> Json:
+        outcome = await self._workspace.submit(user, view, values)
         return {"ok": outcome.ok, "failure": outcome.failure}
 
-    async def submit(self, given: Json) -> Json:
-        outcome = await self._workspace.submit(
-            text_in(given, "as"), text_in(given, "view"), object_in(given, "values")
-        )
-        return {"ok": outcome.ok, "failure": outcome.failure}
+    def close(self, user: Who, view: str) -> None:
+        self._workspace.close_view(user, view)
 
-    async def close(self, given: Json) -> Json:
-        await self._workspace.close_view(text_in(given, "as"), text_in(given, "view"))
-        return {"ok": True}
+    def read(self, user: Who, channel: str, ts: str) -> None:
+        self._screens.read_up_to(user, channel, ts)
 
-    async def read(self, given: Json) -> Json:
-        self._screens.read_up_to(
-            text_in(given, "as"), text_in(given, "channel"), text_in(given, "ts")
-        )
-        return {"ok": True}
-
-    async def dismiss(self, given: Json) -> Json:
+    def dismiss(self, user: Who, channel: str, ts: str) -> None:
         """Take an ephemeral message off its only reader's screen."""
-        user, channel, ts = (text_in(given, name) for name in ("as", "channel", "ts"))
-        for message in self._workspace.messages():
-            if (message.channel, message.ts, message.ephemeral_to) == (channel, ts, user):
-                self._workspace.delete_message(channel, ts)
-        return {"ok": True}
+        message = self._workspace.state.messages.get((channel, ts))
+        if message is not None and message.ephemeral_to == user:
+            self._workspace.state.drop_message(channel, ts)
 
 
 class WorldDoings:
@@ -122,6 +106,7 @@ class WorldDoings:
 
     def __init__(self, stage: Stage, bot: Bot) -> None:
         self._stage = stage
+        self._dns = stage.dns
         self._bot = bot
         self._one_check_at_a_time = asyncio.Lock()
 
@@ -133,7 +118,7 @@ class WorldDoings:
             "remove_dkim": self.remove_dkim,
             "mistake": self.mistake,
             "break_dns": self.break_dns,
-            "forget_cache": self.forget_cache,
+            "forget_cache": self._dns.resolver.forget,
             "put_record": self.put_record,
             "remove_record": self.remove_record,
             "edit_cliq": self.edit_cliq,
@@ -141,30 +126,26 @@ class WorldDoings:
             "profile": self.profile,
             "switch": self.switch,
             "lift_lock": self.lift_lock,
-            "kill_bot": self.kill_bot,
-            "start_bot": self.start_bot,
+            "kill_bot": self._bot.kill,
+            "start_bot": self._bot.start,
         }
 
-    async def advance(self, given: Json) -> Json:
-        seconds = number_in(given, "seconds")
+    def advance(self, seconds: Given) -> None:
         if not 0 <= seconds <= LONGEST_MOVE.total_seconds():
-            raise Refused("The clock moves forwards, by a month at most.")
+            raise ValueError("The clock moves forwards, by a month at most.")
         self._stage.clock.advance(timedelta(seconds=seconds))
-        return {"ok": True}
 
-    async def check_now(self, given: Json) -> Json:
+    async def check_now(self, times: Given = 1) -> None:
         """Move on to the next slot of the bot's own timer, so that its own loop checks.
 
         `times` moves on so often, each time once the check before has been made: late slots would
         fall together.
         """
-        times = int(number_in(given, "times")) if "times" in given else 1
         if not 1 <= times <= MOST_CHECKS:
-            raise Refused(f"One to {MOST_CHECKS} checks can be made at once.")
+            raise ValueError(f"One to {MOST_CHECKS} checks can be made at once.")
         async with self._one_check_at_a_time:
-            for _ in range(times):
+            for _ in range(int(times)):
                 await self._check_once()
-        return {"ok": True}
 
     async def _check_once(self) -> None:
         now = self._stage.clock.now()
@@ -175,39 +156,25 @@ class WorldDoings:
         with contextlib.suppress(TimeoutError):  # Zoho may be out of reach: that is seen elsewhere.
             await self._stage.pass_time(span, CHECK_SECONDS)
 
-    async def publish(self, given: Json) -> Json:
+    def publish(self) -> None:
         """The resolver starts anew: a visitor who checks at once is not to wait for its cache."""
-        dns_mistakes.publish(self._stage.dns, self._wanted())
-        self._stage.dns.forget_cache()
-        return {"ok": True}
+        mistakes.publish(self._dns, self._wanted())
+        self._dns.resolver.forget()
 
-    async def remove_dkim(self, given: Json) -> Json:
-        if not self._stage.dns.remove(self._wanted().host):
-            raise Refused("The DKIM record is not in the zone, so there is nothing to remove.")
-        self._stage.dns.forget_cache()
-        return {"ok": True}
+    def remove_dkim(self) -> None:
+        if not self._dns.remove(self._wanted().host):
+            raise ValueError("The DKIM record is not in the zone, so there is nothing to remove.")
+        self._dns.resolver.forget()
 
-    async def mistake(self, given: Json) -> Json:
+    def mistake(self, kind: str) -> None:
         """Somebody publishes the record, and does it wrong."""
-        kind = text_in(given, "kind")
-        if kind not in dns_mistakes.MISTAKES:
-            raise Refused(f"`{kind}` is no mistake that can be made here.")
-        dns_mistakes.make(self._stage.dns, self._wanted(), kind)
-        self._stage.dns.forget_cache()
-        return {"ok": True}
+        if kind not in mistakes.MISTAKES:
+            raise ValueError(f"`{kind}` is no mistake that can be made here.")
+        mistakes.make(self._dns, self._wanted(), kind)
+        self._dns.resolver.forget()
 
-    async def break_dns(self, given: Json) -> Json:
-        try:
-            self._stage.dns.break_server(
-                text_in(given, "server"), optional_text_in(given, "fault") or None
-            )
-        except InputError as error:
-            raise Refused(str(error)) from error
-        return {"ok": True}
-
-    async def forget_cache(self, given: Json) -> Json:
-        self._stage.dns.forget_cache()
-        return {"ok": True}
+    def break_dns(self, server: str, fault: str | None = None) -> None:
+        self._dns.break_server(server, fault or None)
 
     def _wanted(self) -> Wanted:
         live = self._live()
@@ -216,39 +183,24 @@ class WorldDoings:
     def _live(self) -> dict[str, str]:
         live = self._stage.cliq.configuration
         if live is None:
-            raise Refused("Cliq has no custom sender now, so there is no DKIM record.")
+            raise ValueError("Cliq has no custom sender now, so there is no DKIM record.")
         return live
 
-    async def put_record(self, given: Json) -> Json:
-        name, kind, value = (text_in(given, field) for field in ("name", "type", "value"))
-        try:
-            self._stage.dns.publish(name, value, int(given.get("ttl") or DEFAULT_TTL), kind)
-        except (InputError, TypeError, ValueError) as error:
-            raise Refused(str(error)) from error
-        return {"ok": True}
+    def put_record(self, name: str, kind: Annotated[str, Field(alias="type")], value: str) -> None:
+        self._dns.publish(name, value, type=kind)
 
-    async def remove_record(self, given: Json) -> Json:
-        try:
-            self._stage.dns.remove(text_in(given, "name"), text_in(given, "type"))
-        except InputError as error:
-            raise Refused(str(error)) from error
-        return {"ok": True}
+    def remove_record(self, name: str, kind: Annotated[str, Field(alias="type")]) -> None:
+        self._dns.remove(name, kind)
 
-    async def edit_cliq(self, given: Json) -> Json:
+    def edit_cliq(self, name: str) -> None:
         """Another administrator changes the display name in the admin panel, without asking."""
         self._live()
-        name = text_in(given, "name").strip()
-        try:
-            self._stage.cliq.edit(name=name)
-        except ValueError as error:
-            raise Refused(str(error)) from error
-        return {"ok": True}
+        self._stage.cliq.edit(name=name.strip())
 
-    async def fail_next(self, given: Json) -> Json:
-        kind, method = text_in(given, "kind"), optional_text_in(given, "method")
+    def fail_next(self, kind: str, method: str | None = None) -> None:
         state = self._stage.cliq.state
-        if method is not None and method not in API_METHODS:
-            raise Refused(f"`{method}` is not among Cliq's methods.")
+        if method is not None and method not in ALLOWED_METHODS:
+            raise ValueError(f"`{method}` is not among Cliq's methods.")
         if kind == "dead_token":
             for token in list(state.access_tokens):
                 state.revoke(token)
@@ -258,39 +210,27 @@ class WorldDoings:
             planned = FAULTS[kind]
             self._stage.cliq.faults.add(Fault(planned.kind, method=method, code=planned.code))
         else:
-            raise Refused(f"`{kind}` is no fault that can be planned.")
-        return {"ok": True}
+            raise ValueError(f"`{kind}` is no fault that can be planned.")
 
-    async def profile(self, given: Json) -> Json:
+    def profile(self, profile: str) -> None:
         """From now on Cliq behaves as this profile does in everything."""
-        self._behave(profile=text_in(given, "profile"))
-        return {"ok": True}
+        self._behave(profile=profile)
 
-    async def switch(self, given: Json) -> Json:
+    def switch(self, name: str, on: Any = None) -> None:
         """From now on Cliq behaves otherwise in one respect."""
-        self._behave(switches={text_in(given, "name"): given.get("on")})
-        return {"ok": True}
+        self._behave(switches={name: on})
 
     def _behave(self, **how: Any) -> None:
         try:
             self._stage.cliq.set_profile(**how)
         except ValueError as error:
-            raise Refused(sentence(error)) from error
+            raise ValueError(sentence(error)) from error
 
-    async def lift_lock(self, given: Json) -> Json:
+    def lift_lock(self) -> None:
         """Forget every fault that is still to come, and Zoho's lock."""
         state = self._stage.cliq.state
         state.throttle.lift(state.users[ADMIN].id)
         self._stage.cliq.faults.clear()
-        return {"ok": True}
-
-    async def kill_bot(self, given: Json) -> Json:
-        await self._bot.kill()
-        return {"ok": True}
-
-    async def start_bot(self, given: Json) -> Json:
-        await self._bot.start()
-        return {"ok": True}
 
 
 def next_slot(now: datetime) -> datetime:
@@ -303,36 +243,3 @@ def next_slot(now: datetime) -> datetime:
 def as_slack_sends(text: str) -> str:
     """A typed command as it goes over the wire: Slack escapes its three control characters."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-async def done(doing: Doing, given: Json) -> Json:
-    """Do it; raises Refused."""
-    try:
-        return await doing(given)
-    except PersonCannot as refusal:
-        raise Refused(str(refusal)) from refusal
-
-
-def text_in(given: Json, name: str) -> str:
-    value = given.get(name)
-    if not isinstance(value, str):
-        raise Refused(f"`{name}` is missing or not a text.")
-    return value
-
-
-def optional_text_in(given: Json, name: str) -> str | None:
-    return None if given.get(name) is None else text_in(given, name)
-
-
-def object_in(given: Json, name: str) -> dict[str, Any]:
-    value = given.get(name)
-    if not isinstance(value, dict):
-        raise Refused(f"`{name}` is missing or not an object.")
-    return value
-
-
-def number_in(given: Json, name: str) -> float:
-    value = given.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Refused(f"`{name}` is missing or not a number.")
-    return float(value)

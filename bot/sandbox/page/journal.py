@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from bot.sandbox.slack import SlackWorkspace
-from bot.sandbox.slack_records import Message
+from bot.sandbox.slack.emulator import SlackWorkspace
+from bot.sandbox.slack.records import Message
 
 MOST_GONE = 1000
 
@@ -31,7 +31,7 @@ class Journal:
         self._seen: dict[Key, Seen] = {}
         self._gone: deque[tuple[int, Key]] = deque(maxlen=MOST_GONE)
         self._is_stale = True
-        workspace.on_change(self._changed)
+        workspace.changes.on_change(self._changed)
 
     def _changed(self) -> None:
         self._is_stale = True
@@ -45,7 +45,10 @@ class Journal:
         return self._revision
 
     def _look(self) -> None:
-        current = {(message.channel, message.ts): message for message in self._workspace.messages()}
+        current = {
+            (message.channel, message.ts): message
+            for message in self._workspace.state.messages.values()
+        }
         for key in self._seen.keys() - current.keys():
             self._revision += 1
             del self._seen[key]

@@ -15,13 +15,13 @@ from typing import Any
 import structlog
 from aiohttp import WSMsgType, web
 
-from bot.sandbox.cliq_config import envelope
-from bot.sandbox.cliq_profile import PROFILES, meanings
-from bot.sandbox.cliq_state import ADMIN
+from bot.sandbox.cliq.config import envelope
+from bot.sandbox.cliq.profile import PROFILES, meanings
+from bot.sandbox.cliq.state import ADMIN
 from bot.sandbox.page.checklist import Checklist
 from bot.sandbox.page.doings import Bot
 from bot.sandbox.page.screens import Screens
-from bot.sandbox.slack_records import Json
+from bot.sandbox.slack.records import Json
 from bot.sandbox.stage import Stage
 
 log = structlog.get_logger(__name__)
@@ -69,7 +69,7 @@ class Live:
         self._screens = screens
         self._checklist = checklist
         self._pages: set[Page] = set()
-        stage.workspace.on_change(self.happened)
+        stage.workspace.changes.on_change(self.happened)
         stage.dns.on_change(self.happened)
         stage.wire_log.on_change(self.happened)
 

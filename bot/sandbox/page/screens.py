@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from bot.sandbox import world
-from bot.sandbox.dns_mistakes import MISTAKES
+from bot.sandbox.dns.mistakes import MISTAKES
 from bot.sandbox.page.journal import Journal
-from bot.sandbox.slack import SlackWorkspace
-from bot.sandbox.slack_records import Channel, Json, Message, User, View
+from bot.sandbox.slack.emulator import SlackWorkspace
+from bot.sandbox.slack.records import Channel, Json, Message, User, View
 
 
 class Screens:
@@ -19,22 +19,22 @@ class Screens:
         self._journal = journal
         self._usage_hint = usage_hint
         self._read: dict[tuple[str, str], str] = {}
-        newest = max((message.ts for message in workspace.messages()), default="0")
+        newest = max((message.ts for message in workspace.state.messages.values()), default="0")
         self._read_before = newest
 
     def cast(self) -> Json:
         """Who and what there is: people, the app and its command, channels."""
-        users = self._workspace.users()
-        groups = {group.id: group.handle for group in self._workspace.usergroups()}
+        state = self._workspace.state
+        groups = {group.id: group.handle for group in state.usergroups.values()}
         return {
-            "people": [_person(user) for user in users if not user.is_("is_bot")],
-            "names": {user.id: user.real_name for user in users}
+            "people": [_person(user) for user in state.users.values() if not user.is_("is_bot")],
+            "names": {user.id: user.real_name for user in state.users.values()}
             | {"USLACKBOT": "Slackbot"}
             | groups,
             "usage_hint": self._usage_hint,
             "mistakes": {kind: mistake.label for kind, mistake in MISTAKES.items()},
             "bot": world.BOT_USER_ID,
-            "channels": {c.id: c.name for c in self._workspace.channels() if not c.is_im},
+            "channels": {c.id: c.name for c in state.channels.values() if not c.is_im},
         }
 
     def read_up_to(self, user: str, channel: str, ts: str) -> None:
@@ -70,8 +70,8 @@ class Screens:
         return shown, revision
 
     def _places(self, user: str) -> list[Channel]:
-        self._workspace.dm_channel(user)
-        return [place for place in self._workspace.channels() if user in place.members]
+        self._workspace.state.dm_with(user)
+        return [p for p in self._workspace.state.channels.values() if user in p.members]
 
 
 def _person(user: User) -> Json:

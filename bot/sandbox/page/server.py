@@ -13,8 +13,9 @@ from typing import Any
 
 from aiohttp import web
 
+from bot.sandbox.control import REFUSALS, Call, as_text, refused, typed
 from bot.sandbox.page.checklist import Checklist
-from bot.sandbox.page.doings import Bot, Doing, PeopleDoings, Refused, WorldDoings, done
+from bot.sandbox.page.doings import Bot, PeopleDoings, WorldDoings
 from bot.sandbox.page.guard import add_headers, page_guard
 from bot.sandbox.page.journal import Journal
 from bot.sandbox.page.live import Live
@@ -36,7 +37,7 @@ class PageServer:
     def __init__(self, token: str | None, usage_hint: str) -> None:
         self._usage_hint = usage_hint
         self._files = _static_files()
-        self._doings: dict[str, Doing] = {}
+        self._doings: dict[str, Call] = {}
         self._live: asyncio.Future[Live] = asyncio.get_running_loop().create_future()
         self.app = web.Application(middlewares=[page_guard(token)], client_max_size=LARGEST_BODY)
         self.app.add_routes(
@@ -56,7 +57,8 @@ class PageServer:
         screens = Screens(stage.workspace, journal, self._usage_hint)
         checklist = Checklist(stage, journal)
         people, world = PeopleDoings(stage, screens, checklist), WorldDoings(stage, bot)
-        self._doings = people.table() | world.table()
+        doings = people.table() | world.table()
+        self._doings = {name: typed(act) for name, act in doings.items()}
         self._live.set_result(Live(stage, bot, screens, checklist))
 
     async def _close(self, _: web.Application) -> None:
@@ -83,14 +85,14 @@ class PageServer:
     async def _do(self, request: web.Request) -> web.Response:
         doing = self._doings.get(request.match_info["doing"])
         if doing is None:
-            return _refusal("There is nothing like that to do here.", 404)
+            return refused("There is nothing like that to do here.", 404)
         try:
-            answer = await done(doing, await _object(request))
-        except Refused as refusal:
-            return _refusal(str(refusal), 409)
+            answer = await doing(await _object(request))
+        except REFUSALS as refusal:
+            return refused(str(refusal), 409)
         finally:
             self._live.result().happened()
-        return web.json_response(answer)
+        return web.json_response(text=as_text(answer or {"ok": True}))
 
 
 def _static_files() -> dict[str, bytes]:
@@ -100,17 +102,13 @@ def _static_files() -> dict[str, bytes]:
 
 
 async def _object(request: web.Request) -> dict[str, Any]:
-    """The JSON object in the body; raises Refused."""
+    """The JSON object in the body; raises ValueError."""
     if request.content_type != "application/json":
-        raise Refused("The body must be JSON.")
+        raise ValueError("The body must be JSON.")
     try:
         given = json.loads(await request.text())
     except ValueError as error:
-        raise Refused("The body is not JSON.") from error
+        raise ValueError("The body is not JSON.") from error
     if not isinstance(given, dict):
-        raise Refused("The body must be a JSON object.")
+        raise ValueError("The body must be a JSON object.")
     return given
-
-
-def _refusal(sentence: str, status: int) -> web.Response:
-    return web.json_response({"error": sentence}, status=status)

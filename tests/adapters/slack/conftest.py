@@ -9,13 +9,13 @@ import pytest
 from pydantic import SecretStr
 
 from bot.adapters.slack.workspace import Workspace, web_client
-from bot.sandbox.clock import AdjustableClock
-from bot.sandbox.slack import SlackWorkspace, start
+from bot.sandbox.slack.emulator import SlackWorkspace
+from bot.sandbox.slack.serving import start
 
 
 @pytest.fixture
 async def slack() -> AsyncIterator[SlackWorkspace]:
-    running = await start(workspace=SlackWorkspace(clock=AdjustableClock()))
+    running = await start(SlackWorkspace())
     yield running.workspace
     await running.close()
 
@@ -29,7 +29,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 @pytest.fixture
 async def workspace(slack: SlackWorkspace, session: aiohttp.ClientSession) -> Workspace:
     """Our connection, introduced: Slack has said who we are."""
-    token = SecretStr(slack.bot_token)
-    connected = Workspace(web_client(token, f"{slack.origin}/api/", session), session)
+    token = SecretStr(slack.state.credentials.bot_token)
+    connected = Workspace(web_client(token, f"{slack.state.origin}/api/", session), session)
     await connected.introduce()
     return connected

@@ -13,11 +13,12 @@ from bot.domain.dns_answers import Status
 from bot.domain.findings import Diagnosis, diagnose
 from bot.domain.incident import Incident, Kind, alert_facts, outside_facts, watch_facts
 from bot.domain.mail_config import MailConfig, Patch
-from bot.domain.plan import AcceptPlan, Baseline, Plan, plan_accept, plan_reset, plan_set
+from bot.domain.plan import Baseline, Plan
 from bot.domain.policy import Actor
 from bot.domain.posture import Dmarc
 from bot.domain.preflight import Preflight
 from bot.domain.report import headline
+from bot.domain.sender_plans import AcceptPlan, plan_accept, plan_reset, plan_set
 from tests.fakes import MORNING, FakeDns, config, dkim_value
 from tests.office import ACME, ALICE, BOB, CAROL, ORG, POLICY
 

@@ -10,10 +10,10 @@ from slack_sdk.models.views import View
 
 from bot.adapters.slack.cards.parts import Rendered
 from bot.sandbox.clock import AdjustableClock
-from bot.sandbox.slack import SlackWorkspace
-from bot.sandbox.slack_blocks import block_problems, view_problems
-from bot.sandbox.slack_records import Message
-from bot.sandbox.slack_records import View as ShownView
+from bot.sandbox.slack.blocks import block_problems, view_problems
+from bot.sandbox.slack.emulator import SlackWorkspace
+from bot.sandbox.slack.records import Message
+from bot.sandbox.slack.records import View as ShownView
 from tests.fakes import MORNING
 
 Json = dict[str, Any]

@@ -15,8 +15,8 @@ from bot.domain.dkim import Record
 from bot.domain.findings import Diagnosis
 from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import MailConfig, Patch
-from bot.domain.plan import plan_set
 from bot.domain.policy import Facts, Policy
+from bot.domain.sender_plans import plan_set
 from bot.domain.watched import CheckResult
 from bot.errors import AlreadyOpen, UnknownSubcommand
 from bot.ports import WatchState

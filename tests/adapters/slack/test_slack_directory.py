@@ -17,8 +17,8 @@ from bot.adapters.slack.workspace import Identity, SlackFault, Workspace, web_cl
 from bot.domain.policy import Actor, Facts
 from bot.errors import CouldNotCheck, GroupTrouble, NotAllowed
 from bot.sandbox import world
-from bot.sandbox.slack import SlackWorkspace
-from bot.sandbox.slack_faults import Fault, FaultKind
+from bot.sandbox.slack.emulator import SlackWorkspace
+from bot.sandbox.slack.faults import Fault, FaultKind
 from tests.fakes import FakeClock
 
 ALICE = Actor("T0ACME", "U0ALICE")
@@ -80,7 +80,7 @@ async def test_somebody_whom_slack_does_not_know_may_not(directory: SlackDirecto
 @pytest.fixture
 def grouped(slack: SlackWorkspace) -> SlackWorkspace:
     """A workspace with a group of approvers that the app may read."""
-    slack.scopes = (*slack.scopes, "usergroups:read")
+    slack.state.scopes = (*slack.state.scopes, "usergroups:read")
     slack.add_usergroup("S0MAIL", "mail-approvers", ["U0ALICE", "U0BOB"])
     slack.add_usergroup("S0OTHER", "others", ["U0BOB"])
     return slack
@@ -172,7 +172,7 @@ async def test_a_group_that_may_not_be_read_refuses_and_says_the_cure_to_the_ope
 async def test_a_group_that_cannot_be_read_now_refuses(
     directory: SlackDirectory, grouped: SlackWorkspace
 ):
-    grouped.plan_fault(Fault("usergroups.users.list", FaultKind.RATELIMITED))
+    grouped.faults.plan(Fault("usergroups.users.list", FaultKind.RATELIMITED))
     with pytest.raises(CouldNotCheck) as refused:
         await directory.look_up(ALICE, ("S0MAIL",))
     assert str(refused.value) == COULD_NOT
@@ -199,7 +199,7 @@ FAULTS = {
 async def test_a_failed_look_up_refuses(
     directory: SlackDirectory, slack: SlackWorkspace, fault: Fault
 ):
-    slack.plan_fault(fault)
+    slack.faults.plan(fault)
     with pytest.raises(CouldNotCheck) as refusal:
         await directory.look_up(ALICE)
     assert str(refusal.value) == COULD_NOT

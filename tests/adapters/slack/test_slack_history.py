@@ -11,7 +11,7 @@ import pytest
 from bot.adapters.slack.cards import history
 from bot.domain.audit import AuditEntry, AuditRow
 from bot.domain.change import ChangeRequest
-from bot.domain.plan import SetPlan
+from bot.domain.sender_plans import SetPlan
 from bot.services.look import Story
 from tests.adapters.slack.every_card import (
     ADDRESS,

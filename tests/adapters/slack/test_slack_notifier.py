@@ -13,9 +13,9 @@ from bot.adapters.slack.workspace import Workspace
 from bot.adapters.store import schema
 from bot.ports import Card, Message
 from bot.sandbox import world
-from bot.sandbox.slack import SlackWorkspace
-from bot.sandbox.slack_faults import Fault, FaultKind
-from bot.sandbox.slack_records import Message as Posted
+from bot.sandbox.slack.emulator import SlackWorkspace
+from bot.sandbox.slack.faults import Fault, FaultKind
+from bot.sandbox.slack.records import Message as Posted
 from tests.adapters.slack.every_card import ORGANISATION, TIMES, alert, found
 from tests.office import ALICE, BOB, CAROL, NEW_ADDRESS, RENAME, Office
 
@@ -156,7 +156,7 @@ async def test_a_deleted_card_is_posted_again(
     request = await office.changes.propose(ALICE, NEW_ADDRESS)
     await notifier.send_due()
     (posted,) = slack.sees(BOB.user, ADMIN)
-    slack.delete_message(ADMIN, posted.ts)
+    slack.state.drop_message(ADMIN, posted.ts)
     await office.approve(BOB, request)
 
     await notifier.send_due()
@@ -170,7 +170,7 @@ async def test_slacks_retry_after_is_honoured(
     notifier: Notifier, office: Office, slack: SlackWorkspace
 ):
     await office.changes.propose(ALICE, NEW_ADDRESS)
-    slack.plan_fault(Fault("chat.postMessage", FaultKind.RATELIMITED, retry_after=30))
+    slack.faults.plan(Fault("chat.postMessage", FaultKind.RATELIMITED, retry_after=30))
 
     await notifier.send_due()
     office.clock.advance(seconds=29)
@@ -186,7 +186,7 @@ async def test_slacks_retry_after_is_honoured_for_one_time_messages_too(
     notifier: Notifier, office: Office, slack: SlackWorkspace
 ):
     await tell(office, NOTICE)
-    slack.plan_fault(Fault("chat.postMessage", FaultKind.RATELIMITED, retry_after=30))
+    slack.faults.plan(Fault("chat.postMessage", FaultKind.RATELIMITED, retry_after=30))
 
     await notifier.send_due()
     office.clock.advance(seconds=29)
@@ -202,7 +202,7 @@ async def test_a_failing_slack_is_tried_less_and_less_often(
     notifier: Notifier, office: Office, slack: SlackWorkspace
 ):
     await office.changes.propose(ALICE, NEW_ADDRESS)
-    slack.plan_fault(Fault("chat.postMessage", FaultKind.SERVER_ERROR, times=3))
+    slack.faults.plan(Fault("chat.postMessage", FaultKind.SERVER_ERROR, times=3))
     tries = []
     for _ in range(8):
         await notifier.send_due()
@@ -216,7 +216,7 @@ async def test_a_card_whose_answer_was_lost_is_posted_at_least_once(
     notifier: Notifier, office: Office, slack: SlackWorkspace
 ):
     request = await office.changes.propose(ALICE, NEW_ADDRESS)
-    slack.plan_fault(Fault("chat.postMessage", FaultKind.LOST_ANSWER))
+    slack.faults.plan(Fault("chat.postMessage", FaultKind.LOST_ANSWER))
     await notifier.send_due()
     office.clock.advance(seconds=1)
     await notifier.send_due()
@@ -233,7 +233,7 @@ async def test_a_thread_line_waits_for_its_card(
 ):
     request = await office.changes.propose(ALICE, NEW_ADDRESS)
     await office.approve(BOB, request)
-    slack.plan_fault(Fault("chat.postMessage", FaultKind.DROPPED))
+    slack.faults.plan(Fault("chat.postMessage", FaultKind.DROPPED))
 
     await notifier.send_due()
     assert seen(slack) == []
@@ -307,7 +307,7 @@ async def test_the_end_of_a_checklist_is_told_to_the_requester_alone(
     await notifier.send_due()
     await notifier.send_due()
 
-    private = slack.sees(ALICE.user, slack.dm_channel(ALICE.user))
+    private = slack.sees(ALICE.user, slack.state.dm_with(ALICE.user).id)
     told = [slack.plain_text(message) for message in private][-1]
     assert told.startswith("Done: your request #1 (http")
     assert "to change display name is in force, its DKIM record is in DNS" in told
@@ -317,7 +317,7 @@ async def test_a_checklist_waits_for_the_card_of_its_request(
     notifier: Notifier, office: Office, slack: SlackWorkspace
 ):
     await office.applied(RENAME)
-    slack.plan_fault(Fault("chat.postMessage", FaultKind.SERVER_ERROR))
+    slack.faults.plan(Fault("chat.postMessage", FaultKind.SERVER_ERROR))
     await notifier.send_due()
     assert seen(slack) == []
 
@@ -368,5 +368,5 @@ async def test_a_card_has_a_link_once_it_is_posted(
     link = await notifier.link(request.id)
     assert link is not None
     assert f"/archives/{ADMIN}/p" in link
-    slack.plan_fault(Fault("chat.getPermalink", FaultKind.SERVER_ERROR))
+    slack.faults.plan(Fault("chat.getPermalink", FaultKind.SERVER_ERROR))
     assert await notifier.link(request.id) is None

@@ -10,7 +10,8 @@ from bot.adapters.slack.cards import request as cards
 from bot.domain.audit import AuditHead
 from bot.domain.change import ChangeRequest
 from bot.domain.mail_config import Patch
-from bot.domain.plan import AcceptPlan, ResetPlan, SetPlan, Undoing, plan_set
+from bot.domain.sender_plans import AcceptPlan, ResetPlan, SetPlan, plan_set
+from bot.domain.undo import Undoing
 from bot.ports import Message
 from tests.adapters.slack.every_card import (
     ADDRESS,

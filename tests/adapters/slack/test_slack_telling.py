@@ -20,9 +20,9 @@ from bot.domain.reminders import QuietHours, Reminders
 from bot.domain.timing import Timing
 from bot.ports import Message
 from bot.sandbox import world
-from bot.sandbox.slack import SlackWorkspace
-from bot.sandbox.slack_faults import Fault, FaultKind
-from bot.sandbox.slack_records import Message as Posted
+from bot.sandbox.slack.emulator import SlackWorkspace
+from bot.sandbox.slack.faults import Fault, FaultKind
+from bot.sandbox.slack.records import Message as Posted
 from tests.adapters.slack.every_card import ORGANISATION, TIMES
 from tests.fakes import FakeClock
 from tests.office import ALICE, BOB, CAROL, NEW_ADDRESS, RENAME, Office
@@ -78,7 +78,7 @@ def texts(slack: SlackWorkspace, messages: list[Posted]) -> list[str]:
 
 
 def private(slack: SlackWorkspace, user: str = ALICE.user) -> list[str]:
-    return texts(slack, slack.sees(user, slack.dm_channel(user)))
+    return texts(slack, slack.sees(user, slack.state.dm_with(user).id))
 
 
 def posts(slack: SlackWorkspace) -> list[Any]:
@@ -144,7 +144,7 @@ async def test_slacks_retry_after_holds_back_everything_of_its_kind(
 ):
     request = await office.changes.propose(ALICE, NEW_ADDRESS)
     await notifier.send_due()
-    slack.plan_fault(Fault("chat.postMessage", FaultKind.RATELIMITED, retry_after=30))
+    slack.faults.plan(Fault("chat.postMessage", FaultKind.RATELIMITED, retry_after=30))
     await tell(office, notice(1), notice(2))
     await office.approve(BOB, request)
 
@@ -167,7 +167,7 @@ async def test_slacks_retry_after_holds_back_everything_of_its_kind(
 async def test_whatever_retry_after_says_there_is_a_pause_and_it_ends(
     notifier: Notifier, office: Office, slack: SlackWorkspace, said: Any, waits: int
 ):
-    slack.plan_fault(Fault("chat.postMessage", FaultKind.RATELIMITED, retry_after=said))
+    slack.faults.plan(Fault("chat.postMessage", FaultKind.RATELIMITED, retry_after=said))
     await tell(office, notice(1), notice(2))
 
     assert await notifier.send_due() == waits
@@ -183,7 +183,7 @@ async def test_edits_wait_for_their_own_retry_after(
 ):
     request = await office.changes.propose(ALICE, NEW_ADDRESS)
     await notifier.send_due()
-    slack.plan_fault(Fault("chat.update", FaultKind.RATELIMITED, retry_after=30))
+    slack.faults.plan(Fault("chat.update", FaultKind.RATELIMITED, retry_after=30))
     await office.approve(BOB, request)
 
     await notifier.send_due()
@@ -200,7 +200,7 @@ async def test_a_card_whose_channel_is_gone_is_posted_elsewhere_and_says_so(
     notifier: Notifier, office: Office, slack: SlackWorkspace, fault: str
 ):
     request = await office.changes.propose(ALICE, NEW_ADDRESS)
-    slack.plan_fault(Fault("chat.postMessage", FaultKind.ERROR, error=fault))
+    slack.faults.plan(Fault("chat.postMessage", FaultKind.ERROR, error=fault))
     await notifier.send_due()
     assert seen(slack) == []
     assert [GONE_NOTE in card for card in seen(slack, ALERTS)] == [True]
@@ -219,7 +219,7 @@ async def test_a_card_moves_with_its_thread_when_its_channel_goes(
 ):
     request = await office.changes.propose(ALICE, NEW_ADDRESS)
     await notifier.send_due()
-    slack.plan_fault(Fault("chat.update", FaultKind.ERROR, error=fault))
+    slack.faults.plan(Fault("chat.update", FaultKind.ERROR, error=fault))
     slack.set_channel(ADMIN, is_archived=True)
     await office.approve(BOB, request)
 
@@ -310,7 +310,7 @@ async def test_a_card_that_cannot_be_edited_is_posted_anew_once(
 ):
     request = await office.changes.propose(ALICE, NEW_ADDRESS)
     await notifier.send_due()
-    slack.plan_fault(Fault("chat.update", FaultKind.ERROR, error=fault, times=2))
+    slack.faults.plan(Fault("chat.update", FaultKind.ERROR, error=fault, times=2))
     await office.approve(BOB, request)
 
     await notifier.send_due()
@@ -327,7 +327,7 @@ async def test_a_deleted_card_is_posted_again_for_who_asks_what_is_pending(
     request = await office.changes.propose(ALICE, NEW_ADDRESS)
     await notifier.send_due()
     (posted,) = slack.sees(BOB.user, ADMIN)
-    slack.delete_message(ADMIN, posted.ts)
+    slack.state.drop_message(ADMIN, posted.ts)
 
     link = await notifier.shown_again(request.id)
 
@@ -354,7 +354,7 @@ async def test_a_card_calls_its_approvers_once(
     await notifier.send_due()
     (posted,) = slack.sees(BOB.user, ADMIN)
     assert CALLED in slack.plain_text(posted)
-    slack.delete_message(ADMIN, posted.ts)
+    slack.state.drop_message(ADMIN, posted.ts)
     await notifier.shown_again(request.id)
     await wait(office, hours=1)
     await notifier.send_due()
@@ -485,7 +485,7 @@ async def test_two_bots_on_one_database_remind_once(
 async def test_after_an_outage_every_card_is_current_and_nothing_is_lost_or_said_twice(
     notifier: Notifier, office: Office, slack: SlackWorkspace
 ):
-    slack.plan_fault(Fault("*", FaultKind.SERVER_ERROR, times=10_000))
+    slack.faults.plan(Fault("*", FaultKind.SERVER_ERROR, times=10_000))
     first = await office.changes.propose(ALICE, RENAME)
     await office.reject(BOB, first)
     second = await office.changes.propose(ALICE, NEW_ADDRESS)
@@ -494,7 +494,7 @@ async def test_after_an_outage_every_card_is_current_and_nothing_is_lost_or_said
     for _ in range(5):
         await wait(office, hours=1)
         await notifier.send_due()
-    slack.clear_faults()
+    slack.faults.clear()
     for _ in range(2):
         await wait(office, minutes=5)
         await notifier.send_due()
@@ -534,7 +534,7 @@ async def test_a_rejection_is_told_with_its_reason_and_what_to_do_next(
     await office.reject(BOB, request, "Customers know this name")
     await notifier.send_due()
 
-    (message,) = slack.sees(ALICE.user, slack.dm_channel(ALICE.user))
+    (message,) = slack.sees(ALICE.user, slack.state.dm_with(ALICE.user).id)
     assert slack.plain_text(message).partition("\n")[2] == (
         "Rejected by @Bob Mar 2, 2026 at 9:00 AM\n"
         "Nothing was changed.\n"
@@ -553,7 +553,7 @@ async def test_who_takes_no_private_messages_is_not_asked_for_ever(
     request = await office.changes.propose(ALICE, RENAME)
     await notifier.send_due()
     await office.reject(BOB, request)
-    slack.plan_fault(Fault("chat.postMessage", FaultKind.ERROR, skip=1, error=fault))
+    slack.faults.plan(Fault("chat.postMessage", FaultKind.ERROR, skip=1, error=fault))
 
     await notifier.send_due()
 

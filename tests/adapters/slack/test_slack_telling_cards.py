@@ -11,7 +11,7 @@ from bot.adapters.slack.cards import request as cards
 from bot.adapters.slack.cards.parts import Rendered
 from bot.domain.change import ChangeRequest
 from bot.domain.mail_config import Patch
-from bot.domain.plan import plan_set
+from bot.domain.sender_plans import plan_set
 from tests.adapters.slack.every_card import LIVE, ORGANISATION, REQUESTS, pending, rejected
 from tests.adapters.slack.hostile import ALLOWED_TOKENS, HOSTILE
 from tests.adapters.slack.reading import buttons, header, live_tokens, plain, problems

@@ -37,8 +37,9 @@ from slack_sdk.models.blocks import (
 from slack_sdk.models.blocks.block_elements import InteractiveElement
 
 from bot.domain.dkim import Record
-from bot.domain.mail_config import FIELDS, FieldChange, MailConfig
+from bot.domain.mail_config import FIELDS, MailConfig
 from bot.domain.moment import from_stamp
+from bot.domain.plan import Change
 from bot.domain.policy import is_group
 from bot.domain.report import Form, record_forms
 
@@ -302,12 +303,12 @@ def status(word: str) -> str:
     return {"verified": "verified", "not_verified": "not verified"}.get(word, code(word))
 
 
-def diff_lines(changes: Sequence[FieldChange]) -> list[str]:
+def diff_lines(changes: Sequence[Change]) -> list[str]:
     """One line for each change; a long value is shortened and says that Details has it whole."""
     return [_diff_line(change) for change in changes]
 
 
-def _diff_line(change: FieldChange) -> str:
+def _diff_line(change: Change) -> str:
     return f"*{change.label}:* {_side(change.old)} → {_side(change.new)}"
 
 
@@ -315,7 +316,7 @@ def _side(value: str | None) -> str:
     return "not set" if value is None else code(value, "… (Details)")
 
 
-def whole_diff(change: FieldChange) -> list[Block]:
+def whole_diff(change: Change) -> list[Block]:
     """One change with both values in full, however long they are."""
     old, new = (
         "not set" if value is None else visible(value) for value in (change.old, change.new)

@@ -81,6 +81,6 @@ def outcome(request: ChangeRequest, link: str | None) -> Rendered:
 def _what_next(request: ChangeRequest) -> str:
     if request.state in cards.REPEATABLE:
         return "*Ask again* on its card asks for the same over what is live then."
-    if cards.new_record(request) is not None:
+    if cards.to_publish(request) is not None:
         return "Its DKIM record must be published now: `/mailcfg dns` shows it."
     return ""

@@ -22,7 +22,6 @@ const BLOCKS = {
   rich_text: (block, context) =>
     el("div.block.rich", {}, block.elements.map((each) => rich(each, context))),
   input: (block, context) => context.field(block),
-  image: (block) => el("p.block.context", {}, block.alt_text),
 };
 
 function unknown(block) {
@@ -46,7 +45,6 @@ function section(block, context) {
 }
 
 export function textOf(text, { cast }) {
-  if (text.type === "image") return `(${text.alt_text})`;
   if (text.type === "mrkdwn") return mrkdwn(text.text, cast);
   return el("p.line", { dir: "auto" }, text.text);
 }
@@ -107,17 +105,14 @@ function select(block, each, context) {
 
 /** A `static_select` with its options, the initial one chosen. */
 export function selectOf(each) {
-  const groups = each.option_groups ?? [{ options: each.options }];
   const chosen = each.initial_option?.value;
   const node = el("select", {});
   if (!each.initial_option) node.append(el("option", { value: "" }, each.placeholder?.text ?? ""));
-  for (const group of groups) {
-    const options = group.options.map((option) =>
+  node.append(
+    ...each.options.map((option) =>
       el("option", { value: option.value, selected: option.value === chosen }, option.text.text),
-    );
-    if (group.label) node.append(el("optgroup", { label: group.label.text }, options));
-    else node.append(...options);
-  }
+    ),
+  );
   return node;
 }
 
