@@ -22,18 +22,8 @@ PATHS = (TOKEN_PATH, REVOKE_PATH)
 REQUESTS = 10
 WINDOW = timedelta(minutes=10)
 
-API_DOMAINS = {
-    "us": "https://www.zohoapis.com",
-    "eu": "https://www.zohoapis.eu",
-    "in": "https://www.zohoapis.in",
-    "au": "https://www.zohoapis.com.au",
-    "jp": "https://www.zohoapis.jp",
-    "cn": "https://www.zohoapis.com.cn",
-    "ca": "https://www.zohoapis.ca",
-    "sa": "https://www.zohoapis.sa",
-    "uk": "https://www.zohoapis.uk",
-}
-"""`api_domain` of each data centre: the general API's host, never Cliq's."""
+API_DOMAIN = "https://www.zohoapis.com"
+"""The general API's host, never Cliq's."""
 
 THROTTLED = {
     "error_description": "You have made too many requests continuously. Please try again after "
@@ -61,7 +51,7 @@ def answer(state: State, path: str, parameters: Mapping[str, str], now: datetime
 
 def _client_fault(state: State, parameters: Mapping[str, str]) -> Answer | None:
     client = state.clients.get(parameters.get("client_id", ""))
-    if client is None or client.dc != state.dc:
+    if client is None:
         return _error("invalid_client")
     given = parameters.get("client_secret", "").encode()
     if not hmac.compare_digest(given, client.secret.encode()):
@@ -78,7 +68,7 @@ def _refresh(state: State, parameters: Mapping[str, str], now: datetime) -> Answ
         if refresh.requests > REQUESTS:
             return Answer.json(400 if state.switches.oauth_throttle_400 else 200, THROTTLED)
     token = state.issue_access_token(refresh.user, refresh.scopes, now, refresh.token)
-    return Answer.json(200, _granted(state, token))
+    return Answer.json(200, _granted(token))
 
 
 def _counted(refresh: RefreshToken, now: datetime) -> RefreshToken:
@@ -97,14 +87,14 @@ def _exchange(state: State, parameters: Mapping[str, str], now: datetime) -> Ans
     refresh = RefreshToken(new_token(), code.client, code.user, code.scopes)
     state.refresh_tokens[refresh.token] = refresh
     token = state.issue_access_token(code.user, code.scopes, now, refresh.token)
-    return Answer.json(200, {**_granted(state, token), "refresh_token": refresh.token})
+    return Answer.json(200, {**_granted(token), "refresh_token": refresh.token})
 
 
-def _granted(state: State, token: AccessToken) -> dict[str, Any]:
+def _granted(token: AccessToken) -> dict[str, Any]:
     return {
         "access_token": token.token,
         "scope": " ".join(token.scopes),
-        "api_domain": API_DOMAINS[state.dc],
+        "api_domain": API_DOMAIN,
         "token_type": "Bearer",
         "expires_in": 3600,
     }

@@ -10,7 +10,8 @@ import hmac
 import inspect
 import ipaddress
 import json
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Annotated, Any
@@ -29,6 +30,7 @@ REFUSALS = (ValueError, InputError)
 
 Json = dict[str, Any]
 Call = Callable[[Json], Awaitable[Any]]
+Id = Annotated[str, Field(alias="id")]
 Count = Annotated[int, Field(strict=True, ge=1)]
 
 
@@ -55,19 +57,31 @@ def _sentence(fault: Any) -> str:
     return f"{where}: {fault['msg'][:1].lower()}{fault['msg'][1:]}"
 
 
-def control_app(
-    acts: Mapping[str, Callable[..., Any]], token: str, *, only_from_here: bool = False
-) -> web.Application:
-    """To be mounted under `CONTROL_PREFIX`, for those who know the token.
+def control_app(control: object, token: str, *, only_from_here: bool = False) -> web.Application:
+    """What `control` can do, to be mounted under `CONTROL_PREFIX` for those who know the token.
 
-    `acts` are by method and path, such as `PUT users/{id}`. A call's arguments come from the path,
-    the query and the body; its answer is JSON. `only_from_here` refuses callers on other machines.
+    Its method `get_sees` answers `GET sees`, `put_users_id` answers `PUT users/{id}`. A call's
+    arguments come from the path, the query and the body; its answer is JSON. `only_from_here`
+    refuses callers on other machines.
     """
+    acts = {_route(name): act for name, act in methods_of(control)}
     app = web.Application(middlewares=[_guard(token, only_from_here), _unknown(acts)])
     for name, act in acts.items():
         verb, _, path = name.partition(" ")
         app.router.add_route(verb, f"/{path}", _answering(typed(act)))
     return app
+
+
+def methods_of(it: object) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Those whose name has no underscore in front."""
+    for name, method in inspect.getmembers(it, inspect.ismethod):
+        if not name.startswith("_"):
+            yield name, method
+
+
+def _route(name: str) -> str:
+    verb, _, path = name.partition("_")
+    return f"{verb.upper()} {re.sub('_id$', '/{id}', path)}"
 
 
 def _answering(call: Call) -> Handler:
@@ -126,14 +140,14 @@ def _is_loopback(address: str) -> bool:
     return bool((mapped or caller).is_loopback)
 
 
-def _unknown(acts: Mapping[str, Callable[..., Any]]) -> Any:
+def _unknown(known: Iterable[str]) -> Any:
     @web.middleware
     async def unknown(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
         except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
             asked = f"{request.method} {request.path}"
-            return refused(f"there is no {asked}; there are {', '.join(acts)}", error.status)
+            return refused(f"there is no {asked}; there are {', '.join(known)}", error.status)
 
     return unknown
 
@@ -144,10 +158,10 @@ class ClockControl:
     def __init__(self, clock: AdjustableClock) -> None:
         self._clock = clock
 
-    def now(self) -> Json:
+    def get_clock(self) -> Json:
         return {"now": self._clock.now()}
 
-    def move(
+    def post_clock(
         self,
         advance_seconds: FiniteFloat | None = None,
         to: Annotated[AwareDatetime | None, Field(alias="set")] = None,
@@ -159,4 +173,4 @@ class ClockControl:
         if ahead > MOST_SECONDS:
             raise ValueError("the clock moves at most a hundred years at a time")
         self._clock.advance(timedelta(seconds=max(ahead, -1)))
-        return self.now()
+        return self.get_clock()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,23 +12,18 @@ import pytest
 from cliq_bench import PATH, WHOLE, Zoho, bits, served_zoho
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from bot.errors import PortInUse
 from bot.sandbox.cliq.emulator import CliqEmulator
 from bot.sandbox.cliq.profile import SENTENCES, Switches
-from bot.sandbox.cliq.serving import start
 from bot.sandbox.cliq.state import State
 
 NOON_MS = 1795348800000
 """2026-11-22T12:00:00Z, where the tests' clock stands, in milliseconds."""
+OLD_HOST = f"{NOON_MS}._domainkey.acme.example"
+NEW_SELECTOR = f"{NOON_MS + 60_000}._domainkey."
+OTHER = {"email_id": "scott@other.example"}
 BAD_REQUEST = (
     "The request cannot be performed. Usually because of malformed parameter or missing parameter."
 )
-
-
-@pytest.fixture
-async def zoho() -> AsyncIterator[Zoho]:
-    async with served_zoho() as it:
-        yield it
 
 
 @pytest.fixture
@@ -56,34 +50,20 @@ async def test_get_shows_the_seed_configuration_in_the_six_fields(zoho: Zoho) ->
     assert bits(data) == 2048
 
 
-async def test_get_with_nothing_configured_has_empty_data(empty_zoho: Zoho) -> None:
-    answer = await empty_zoho.get()
-
-    assert answer.status_code == 200
-    assert answer.json() == {"url": PATH, "data": {}}
-
-
 async def test_delete_answers_204_without_a_byte_and_may_be_repeated(zoho: Zoho) -> None:
     answers = [await zoho.delete(), await zoho.delete()]
 
     assert [(a.status_code, a.content) for a in answers] == [(204, b""), (204, b"")]
-    assert await zoho.data() == {}
-
-
-async def test_put_answers_as_get_does(zoho: Zoho) -> None:
-    answer = await zoho.put({**WHOLE, "dkim_key_size": 1024})
-
-    assert answer.status_code == 200
-    assert answer.json() == (await zoho.get()).json()
-    assert answer.json()["data"]["email_id"] == "it@acme.example"
+    assert (await zoho.get()).json() == {"url": PATH, "data": {}}
 
 
 async def test_a_partial_put_merges_into_what_is_configured(zoho: Zoho) -> None:
     before = await zoho.data()
 
-    await zoho.put({"name": "Help desk"})
+    answer = await zoho.put({"name": "Help desk"})
 
     assert await zoho.data() == {**before, "name": "Help desk"}
+    assert answer.json() == (await zoho.get()).json()
 
 
 @pytest.mark.parametrize("missing", ["name", "email_id", "cname_status"])
@@ -98,53 +78,43 @@ async def test_with_nothing_configured_put_needs_three_fields(
     assert await empty_zoho.data() == {}
 
 
-async def test_a_first_key_has_1024_bits_unless_asked_otherwise(empty_zoho: Zoho) -> None:
-    await empty_zoho.put(WHOLE)
-
-    assert bits(await empty_zoho.data()) == 1024
-
-
-async def test_same_domain_and_size_keep_selector_key_and_status(zoho: Zoho) -> None:
+@pytest.mark.parametrize(
+    ("body", "size", "host", "statuses"),
+    [
+        (
+            {"email_id": "it@ACME.example", "dkim_key_size": 2048},
+            2048,
+            OLD_HOST,
+            "verified verified",
+        ),
+        ({"dkim_key_size": 1024}, 1024, NEW_SELECTOR + "acme.example", "not_verified verified"),
+        (OTHER, 1024, NEW_SELECTOR + "other.example", "not_verified not_verified"),
+        (
+            OTHER | {"cname_status": "verified", "dkim_key_size": 2048},
+            *(2048, NEW_SELECTOR + "other.example", "not_verified verified"),
+        ),
+        (
+            {"email_id": "it@bücher.example"},
+            *(1024, NEW_SELECTOR + "xn--bcher-kva.example", "not_verified not_verified"),
+        ),
+    ],
+)
+async def test_another_domain_or_key_size_makes_a_new_key_to_be_verified_anew(
+    zoho: Zoho, body: dict[str, Any], size: int, host: str, statuses: str
+) -> None:
     zoho.emulator.edit(dkim_status="verified")
     before = await zoho.data()
     zoho.advance(60)
 
-    await zoho.put({"email_id": "it@ACME.example", "dkim_key_size": 2048})
-
-    assert await zoho.data() == {**before, "email_id": "it@ACME.example"}
-
-
-async def test_another_key_size_makes_a_new_key_under_a_new_selector(zoho: Zoho) -> None:
-    zoho.emulator.edit(dkim_status="verified")
-    before = await zoho.data()
-    zoho.advance(60)
-
-    await zoho.put({"dkim_key_size": 1024})
+    await zoho.put(body)
 
     after = await zoho.data()
-    assert bits(after) == 1024
-    assert after["dkim_host"] == f"{NOON_MS + 60_000}._domainkey.acme.example"
-    assert after["dkim_value"] != before["dkim_value"]
-    assert after["dkim_status"] == "not_verified"
-
-
-async def test_another_domain_makes_a_new_key_and_unverifies_both_statuses(zoho: Zoho) -> None:
-    zoho.emulator.edit(dkim_status="verified")
-    before = await zoho.data()
-
-    await zoho.put({"email_id": "scott@other.example"})
-
-    after = await zoho.data()
-    assert after["dkim_host"].endswith("._domainkey.other.example")
-    assert after["dkim_host"] != before["dkim_host"]
-    assert bits(after) == 1024
-    assert (after["dkim_status"], after["cname_status"]) == ("not_verified", "not_verified")
-
-
-async def test_a_stated_cname_status_is_kept_as_sent_on_another_domain(zoho: Zoho) -> None:
-    await zoho.put({"email_id": "scott@other.example", "cname_status": "verified"})
-
-    assert (await zoho.data())["cname_status"] == "verified"
+    assert (bits(after), after["dkim_host"]) == (size, host)
+    assert f"{after['dkim_status']} {after['cname_status']}" == statuses
+    assert (after["dkim_value"] == before["dkim_value"]) is (host == OLD_HOST)
+    assert after["email_id"] == body.get("email_id", before["email_id"])
+    private = load_pem_private_key(zoho.emulator.state.keys[before["dkim_host"]].encode(), None)
+    assert private.key_size == 2048
 
 
 async def test_two_keys_in_the_same_millisecond_get_neighbouring_selectors(zoho: Zoho) -> None:
@@ -155,27 +125,6 @@ async def test_two_keys_in_the_same_millisecond_get_neighbouring_selectors(zoho:
 
     assert first["dkim_host"].startswith(f"{NOON_MS + 1}.")
     assert second["dkim_host"].startswith(f"{NOON_MS + 2}.")
-
-
-async def test_an_international_domain_is_kept_as_sent_and_encoded_in_the_host(
-    zoho: Zoho,
-) -> None:
-    await zoho.put({"email_id": "it@bücher.example"})
-
-    data = await zoho.data()
-    assert data["email_id"] == "it@bücher.example"
-    assert data["dkim_host"].endswith("._domainkey.xn--bcher-kva.example")
-
-
-async def test_the_private_key_of_an_issued_record_stays_reachable(zoho: Zoho) -> None:
-    before = await zoho.data()
-    await zoho.put({"dkim_key_size": 1024})
-
-    private = load_pem_private_key(
-        zoho.emulator.state.keys[before["dkim_host"]].encode(), password=None
-    )
-
-    assert private.key_size == 2048
 
 
 BAD_BODIES: dict[str, Any] = {
@@ -216,17 +165,14 @@ async def test_put_refuses_what_the_page_does_not_allow(zoho: Zoho, body: Any) -
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"not json", b'{"dkim_key_size": 2048.0}', b'{"name": NaN}', b"\xff", b"[" * 100_000],
-    ids=["empty", "no JSON", "2048.0", "NaN", "no UTF-8", "too deep"],
+    [
+        *(b"", b"not json", b'{"dkim_key_size": 2048.0}', b'{"name": NaN}', b"\xff"),
+        *(b"[" * 100_000, b'{"name": "%b"}' % (b"x" * 2_000_000)),
+    ],
+    ids=["empty", "no JSON", "2048.0", "NaN", "no UTF-8", "too deep", "too large"],
 )
 async def test_put_refuses_bytes_that_are_no_arguments(zoho: Zoho, content: bytes) -> None:
     answer = await zoho.call("PUT", content=content)
-
-    assert (answer.status_code, answer.json()) == (400, {"message": BAD_REQUEST})
-
-
-async def test_put_refuses_a_body_beyond_any_measure(zoho: Zoho) -> None:
-    answer = await zoho.put({"name": "x" * 2_000_000})
 
     assert (answer.status_code, answer.json()) == (400, {"message": BAD_REQUEST})
 
@@ -238,22 +184,19 @@ async def test_put_refuses_a_body_beyond_any_measure(zoho: Zoho) -> None:
         ("application/json; charset=utf-8", 200),
         ("application/x-www-form-urlencoded", 400),
         ("text/plain", 400),
+        (None, 200),
     ],
 )
 async def test_put_takes_only_json_by_its_content_type(
-    zoho: Zoho, content_type: str, status: int
+    zoho: Zoho, content_type: str | None, status: int
 ) -> None:
-    headers = {"Content-Type": content_type}
-    answer = await zoho.call("PUT", content=json.dumps(WHOLE), headers=headers)
+    headers = {"Content-Type": content_type} if content_type else {}
+    answer = await zoho.call("PUT", content=json.dumps(WHOLE).encode(), headers=headers)
 
-    assert answer.status_code == status
-
-
-async def test_put_without_a_content_type_is_taken(zoho: Zoho) -> None:
-    answer = await zoho.call("PUT", content=json.dumps(WHOLE).encode())
-
-    assert "content-type" not in answer.request.headers
-    assert answer.status_code == 200
+    assert (answer.request.headers.get("Content-Type"), answer.status_code) == (
+        content_type,
+        status,
+    )
 
 
 @pytest.mark.parametrize(
@@ -263,29 +206,16 @@ async def test_put_without_a_content_type_is_taken(zoho: Zoho) -> None:
         ("*/*", 200),
         ("text/html, application/*;q=0.1", 200),
         ("text/html", 406),
-        ("application/json;q=0, */*", 406),
+        (None, 200),
     ],
 )
 async def test_an_accept_header_that_excludes_json_is_a_406(
-    zoho: Zoho, accept: str, status: int
+    zoho: Zoho, accept: str | None, status: int
 ) -> None:
-    answer = await zoho.get(headers={"Accept": accept})
+    del zoho.http.headers["Accept"]
+    answer = await zoho.get(headers={"Accept": accept} if accept else {})
 
     assert answer.status_code == status
-
-
-async def test_a_406_comes_in_json_and_stops_a_delete(zoho: Zoho) -> None:
-    answer = await zoho.delete(headers={"Accept": "text/html"})
-
-    assert answer.status_code == 406
-    assert answer.json()["message"].startswith("The response has been received but")
-    assert await zoho.data() != {}
-
-
-async def test_without_an_accept_header_the_answer_comes(zoho: Zoho) -> None:
-    del zoho.http.headers["Accept"]
-
-    assert (await zoho.get()).status_code == 200
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "Zoho-oauthtoken", "bearer"])
@@ -363,16 +293,6 @@ async def test_each_method_needs_its_scope(zoho: Zoho, scope: str, allowed: set[
     assert {a.status_code for a in answers.values() if not a.is_success} <= {403}
 
 
-@pytest.mark.parametrize("user", ["cliq_admin", "member", "inactive", "outsider"])
-async def test_only_an_active_full_admin_of_the_organisation_may_call(
-    zoho: Zoho, user: str
-) -> None:
-    answer = await zoho.get(token=zoho.emulator.issue_access_token(user).token)
-
-    assert answer.status_code == 403
-    assert answer.json()["message"].startswith("The user does not have enough permission")
-
-
 async def test_checks_run_path_method_scope_role_accept_body(zoho: Zoho) -> None:
     wrong_accept = {"Accept": "text/html"}
     no_scope = zoho.emulator.issue_access_token("member", ["x"]).token
@@ -383,51 +303,33 @@ async def test_checks_run_path_method_scope_role_accept_body(zoho: Zoho) -> None
     assert (await zoho.call("PATCH", token=no_scope)).status_code == 405
     assert (await zoho.put(bad, token=no_scope, headers=wrong_accept)).status_code == 403
     assert (await zoho.put(bad, token=member, headers=wrong_accept)).status_code == 403
-    assert (await zoho.put(bad, headers=wrong_accept)).status_code == 406
+    refused = await zoho.put(bad, headers=wrong_accept)
+    assert refused.status_code == 406
+    assert refused.json()["message"].startswith("The response has been received but")
     assert (await zoho.put(bad)).status_code == 400
 
 
-async def test_the_host_header_is_not_judged(zoho: Zoho) -> None:
-    assert (await zoho.get(headers={"Host": "cliq.zoho.com"})).status_code == 200
-
-
-async def test_a_chunked_body_is_read(zoho: Zoho) -> None:
-    async def chunks() -> AsyncIterator[bytes]:
-        yield b'{"name":'
-        yield b' "In pieces"}'
-
-    answer = await zoho.call("PUT", content=chunks())
-
-    assert answer.request.headers["Transfer-Encoding"] == "chunked"
-    assert answer.json()["data"]["name"] == "In pieces"
-
-
-async def test_dkim_turns_verified_once_the_zone_has_the_record(zoho: Zoho) -> None:
+@pytest.mark.parametrize(
+    ("zones", "status"),
+    [
+        (["{}"], "verified"),
+        (["v=DKIM1; {}"], "verified"),
+        (["{}", ""], "verified"),  # what was verified stays so when the record goes
+        (["{}|{}"], "not_verified"),
+        (["{}|v=spf1 -all"], "not_verified"),
+        (["k=rsa; p=AAAA"], "not_verified"),
+        ([""], "not_verified"),
+    ],
+)
+async def test_dkim_turns_verified_once_the_zone_has_the_record_and_no_other(
+    zoho: Zoho, zones: list[str], status: str
+) -> None:
     record = await zoho.data()
-    zoho.emulator.set_zone(
-        {record["dkim_host"].upper() + ".": [f"v=DKIM1; {record['dkim_value']}"]}
-    )
-
-    assert (await zoho.data())["dkim_status"] == "verified"
-    assert (await zoho.put({"name": "IT"})).json()["data"]["dkim_status"] == "verified"
-
-
-async def test_dkim_stays_verified_when_the_record_goes(zoho: Zoho) -> None:
-    record = await zoho.data()
-    zoho.emulator.set_zone({record["dkim_host"]: [record["dkim_value"]]})
-    await zoho.get()
-    zoho.emulator.set_zone({})
-
-    assert (await zoho.data())["dkim_status"] == "verified"
-
-
-async def test_dkim_is_not_verified_by_a_wrong_or_a_second_record(zoho: Zoho) -> None:
-    record = await zoho.data()
-    right, host = record["dkim_value"], record["dkim_host"]
-
-    for values in ([right, right], [right, "v=spf1 -all"], ["k=rsa; p=AAAA"], []):
-        zoho.emulator.set_zone({host: values})
-        assert (await zoho.data())["dkim_status"] == "not_verified"
+    for values in zones:
+        texts = values.replace("{}", record["dkim_value"]).split("|") if values else []
+        zoho.emulator.set_zone({record["dkim_host"].upper() + ".": texts})
+        assert (await zoho.put({"name": "IT"})).json()["data"]["dkim_status"] == status
+    assert (await zoho.data())["dkim_status"] == status
 
 
 async def test_the_zone_may_be_somebody_elses() -> None:
@@ -459,13 +361,6 @@ async def test_puts_at_the_same_time_all_take_effect(zoho: Zoho) -> None:
 
     assert {a.status_code for a in answers} == {200}
     assert len(zoho.emulator.writes()) == 10
-
-
-async def test_an_edit_in_the_admin_panel_shows_at_once(zoho: Zoho) -> None:
-    zoho.emulator.edit(email_id="boss@acme.example", dkim_status="expired")
-
-    data = await zoho.data()
-    assert (data["email_id"], data["dkim_status"]) == ("boss@acme.example", "expired")
 
 
 async def test_the_request_log_holds_no_secret(zoho: Zoho) -> None:
@@ -507,32 +402,6 @@ def test_a_dump_of_something_else_is_refused_in_a_sentence() -> None:
 def test_an_unknown_profile_is_refused_in_a_sentence() -> None:
     with pytest.raises(ValueError, match="there is no profile 'real'; there are documented, obs"):
         CliqEmulator(profile="real")
-
-
-async def test_the_dotenv_lines_name_everything_a_client_needs() -> None:
-    served = await start(CliqEmulator(configured=False), control_token="ct")
-    await served.close()
-    mine = served.emulator.state.credentials
-
-    assert served.dotenv() == [
-        f"CLIQ_API_URL={served.url}",
-        f"ZOHO_ACCOUNTS_URL={served.url}",
-        f"ZOHO_CLIENT_ID={mine.client_id}",
-        f"ZOHO_CLIENT_SECRET={mine.client_secret}",
-        f"ZOHO_REFRESH_TOKEN={mine.refresh_token}",
-        f"CLIQ_ACCESS_TOKEN={mine.access_token}",
-        f"CLIQ_CONTROL_URL={served.url}/__control",
-        "CLIQ_CONTROL_TOKEN=ct",
-    ]
-
-
-async def test_a_taken_port_is_named() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        with pytest.raises(PortInUse, match=f"Port {port}"):
-            await start(CliqEmulator(configured=False), port=port)
 
 
 async def test_without_a_control_token_there_is_no_control_endpoint() -> None:

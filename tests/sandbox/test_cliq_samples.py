@@ -11,12 +11,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cliq_bench import PATH, Zoho, served_zoho
+from cliq_bench import PATH, Zoho
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 RUN = {
@@ -59,12 +58,6 @@ ON_THE_PAGE = {
     "cname_status": "verified",
     "dkim_key_size": 2048,
 }
-
-
-@pytest.fixture
-async def zoho() -> AsyncIterator[Zoho]:
-    async with served_zoho() as it:
-        yield it
 
 
 @pytest.fixture(scope="module", params=RUN)

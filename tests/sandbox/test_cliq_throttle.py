@@ -2,28 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
-from cliq_bench import Zoho, served_zoho
+from cliq_bench import Zoho
 
-
-@pytest.fixture
-async def zoho() -> AsyncIterator[Zoho]:
-    async with served_zoho() as it:
-        yield it
+FULL = "20 200, 1 429"
+"""The twenty calls of a fresh minute, and the one that starts a lock."""
 
 
 async def gets(zoho: Zoho, times: int) -> list[int]:
     return [(await zoho.get()).status_code for _ in range(times)]
 
 
-async def test_the_21st_call_of_a_minute_starts_a_lock_of_ten_minutes(zoho: Zoho) -> None:
-    assert await gets(zoho, 21) == [200] * 20 + [429]
-    zoho.advance(599)
-    assert await gets(zoho, 1) == [429]
-    zoho.advance(1)
-    assert await gets(zoho, 21) == [200] * 20 + [429]
+@pytest.mark.parametrize(
+    ("switches", "play"),
+    [
+        pytest.param({}, f"{FULL}, +599, 1 429, +1, {FULL}", id="locked for ten minutes"),
+        pytest.param({}, "10 200, +59, 10 200, +1, 10 200, 1 429", id="the minute slides"),
+        pytest.param({}, f"{FULL}, +300, 30 429, +300, 1 200", id="a locked call prolongs nothing"),
+        pytest.param({}, f"15 200, lock, 1 429, +600, {FULL}", id="a lock by hand ends as well"),
+        pytest.param({}, "15 200, lock, 1 429, lift, 20 200", id="lifting clears the counts"),
+        pytest.param({"fixed_window": True}, f"+59, 20 200, +1, {FULL}", id="a calendar minute"),
+        pytest.param(
+            {"extend_lock": True},
+            f"{FULL}, +599, 1 429, +599, 1 429, +600, 1 200",
+            id="each locked call starts it again",
+        ),
+        pytest.param({"throttle": False}, "25 200", id="no limit"),
+    ],
+)
+async def test_calls_are_served_until_there_are_too_many(
+    zoho: Zoho, switches: dict[str, bool], play: str
+) -> None:
+    """In `play`, `20 200` is twenty calls answered so, `+59` are seconds that pass."""
+    zoho.switch(**switches)
+    for step in play.split(", "):
+        times, _, status = step.partition(" ")
+        if status:
+            assert await gets(zoho, int(times)) == [int(status)] * int(times), step
+        elif step.startswith("+"):
+            zoho.advance(int(step))
+        else:
+            body = {"user": "admin", "locked": step == "lock"}
+            await zoho.control("POST", "lock", body)
 
 
 async def test_a_throttled_answer_is_the_pages_message_and_says_no_time(zoho: Zoho) -> None:
@@ -31,86 +53,7 @@ async def test_a_throttled_answer_is_the_pages_message_and_says_no_time(zoho: Zo
     answer = await zoho.get()
 
     assert answer.json() == {"message": "Too many requests within a certain time frame."}
-    assert "Retry-After" not in answer.headers
-    assert not any(name.lower().startswith("x-ratelimit") for name in answer.headers)
-
-
-async def test_the_minute_slides(zoho: Zoho) -> None:
-    await gets(zoho, 10)
-    zoho.advance(59)
-    assert await gets(zoho, 10) == [200] * 10
-    zoho.advance(1)
-    assert await gets(zoho, 11) == [200] * 10 + [429]
-
-
-async def test_locked_calls_do_not_prolong_the_lock(zoho: Zoho) -> None:
-    await gets(zoho, 21)
-    zoho.advance(300)
-    assert await gets(zoho, 30) == [429] * 30
-    zoho.advance(300)
-    assert await gets(zoho, 1) == [200]
-
-
-async def test_a_locked_write_has_no_effect(zoho: Zoho) -> None:
-    for number in range(21):
-        last = await zoho.put({"name": f"Name {number}"})
-
-    assert last.status_code == 429
-    assert (await zoho.data())["name"] == "Name 19"
-    assert len(zoho.emulator.writes()) == 20
-
-
-async def test_each_method_and_each_user_has_a_count_of_its_own(zoho: Zoho) -> None:
-    member = zoho.emulator.issue_access_token("member").token
-    await gets(zoho, 21)
-
-    assert (await zoho.put({"name": "IT"})).status_code == 200
-    assert (await zoho.get(token=member)).status_code == 403
-
-
-async def test_another_token_of_the_same_user_shares_the_count(zoho: Zoho) -> None:
-    await gets(zoho, 20)
-    other = zoho.emulator.issue_access_token("admin").token
-
-    assert (await zoho.get(token=other)).status_code == 429
-
-
-async def test_refused_calls_count_but_unauthenticated_ones_do_not(zoho: Zoho) -> None:
-    for _ in range(30):
-        await zoho.get(token="1000.dead.token")
-    for _ in range(20):
-        await zoho.get(headers={"Accept": "text/html"})
-
-    assert await gets(zoho, 1) == [429]
-
-
-async def test_a_lock_is_said_before_anything_but_the_token(zoho: Zoho) -> None:
-    for _ in range(20):
-        await zoho.call("PATCH", "/nowhere")
-    await gets(zoho, 20)
-
-    assert (await zoho.call("PATCH", "/nowhere")).status_code == 429
-    assert (await zoho.get(headers={"Accept": "text/html"})).status_code == 429
-    assert (await zoho.get(token="1000.dead.token")).status_code == 401
-
-
-async def test_a_fixed_window_starts_anew_with_the_calendar_minute(zoho: Zoho) -> None:
-    zoho.switch(fixed_window=True)
-    zoho.advance(59)
-    assert await gets(zoho, 20) == [200] * 20
-    zoho.advance(1)
-    assert await gets(zoho, 21) == [200] * 20 + [429]
-
-
-async def test_with_extend_lock_each_locked_call_starts_it_again(zoho: Zoho) -> None:
-    zoho.switch(extend_lock=True)
-    await gets(zoho, 21)
-    zoho.advance(599)
-    assert await gets(zoho, 1) == [429]
-    zoho.advance(599)
-    assert await gets(zoho, 1) == [429]
-    zoho.advance(600)
-    assert await gets(zoho, 1) == [200]
+    assert not {"retry-after", "x-ratelimit-limit"} & set(answer.headers)
 
 
 async def test_with_retry_after_the_seconds_left_are_said(zoho: Zoho) -> None:
@@ -123,31 +66,42 @@ async def test_with_retry_after_the_seconds_left_are_said(zoho: Zoho) -> None:
     assert (first.headers["Retry-After"], later.headers["Retry-After"]) == ("600", "360")
 
 
-async def test_with_throttle_off_there_is_no_limit(zoho: Zoho) -> None:
-    zoho.switch(throttle=False)
+async def test_a_locked_write_has_no_effect(zoho: Zoho) -> None:
+    for number in range(21):
+        last = await zoho.put({"name": f"Name {number}"})
 
-    assert await gets(zoho, 25) == [200] * 25
+    assert last.status_code == 429
+    assert (await zoho.data())["name"] == "Name 19"
+    assert len(zoho.emulator.writes()) == 20
 
 
-async def test_the_control_endpoint_locks_all_of_a_users_calls_and_lifts_it(zoho: Zoho) -> None:
-    await zoho.control("POST", "lock", {"user": "admin", "locked": True})
+@pytest.mark.parametrize(
+    ("method", "user", "status"),
+    [("PUT", "admin", 200), ("GET", "member", 403), ("GET", "admin", 429)],
+)
+async def test_each_method_and_each_user_has_a_count_of_its_own_whatever_the_token(
+    zoho: Zoho, method: str, user: str, status: int
+) -> None:
+    await gets(zoho, 20)
+    options: dict[str, Any] = {"json": {"name": "IT"}} if method == "PUT" else {}
+    token = zoho.emulator.issue_access_token(user).token
+
+    assert (await zoho.call(method, token=token, **options)).status_code == status
+
+
+async def test_refused_calls_count_but_unauthenticated_ones_do_not(zoho: Zoho) -> None:
+    for _ in range(30):
+        await zoho.get(token="1000.dead.token")
+    for _ in range(20):
+        await zoho.get(headers={"Accept": "text/html"})
+
     assert await gets(zoho, 1) == [429]
-    assert (await zoho.delete()).status_code == 429
-
-    await zoho.control("POST", "lock", {"user": "admin", "locked": False})
-    assert await gets(zoho, 20) == [200] * 20
 
 
-async def test_a_lock_set_by_hand_ends_after_ten_minutes_with_clear_counts(zoho: Zoho) -> None:
-    await gets(zoho, 15)
+async def test_a_lock_is_said_before_anything_but_the_token(zoho: Zoho) -> None:
     await zoho.control("POST", "lock", {"user": "admin", "locked": True})
-    zoho.advance(600)
 
-    assert await gets(zoho, 21) == [200] * 20 + [429]
-
-
-async def test_lifting_also_clears_the_counts(zoho: Zoho) -> None:
-    await gets(zoho, 15)
-    await zoho.control("POST", "lock", {"user": "admin", "locked": False})
-
-    assert await gets(zoho, 20) == [200] * 20
+    assert (await zoho.call("PATCH", "/nowhere")).status_code == 429
+    assert (await zoho.get(headers={"Accept": "text/html"})).status_code == 429
+    assert (await zoho.delete()).status_code == 429
+    assert (await zoho.get(token="1000.dead.token")).status_code == 401

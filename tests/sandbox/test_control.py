@@ -10,6 +10,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from bot.errors import PortInUse
 from bot.sandbox.cliq import serving as cliq
 from bot.sandbox.control import as_text
 from bot.sandbox.dns import serving as dns
@@ -32,6 +33,28 @@ async def ends() -> AsyncIterator[dict[str, str]]:
     yield dict(line.split("=", 1) for each in served for line in each.dotenv())
     for each in served:
         await each.close()
+
+
+async def test_the_dotenv_lines_name_everything_that_a_client_needs(ends: dict[str, str]) -> None:
+    assert list(ends) == [
+        *("CLIQ_API_URL", "ZOHO_ACCOUNTS_URL", "ZOHO_CLIENT_ID", "ZOHO_CLIENT_SECRET"),
+        *("ZOHO_REFRESH_TOKEN", "CLIQ_ACCESS_TOKEN", "CLIQ_CONTROL_URL", "CLIQ_CONTROL_TOKEN"),
+        *("MAILCFG_DNS_SERVERS", "MAILCFG_DNS_AUTHORITATIVE"),
+        *("DNS_CONTROL_URL", "DNS_CONTROL_TOKEN", "SLACK_API_URL", "SLACK_BOT_TOKEN"),
+        *("SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_CONTROL_URL", "SLACK_CONTROL_TOKEN"),
+        *("MAILCFG_REQUESTERS", "MAILCFG_APPROVERS"),
+        *("MAILCFG_APPROVAL_CHANNEL", "MAILCFG_ALERT_CHANNEL"),
+    ]
+    assert ends["SLACK_API_URL"] == ends["SLACK_CONTROL_URL"].replace("__control", "api/")
+    assert len(ends["MAILCFG_DNS_AUTHORITATIVE"].split(",")) == 2
+    assert ends["MAILCFG_APPROVERS"] == "U0BOB,U0CAROL"
+
+
+@pytest.mark.parametrize("serving", [cliq, dns, slack])
+async def test_a_taken_port_is_named(ends: dict[str, str], serving: Any) -> None:
+    taken = int(ends["CLIQ_API_URL"].rpartition(":")[2])
+    with pytest.raises(PortInUse, match=f"Port {taken} on 127.0.0.1 is in use"):
+        await serving.start(port=taken)
 
 
 async def control(ends: dict[str, str], end: str, method: str, path: str, **more: Any) -> Any:

@@ -18,6 +18,7 @@ from bot.sandbox.page import server
 from bot.sandbox.page.server import PageServer
 from bot.sandbox.stage import Stage, open_stage
 
+RECORD = {"name": "a.acme.example", "value": "x"}
 TOKEN = "a-token-for-this-test"
 STATIC = Path(server.__file__).with_name("static")
 
@@ -145,27 +146,11 @@ async def test_only_its_own_files_are_served(visitor: Visitor) -> None:
         ("publish", {}, "Cliq has no custom sender now, so there is no DKIM record."),
         ("fail_next", {"kind": "flood"}, "`flood` is no fault that can be planned."),
         ("fail_next", {"kind": "lock", "method": "HEAD"}, "`HEAD` is not among Cliq's methods."),
-        (
-            "switch",
-            {"name": "sticky_email", "on": "yes"},
-            "The switch 'sticky_email' is true or false.",
-        ),
-        (
-            "switch",
-            {"name": "sticky", "on": True},
-            "There is no switch 'sticky'; there are error_codes, ",
-        ),
-        (
-            "profile",
-            {"profile": "dreamt"},
-            "There is no profile 'dreamt'; there are documented, observed",
-        ),
+        ("switch", {"name": "throttle", "on": "yes"}, "The switch 'throttle' is true or false."),
+        ("switch", {"name": "sticky", "on": True}, "There is no switch 'sticky'; there are err"),
+        ("profile", {"profile": "dreamt"}, "There is no profile 'dreamt'; there are documented"),
         ("remove_record", {"name": "a.other.example", "type": "TXT"}, "a.other.example is not in"),
-        (
-            "put_record",
-            {"name": "a.acme.example", "type": "NOPE", "value": "x"},
-            "'NOPE' is no DNS record type",
-        ),
+        ("put_record", RECORD | {"type": "NOPE"}, "'NOPE' is no DNS record type"),
     ],
 )
 async def test_what_cannot_be_done_is_refused_with_a_sentence(

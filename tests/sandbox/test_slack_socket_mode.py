@@ -7,80 +7,47 @@ import contextlib
 from types import SimpleNamespace
 
 import pytest
+from slack_bench import (
+    ADMIN,
+    acknowledge,
+    actions,
+    bolt_app,
+    button,
+    form_input,
+    modal,
+    mrkdwn,
+    plain,
+    section,
+)
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
-from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.sandbox.slack.emulator import SlackWorkspace
 from bot.sandbox.slack.records import PersonCannot
 from bot.sandbox.slack.serving import start
 
-ADMIN = "C0MAILADMIN"
 CARD = [
-    {"type": "section", "text": {"type": "mrkdwn", "text": "Change?"}},
-    {
-        "type": "actions",
-        "block_id": "decide",
-        "elements": [
-            {
-                "type": "button",
-                "action_id": "approve",
-                "value": "r1",
-                "text": {"type": "plain_text", "text": "Approve"},
-            }
-        ],
-    },
+    section(text=mrkdwn("Change?")),
+    actions(
+        button(action_id="approve", value="r1", text=plain("Approve")),
+        block_id="decide",
+    ),
 ]
-FORM = {
-    "type": "modal",
-    "callback_id": "form",
-    "private_metadata": "secret",
-    "title": {"type": "plain_text", "text": "Change"},
-    "submit": {"type": "plain_text", "text": "Send"},
-    "blocks": [
-        {
-            "type": "input",
-            "block_id": "email",
-            "label": {"type": "plain_text", "text": "Address"},
-            "element": {
-                "type": "plain_text_input",
-                "action_id": "email_id",
-                "initial_value": "old@acme.example",
-            },
-        },
-        {
-            "type": "input",
-            "block_id": "reason",
-            "label": {"type": "plain_text", "text": "Reason"},
-            "element": {"type": "plain_text_input", "action_id": "why", "max_length": 20},
-        },
-        {
-            "type": "input",
-            "block_id": "size",
-            "optional": True,
-            "label": {"type": "plain_text", "text": "Key size"},
-            "element": {
-                "type": "static_select",
-                "action_id": "bits",
-                "options": [
-                    {"text": {"type": "plain_text", "text": "1024 bits"}, "value": "1024"},
-                    {"text": {"type": "plain_text", "text": "2048 bits"}, "value": "2048"},
-                ],
-            },
-        },
-        {
-            "type": "actions",
-            "block_id": "more",
-            "elements": [
-                {
-                    "type": "button",
-                    "action_id": "check",
-                    "text": {"type": "plain_text", "text": "Check"},
-                }
-            ],
-        },
+SIZES = [{"text": plain(f"{size} bits"), "value": size} for size in ("1024", "2048")]
+EMAIL = {"type": "plain_text_input", "action_id": "email_id", "initial_value": "old@acme.example"}
+REASON = {"type": "plain_text_input", "action_id": "why", "max_length": 20}
+BITS = {"type": "static_select", "action_id": "bits", "options": SIZES}
+FORM = modal(
+    callback_id="form",
+    private_metadata="secret",
+    submit=plain("Send"),
+    blocks=[
+        form_input(EMAIL, block_id="email"),
+        form_input(REASON, block_id="reason"),
+        form_input(BITS, block_id="size", optional=True),
+        actions(button(action_id="check")),
     ],
-}
+)
 
 
 @pytest.fixture
@@ -94,14 +61,6 @@ async def slack():
 @pytest.fixture
 def bolt(slack):
     return bolt_app(slack)
-
-
-def bolt_app(slack):
-    base_url = f"{slack.state.origin}/api/"
-    client = AsyncWebClient(
-        token=slack.state.credentials.bot_token, base_url=base_url, retry_handlers=[]
-    )
-    return AsyncApp(client=client, signing_secret=slack.state.credentials.signing_secret)
 
 
 @contextlib.asynccontextmanager
@@ -162,12 +121,29 @@ async def open_form(slack):
     return await slack.changes.wait_for(lambda: slack.open_view("U0ALICE"), what="the form")
 
 
-async def test_a_command_is_acknowledged_with_a_private_text(slack, app):
-    outcome = await slack.command("U0ALICE", "show")
-    assert outcome.ok
-    assert outcome.message.text == "Checking…"
-    assert [m.text for m in slack.sees("U0ALICE", ADMIN)] == ["Checking…"]
-    assert slack.sees("U0BOB", ADMIN) == []
+@pytest.mark.parametrize(
+    ("answer", "alice", "bob"),
+    [
+        ({"text": "Checking…"}, "Checking…", None),
+        ({"text": "For all", "response_type": "in_channel"}, "For all", "For all"),
+        (
+            {"text": "x", "blocks": [{"type": "knob"}]},
+            *('/mailcfg failed with the error "invalid_blocks"', None),
+        ),
+    ],
+)
+async def test_the_answer_to_a_command_is_private_unless_it_says_otherwise(
+    slack, bolt, answer, alice, bob
+):
+    @bolt.command("/mailcfg")
+    async def command(ack):
+        await ack(**answer)
+
+    async with connected(slack, bolt):
+        outcome = await slack.command("U0ALICE", "show")
+    assert outcome.ok is ("blocks" not in answer)
+    assert [m.text for m in slack.sees("U0ALICE", ADMIN)] == [outcome.message.text] == [alice]
+    assert [m.text for m in slack.sees("U0BOB", ADMIN)] == ([bob] if bob else [])
 
 
 async def test_a_command_comes_with_all_that_slack_sends(slack, app):
@@ -218,22 +194,35 @@ async def test_a_click_comes_with_the_message_and_is_answered_through_its_url(sl
 
 
 @pytest.mark.parametrize(
-    ("user", "channel", "action_id", "value"),
+    ("whose", "user", "channel", "action_id", "value"),
     [
-        ("U0BOB", ADMIN, "launch", None),
-        ("U0BOB", ADMIN, "approve", "another"),
-        ("U0NOBODY", ADMIN, "approve", None),
-        ("U0BOB", "C0NOWHERE", "approve", None),
-        ("U0MAILCFG", ADMIN, "approve", None),
+        ("all", "U0BOB", ADMIN, "launch", None),
+        ("all", "U0BOB", ADMIN, "approve", "another"),
+        ("all", "U0NOBODY", ADMIN, "approve", None),
+        ("all", "U0BOB", "C0NOWHERE", "approve", None),
+        ("all", "U0MAILCFG", ADMIN, "approve", None),
+        ("U0ALICE", "U0BOB", ADMIN, "approve", None),
     ],
 )
 async def test_a_person_cannot_click_what_is_not_on_their_screen(
-    slack, bolt, app, user, channel, action_id, value
+    slack, bolt, app, whose, user, channel, action_id, value
 ):
-    card = await post_card(bolt, slack)
+    card, whisper = await post_card(bolt, slack), await whispered(bolt)
+    ts = {"all": card.ts, "U0ALICE": whisper}[whose]
     with pytest.raises(PersonCannot):
-        await slack.click(user, channel, card.ts, action_id, value=value)
+        await slack.click(user, channel, ts, action_id, value=value)
     assert app.bodies == []
+
+
+async def whispered(bolt):
+    ephemeral = {"channel": ADMIN, "user": "U0ALICE", "text": "x", "blocks": CARD}
+    return (await bolt.client.chat_postEphemeral(**ephemeral))["message_ts"]
+
+
+async def test_a_click_on_an_ephemeral_comes_without_the_message(slack, bolt, app):
+    await slack.click("U0ALICE", ADMIN, await whispered(bolt), "approve")
+    assert app.bodies[0]["container"]["is_ephemeral"] is True
+    assert "message" not in app.bodies[0]
 
 
 async def test_a_click_on_a_button_that_is_just_gone_still_arrives(slack, bolt, app):
@@ -241,17 +230,6 @@ async def test_a_click_on_a_button_that_is_just_gone_still_arrives(slack, bolt, 
     await bolt.client.chat_update(channel=ADMIN, ts=card.ts, text="Done", blocks=[])
     await slack.click("U0BOB", ADMIN, card.ts, "approve", value="r1", stale=True)
     assert app.bodies[0]["actions"][0]["value"] == "r1"
-
-
-async def test_someone_elses_ephemeral_cannot_be_clicked(slack, bolt, app):
-    whisper = await bolt.client.chat_postEphemeral(
-        channel=ADMIN, user="U0ALICE", text="x", blocks=CARD
-    )
-    with pytest.raises(PersonCannot):
-        await slack.click("U0BOB", ADMIN, whisper["message_ts"], "approve")
-    assert (await slack.click("U0ALICE", ADMIN, whisper["message_ts"], "approve")).ok
-    assert app.bodies[0]["container"]["is_ephemeral"] is True
-    assert "message" not in app.bodies[0]
 
 
 async def test_a_form_is_submitted_with_its_values_and_closes(slack, app):
@@ -303,7 +281,7 @@ async def test_a_person_cannot_fill_in_what_the_form_does_not_have(slack, app):
 
 async def test_a_submission_may_update_or_clear_the_view(slack, app):
     form = await open_form(slack)
-    second = FORM | {"title": {"type": "plain_text", "text": "Second"}}
+    second = FORM | {"title": plain("Second")}
     app.answer = {"response_action": "update", "view": second}
     updated = (await slack.submit("U0ALICE", form.id, {"reason": "x"})).view
     assert (updated.title, updated.id) == ("Second", form.id)
@@ -389,46 +367,16 @@ async def test_a_stranger_in_a_shared_channel_clicks_with_their_own_team(slack, 
     assert app.bodies[0]["team"]["id"] == "T0ACME"
 
 
-async def acknowledge(ack):
-    await ack()
+@pytest.mark.parametrize("ends", ["disconnect", "close"])
+async def test_after_the_end_of_its_connection_the_sdk_comes_back_by_itself(slack, app, ends):
+    sockets = slack.delivery.sockets
 
+    def opened():
+        return [r.method for r in slack.requests].count("apps.connections.open")
 
-async def test_a_command_answered_with_blocks_that_slack_refuses_fails(slack, bolt):
-    @bolt.command("/mailcfg")
-    async def wrong(ack):
-        await ack(text="x", blocks=[{"type": "knob"}])
-
-    async with connected(slack, bolt):
-        outcome = await slack.command("U0ALICE", "show")
-    assert outcome.failure == '/mailcfg failed with the error "invalid_blocks"'
-
-
-async def test_a_command_may_be_answered_to_the_whole_channel(slack, bolt):
-    @bolt.command("/mailcfg")
-    async def loud(ack):
-        await ack(text="For all", response_type="in_channel")
-
-    async with connected(slack, bolt):
-        await slack.command("U0ALICE", "show")
-    assert [m.text for m in slack.sees("U0BOB", ADMIN)] == ["For all"]
-
-
-async def test_after_a_disconnect_message_the_sdk_comes_back_by_itself(slack, bolt, app):
-    opened = len([r for r in slack.requests if r.method == "apps.connections.open"])
-    await slack.delivery.sockets.disconnect("refresh_requested")
-    await slack.changes.wait_for(
-        lambda: (
-            [r.method for r in slack.requests].count("apps.connections.open") > opened
-            and slack.delivery.sockets.count == 1
-        ),
-        what="a new connection",
-    )
-    assert (await slack.command("U0ALICE", "show")).ok
-
-
-async def test_after_a_closed_socket_the_sdk_comes_back_by_itself(slack, bolt, app):
-    await slack.delivery.sockets.close()
-    await slack.changes.wait_for(lambda: slack.delivery.sockets.count == 1, what="a new connection")
+    before = opened()
+    await getattr(sockets, ends)()
+    await slack.changes.wait_for(lambda: opened() > before and sockets.count == 1, what="a new one")
     assert (await slack.command("U0ALICE", "show")).ok
 
 
@@ -476,19 +424,6 @@ async def test_each_envelope_goes_to_one_connection_only(slack, bolt):
         for _ in range(4):
             await slack.command("U0ALICE", "show")
     assert len(seen) == len(set(seen)) == 4
-
-
-async def test_an_event_reaches_the_app(slack, bolt):
-    seen = asyncio.Queue()
-
-    @bolt.event("subteam_updated")
-    async def changed(event):
-        await seen.put(event)
-
-    async with connected(slack, bolt):
-        assert await slack.event({"type": "subteam_updated", "subteam": {"id": "S0MAIL"}})
-        event = await asyncio.wait_for(seen.get(), 5)
-    assert event["subteam"] == {"id": "S0MAIL"}
 
 
 @pytest.mark.parametrize("scopes", [("usergroups:read",), ()])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from slack_bench import actions, button, form_input, modal, mrkdwn, options, plain, section
 
 from bot.sandbox.slack.records import Channel, Message, User, Usergroup, View
 from bot.sandbox.slack.text import Reader
@@ -45,65 +46,56 @@ def test_markup_is_read_as_slack_shows_it(markup, read):
     assert READER.mrkdwn(markup) == read
 
 
-def test_a_card_reads_as_lines_with_its_buttons_in_brackets():
-    approve = {"type": "button", "text": {"type": "plain_text", "text": "Approve"}}
-    reject = {"type": "button", "text": {"type": "plain_text", "text": "Reject"}}
-    card = Message(
-        "C0MAILADMIN",
-        "1.000001",
-        "U0MAILCFG",
-        "fallback",
-        [
-            {"type": "header", "text": {"type": "plain_text", "text": "Waiting"}},
-            {"type": "section", "text": {"type": "mrkdwn", "text": "by <@U0ALICE>"}},
-            {"type": "actions", "elements": [approve, reject]},
-            {"type": "context", "elements": [{"type": "mrkdwn", "text": "#42"}]},
-        ],
-    )
-    assert READER.message(card) == "Waiting\nby @Alice\n[Approve] [Reject]\n#42"
+BULLETS = {"type": "rich_text_list", "style": "bullet"}
 
 
-def test_paragraphs_and_lists_of_rich_text_stand_on_lines_of_their_own():
-    def said(text: str) -> dict[str, object]:
-        return {"type": "rich_text_section", "elements": [{"type": "text", "text": text}]}
-
-    bullets = {"type": "rich_text_list", "style": "bullet", "elements": [said("one"), said("two")]}
-    blocks = [{"type": "rich_text", "elements": [said("Seen:"), bullets, said("Done.")]}]
-    assert READER.message(Message("C", "1.0", "U", "", blocks)) == "Seen:\n• one\n• two\nDone."
+def said(text: str) -> dict[str, object]:
+    return {"type": "rich_text_section", "elements": [{"type": "text", "text": text}]}
 
 
-def test_a_menu_reads_as_what_it_is_for_and_one_behind_dots_as_its_choices():
-    options = [{"text": {"type": "plain_text", "text": word}, "value": word} for word in "ab"]
-    placeholder = {"type": "plain_text", "text": "Snooze…"}
-    menu = {"type": "static_select", "placeholder": placeholder, "options": options}
-    actions = {"type": "actions", "elements": [menu, {"type": "overflow", "options": options}]}
-    card = Message("C0MAILADMIN", "1.000001", "U0MAILCFG", "fallback", [actions])
-    assert READER.message(card) == "[Snooze… ▾] [a | b]"
-
-
-def test_a_message_without_blocks_reads_as_its_text():
-    assert READER.message(Message("C", "1.0", "U", "hello <@U0ALICE>")) == "hello @Alice"
+@pytest.mark.parametrize(
+    ("blocks", "read"),
+    [
+        ([], "hello @Alice"),
+        (
+            [
+                {"type": "header", "text": plain("Waiting")},
+                section(text=mrkdwn("by <@U0ALICE>")),
+                actions(button(text=plain("Approve")), button(text=plain("Reject"))),
+                {"type": "context", "elements": [mrkdwn("#42")]},
+            ],
+            "Waiting\nby @Alice\n[Approve] [Reject]\n#42",
+        ),
+        (
+            [
+                {
+                    "type": "rich_text",
+                    "elements": [
+                        said("Seen:"),
+                        BULLETS | {"elements": [said("one"), said("two")]},
+                        said("Done."),
+                    ],
+                }
+            ],
+            "Seen:\n• one\n• two\nDone.",
+        ),
+        (
+            [
+                actions(
+                    {"type": "static_select", "placeholder": plain("Snooze…"), "options": []},
+                    {"type": "overflow", "options": options(1, "a") + options(1, "b")},
+                )
+            ],
+            "[Snooze… ▾] [a | b]",
+        ),
+    ],
+)
+def test_a_message_reads_as_lines_with_what_can_be_pressed_in_brackets(blocks, read):
+    assert READER.message(Message("C", "1.0", "U", "hello <@U0ALICE>", blocks)) == read
 
 
 def test_a_form_shows_its_errors_below_the_inputs():
-    label = {"type": "plain_text", "text": "Address"}
-    view = View(
-        "V1",
-        "U0ALICE",
-        "h",
-        {
-            "title": {"type": "plain_text", "text": "Change"},
-            "submit": {"type": "plain_text", "text": "Send"},
-            "blocks": [
-                {
-                    "type": "input",
-                    "block_id": "email",
-                    "label": label,
-                    "element": {"type": "plain_text_input", "action_id": "email"},
-                }
-            ],
-        },
-        "V1",
-        errors={"email": "Not an address."},
-    )
+    field = form_input(block_id="email", label=plain("Address"))
+    content = modal(title=plain("Change"), submit=plain("Send"), blocks=[field])
+    view = View("V1", "U0ALICE", "h", content, errors={"email": "Not an address."})
     assert READER.view(view) == "Change\nAddress: [____]\n⚠ Not an address.\n[Send]"

@@ -59,10 +59,10 @@ class CliqApi:
             self._count(token.user, request)
             _check_address(request)
             _check_scope(token, request.method)
-            organisation = self._organisation(token.user)
+            self._check_user(token.user)
             if not config.accepts_json(",".join(request.headers.getall("Accept", []))):
                 raise Refused(NOT_ACCEPTABLE)
-            return await self._act(request, body, organisation, token.user)
+            return await self._act(request, body, token.user)
         except Refused as refused:
             return refused.refusal.answer(self._state.switches, refused.headers)
 
@@ -82,7 +82,7 @@ class CliqApi:
             seconds = str(math.ceil(left.total_seconds()))
             raise Refused(THROTTLED, {"Retry-After": seconds} if switches.retry_after else None)
 
-    def _organisation(self, user_id: str) -> str:
+    def _check_user(self, user_id: str) -> None:
         user = self._state.users[user_id]
         if user.organisation is None:
             raise Refused(OUTSIDER)
@@ -93,22 +93,19 @@ class CliqApi:
             is_enough.add(Role.CLIQ_ADMIN)
         if user.role not in is_enough:
             raise Refused(NOT_ADMIN)
-        return user.organisation
 
-    async def _act(
-        self, request: web.Request, body: bytes | None, organisation: str, user: str
-    ) -> Answer:
+    async def _act(self, request: web.Request, body: bytes | None, user: str) -> Answer:
         match request.method:
             case "GET":
-                return Answer.json(200, envelope(self._sender.read(organisation)))
+                return Answer.json(200, envelope(self._sender.read()))
             case "PUT":
                 if body is None:
                     raise Refused(MALFORMED)
                 arguments = config.parsed(body, request.headers.get("Content-Type"))
-                after = await self._sender.put(organisation, user, arguments)
+                after = await self._sender.put(user, arguments)
                 return Answer.json(200, envelope(after))
             case _:
-                self._sender.delete(organisation, user)
+                self._sender.delete(user)
                 if self._state.switches.delete_placeholder:
                     return Answer.json(200, PLACEHOLDER)
                 return Answer(204)

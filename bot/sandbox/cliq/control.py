@@ -6,11 +6,9 @@ What it does, `CliqEmulator` does; here stands what each call takes and answers.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Any
 
-from aiohttp import web
 from pydantic import AliasChoices, BaseModel, Field, FiniteFloat, StrictBool
 
 from bot.sandbox.cliq.config import shown
@@ -18,7 +16,7 @@ from bot.sandbox.cliq.emulator import CliqEmulator
 from bot.sandbox.cliq.faults import Fault, FaultKind, Target
 from bot.sandbox.cliq.log import masked
 from bot.sandbox.cliq.state import ADMIN, ALL_SCOPE, SCOPES, Role, User
-from bot.sandbox.control import ClockControl, Count, Json, as_text, control_app
+from bot.sandbox.control import ClockControl, Count, Id, Json, as_text
 
 Code = Annotated[int | None, Field(ge=200, le=599, validation_alias=AliasChoices("code", "status"))]
 
@@ -31,36 +29,13 @@ class Record(BaseModel, extra="forbid"):
     values: list[str]
 
 
-def cliq_control(emulator: CliqEmulator, token: str) -> web.Application:
-    return control_app(_Control(emulator).acts(), token, only_from_here=True)
-
-
-class _Control:
+class CliqControl(ClockControl):
     def __init__(self, emulator: CliqEmulator) -> None:
+        super().__init__(emulator.clock)
         self._emulator = emulator
         self._state = emulator.state
 
-    def acts(self) -> dict[str, Callable[..., Any]]:
-        clock = ClockControl(self._emulator.clock)
-        return {
-            "GET state": self.state,
-            "POST reset": self.reset,
-            "PUT profile": self.set_profile,
-            "POST lock": self.lock,
-            "GET clock": clock.now,
-            "POST clock": clock.move,
-            "POST tokens": self.issue_token,
-            "DELETE tokens": self.expire_token,
-            "POST codes": self.issue_code,
-            "PUT users/{id}": self.change_user,
-            "PUT configuration": self.edit,
-            "PUT zone": self.set_zone,
-            "POST faults": self.add_fault,
-            "DELETE faults": self.clear_faults,
-            "GET requests": self.requests,
-        }
-
-    def state(self) -> Json:
+    def get_state(self) -> Json:
         state = self._state.dump()
         del state["credentials"]
         for client in state["clients"].values():
@@ -70,17 +45,17 @@ class _Control:
         now = self._emulator.clock.now()
         return _without_tokens(state | {"now": now, "faults": self._emulator.faults.waiting})
 
-    def reset(self) -> Json:
+    def post_reset(self) -> Json:
         self._emulator.reset()
-        return self.state()
+        return self.get_state()
 
-    def set_profile(
+    def put_profile(
         self, profile: str | None = None, switches: dict[str, StrictBool] | None = None
     ) -> Json:
         self._emulator.set_profile(profile, switches)
         return {"profile": self._state.profile, "switches": self._state.switches}
 
-    def lock(self, user: str, locked: StrictBool) -> Json:
+    def post_lock(self, user: str, locked: StrictBool) -> Json:
         known = self._known(user)
         if locked:
             self._state.throttle.lock(known.id, self._emulator.clock.now())
@@ -88,25 +63,25 @@ class _Control:
             self._state.throttle.lift(known.id)
         return {"user": known.id, "locked": locked}
 
-    def issue_token(self, user: str = ADMIN, scopes: tuple[str, ...] = (ALL_SCOPE,)) -> Json:
+    def post_tokens(self, user: str = ADMIN, scopes: tuple[str, ...] = (ALL_SCOPE,)) -> Json:
         token = self._emulator.issue_access_token(self._known(user).id, scopes)
         answer = {"token": token.token, "user": user, "scopes": token.scopes}
         return answer | {"expires_at": token.expires_at}
 
-    def expire_token(self, token: str) -> Json:
+    def delete_tokens(self, token: str) -> Json:
         if not self._state.revoke(token):
             raise ValueError("there is no such token")
         return {"expired": masked(token)}
 
-    def issue_code(
+    def post_codes(
         self, user: str = ADMIN, scopes: tuple[str, ...] = SCOPES, redirect_uri: str | None = None
     ) -> Json:
         code = self._emulator.issue_code(self._known(user).id, scopes, redirect_uri)
         return {"code": code, "user": user, "scopes": scopes}
 
-    def change_user(
+    def put_users_id(
         self,
-        user: Annotated[str, Field(alias="id")],
+        user: Id,
         role: Role | None = None,
         active: StrictBool | None = None,
     ) -> User:
@@ -115,12 +90,12 @@ class _Control:
         changed = self._state.users[user] = replace(self._known(user), **changes)
         return changed
 
-    def edit(self, /, **fields: Any) -> Json:
+    def put_configuration(self, /, **fields: Any) -> Json:
         self._emulator.edit(**fields)
         live = self._state.configuration()
         return {} if live is None else dict(shown(live))
 
-    def set_zone(self, records: list[Record]) -> Json:
+    def put_zone(self, records: list[Record]) -> Json:
         if not self._emulator.has_own_zone:
             raise ValueError("this emulator looks at another zone; publish the record there")
         values: dict[str, list[str]] = {}
@@ -130,7 +105,7 @@ class _Control:
         self._emulator.set_zone(values)
         return {"txt": self._state.zone}
 
-    def add_fault(
+    def post_faults(
         self,
         fault: FaultKind,
         next: Count = 1,  # noqa: A002  (the call's own word)
@@ -144,11 +119,11 @@ class _Control:
         self._emulator.faults.add(Fault(fault, next, verb, path, code, seconds, skip))
         return {"faults": self._emulator.faults.waiting}
 
-    def clear_faults(self) -> Json:
+    def delete_faults(self) -> Json:
         self._emulator.faults.clear()
         return {"faults": []}
 
-    def requests(self) -> Json:
+    def get_requests(self) -> Json:
         log = self._emulator.log
         return _without_tokens(
             {

@@ -36,19 +36,10 @@ EXAMPLE = {
     "dkim_key_size": 2048,
 }
 
-LINKS = {
-    "retrieve": {
-        "operationId": "retrieveMailConfiguration",
-        "description": "Shows what this call left.",
-    },
-    "update": {
-        "operationId": "updateMailConfiguration",
-        "description": "Changes what this call left.",
-    },
-    "reset": {
-        "operationId": "resetMailConfiguration",
-        "description": "Removes what this call left.",
-    },
+LEADS_TO = {
+    "retrieve": "Shows what this call left.",
+    "update": "Changes what this call left.",
+    "reset": "Removes what this call left.",
 }
 
 
@@ -86,35 +77,38 @@ def openapi_document(switches: Switches) -> Json:
 
 
 def _get(switches: Switches) -> Json:
-    return {
-        "operationId": "retrieveMailConfiguration",
-        "summary": "Retrieve the mail configuration",
-        "description": "Needs the scope ZohoCliq.Organisation.READ.",
-        "responses": {"200": _success("update", "reset"), **_errors(switches)},
-    }
+    return _operation(
+        "retrieve",
+        "Needs the scope ZohoCliq.Organisation.READ.",
+        {"200": _success("update", "reset"), **_errors(switches)},
+    )
 
 
 def _put(switches: Switches) -> Json:
-    return {
-        "operationId": "updateMailConfiguration",
-        "summary": "Update the mail configuration",
-        "description": "Needs the scope ZohoCliq.Organisation.UPDATE. With nothing configured, "
+    arguments = {"schema": _ref("Arguments"), "example": EXAMPLE}
+    return _operation(
+        "update",
+        "Needs the scope ZohoCliq.Organisation.UPDATE. With nothing configured, "
         f"{', '.join(REQUIRED)} are all required, and 400 says that one is missing; later, what is "
         "not sent stays as it is. A new domain or another key size makes a new DKIM key.",
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": _ref("Arguments"), "example": EXAMPLE}},
-        },
-        "responses": {"200": _success("retrieve", "reset"), **_errors(switches)},
-    }
+        {"200": _success("retrieve", "reset"), **_errors(switches)},
+    ) | {"requestBody": {"required": True, "content": {"application/json": arguments}}}
 
 
 def _delete(switches: Switches) -> Json:
+    return _operation(
+        "reset",
+        "Needs the scope ZohoCliq.Organisation.DELETE. May be repeated.",
+        {**_nothing_left(switches), **_errors(switches)},
+    )
+
+
+def _operation(verb: str, description: str, responses: Json) -> Json:
     return {
-        "operationId": "resetMailConfiguration",
-        "summary": "Reset the mail configuration",
-        "description": "Needs the scope ZohoCliq.Organisation.DELETE. May be repeated.",
-        "responses": {**_nothing_left(switches), **_errors(switches)},
+        "operationId": f"{verb}MailConfiguration",
+        "summary": f"{verb.capitalize()} the mail configuration",
+        "description": description,
+        "responses": responses,
     }
 
 
@@ -190,7 +184,10 @@ def _nothing_left(switches: Switches) -> Json:
 
 def _links(*names: str) -> Json:
     """What may follow. There is one configuration and no id, so nothing is handed on."""
-    return {name: LINKS[name] for name in names}
+    return {
+        verb: {"operationId": f"{verb}MailConfiguration", "description": LEADS_TO[verb]}
+        for verb in names
+    }
 
 
 def _error(switches: Switches) -> Json:

@@ -16,7 +16,7 @@ from bot.sandbox.cliq import config
 from bot.sandbox.cliq.config import envelope, key_size_needed
 from bot.sandbox.cliq.keys import KeyPool, private_pem
 from bot.sandbox.cliq.log import Write
-from bot.sandbox.cliq.state import ORGANISATION, Configuration, State, domain_of
+from bot.sandbox.cliq.state import Configuration, State, domain_of
 from bot.sandbox.clock import AdjustableClock
 
 LookupTxt = Callable[[str], Sequence[str]]
@@ -24,7 +24,7 @@ LookupTxt = Callable[[str], Sequence[str]]
 
 
 class CustomSender:
-    """The custom sender of every organisation in `state`. `writes` are the API's, oldest first."""
+    """The custom sender in `state`. `writes` are the API's, oldest first."""
 
     def __init__(
         self, state: State, clock: AdjustableClock, keys: KeyPool, lookup_txt: LookupTxt
@@ -35,32 +35,30 @@ class CustomSender:
         self._lookup_txt = lookup_txt
         self.writes: list[Write] = []
 
-    def read(self, organisation: str = ORGANISATION) -> Configuration | None:
+    def read(self) -> Configuration | None:
         """The configuration; reading it is what makes Zoho look for the DKIM record."""
-        live = self._state.configuration(organisation)
+        live = self._state.configuration()
         if live is None:
             return None
         published = self._lookup_txt(live.dkim_host)
         seen = config.checked_record(live, published, self._state.switches)
-        self._state.configure(organisation, seen)
+        self._state.configure(seen)
         return seen
 
-    async def put(
-        self, organisation: str, user: str, arguments: dict[str, Any]
-    ) -> Configuration | None:
+    async def put(self, user: str, arguments: dict[str, Any]) -> Configuration | None:
         """Carry out a PUT whose arguments are checked one by one. Raises Refused."""
-        key = await self._key_for(organisation, arguments)
-        current, switches = self._state.configuration(organisation), self._state.switches
+        key = await self._key_for(arguments)
+        current, switches = self._state.configuration(), self._state.switches
         config.check_complete(current, arguments, switches)
         if config.is_held(current, arguments, switches):
-            return self.read(organisation)
-        self._state.configure(organisation, self._updated(current, arguments, key))
-        after = self.read(organisation)
+            return self.read()
+        self._state.configure(self._updated(current, arguments, key))
+        after = self.read()
         self._note("PUT", user, arguments, after)
         return after
 
-    def delete(self, organisation: str, user: str) -> None:
-        self._state.configure(organisation, None)
+    def delete(self, user: str) -> None:
+        self._state.configure(None)
         self._note("DELETE", user, None, None)
 
     def edit(self, fields: dict[str, Any]) -> None:
@@ -68,7 +66,7 @@ class CustomSender:
         current = self._state.configuration()
         config.check_edit(current, fields)
         if not fields:
-            self._state.configure(ORGANISATION, None)
+            self._state.configure(None)
             return
         stated = {"cname_status": "not_verified"} if current is None else {}
         arguments = stated | {k: v for k, v in fields.items() if k in config.ARGUMENTS}
@@ -76,17 +74,17 @@ class CustomSender:
         bits = key_size_needed(current, arguments, self._state.switches)
         key = None if bits is None else self._keys.take(bits).result()
         after = self._updated(current, arguments, key)
-        self._state.configure(ORGANISATION, replace(after, **forced))
+        self._state.configure(replace(after, **forced))
 
     def install(self, arguments: dict[str, Any], key: RSAPrivateKey) -> None:
         """Start with a configuration whose key is given."""
-        self._state.configure(ORGANISATION, self._updated(None, arguments, key))
+        self._state.configure(self._updated(None, arguments, key))
 
-    async def _key_for(self, organisation: str, arguments: dict[str, Any]) -> RSAPrivateKey | None:
+    async def _key_for(self, arguments: dict[str, Any]) -> RSAPrivateKey | None:
         """The key that this PUT needs, if any, asked again as long as others change the need."""
         key: RSAPrivateKey | None = None
         while True:
-            current = self._state.configuration(organisation)
+            current = self._state.configuration()
             bits = key_size_needed(current, arguments, self._state.switches)
             if bits is None:
                 return None

@@ -12,13 +12,13 @@ from aiohttp.typedefs import Handler
 
 from bot.sandbox import accounts
 from bot.sandbox.cliq.api import CliqApi, bearer
-from bot.sandbox.cliq.control import cliq_control
+from bot.sandbox.cliq.control import CliqControl
 from bot.sandbox.cliq.emulator import CliqEmulator
 from bot.sandbox.cliq.faults import Target, spoiled
 from bot.sandbox.cliq.log import masked
 from bot.sandbox.cliq.openapi import DOCUMENT_PATH, openapi_document
 from bot.sandbox.cliq.profile import Answer
-from bot.sandbox.control import CONTROL_PREFIX
+from bot.sandbox.control import CONTROL_PREFIX, control_app
 from bot.sandbox.listening import Listening, listen
 
 AnswerCall = Callable[[web.Request, bytes | None], Awaitable[Answer]]
@@ -68,7 +68,8 @@ async def start(
     emulator = emulator or CliqEmulator()
     app = web.Application(middlewares=[_Front(emulator, control_token is not None).answer])
     if control_token is not None:
-        app.add_subapp(CONTROL_PREFIX, cliq_control(emulator, control_token))
+        control = control_app(CliqControl(emulator), control_token, only_from_here=True)
+        app.add_subapp(CONTROL_PREFIX, control)
     return ServedCliq(emulator, await listen(app, host, port), control_token)
 
 

@@ -67,7 +67,6 @@ def dns_name(name: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Organisation:
     id: str
-    dc: str
     configuration: Configuration | None = None
 
 
@@ -85,7 +84,6 @@ class User:
 class Client:
     id: str
     secret: str
-    dc: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +152,6 @@ class State:
     credentials: Credentials
     profile: str = "documented"
     switches: Switches = field(default_factory=Switches)
-    dc: str = "us"
     organisations: dict[str, Organisation] = field(default_factory=dict)
     users: dict[str, User] = field(default_factory=dict)
     clients: dict[str, Client] = field(default_factory=dict)
@@ -224,12 +221,12 @@ class State:
         self.access_tokens = kept
         return True
 
-    def configuration(self, organisation: str = ORGANISATION) -> Configuration | None:
-        return self.organisations[organisation].configuration
+    def configuration(self) -> Configuration | None:
+        return self.organisations[ORGANISATION].configuration
 
-    def configure(self, organisation: str, configuration: Configuration | None) -> None:
-        before = self.organisations[organisation]
-        self.organisations[organisation] = replace(before, configuration=configuration)
+    def configure(self, configuration: Configuration | None) -> None:
+        before = self.organisations[ORGANISATION]
+        self.organisations[ORGANISATION] = replace(before, configuration=configuration)
 
     def new_dkim_host(self, domain: str, now: datetime) -> str:
         """A host under a selector never used before: the time in milliseconds, or the next free."""
@@ -240,21 +237,16 @@ class State:
         return f"{selector}._domainkey.{domain}"
 
 
-def seed(
-    credentials: Credentials, *, profile: str, switches: Switches, now: datetime, dc: str = "us"
-) -> State:
-    """Organisation "acme" with a user of every kind, and a client of it and of another region.
+def seed(credentials: Credentials, *, profile: str, switches: Switches, now: datetime) -> State:
+    """Organisation "acme" with a user of every kind, and a client of one full Admin.
 
     Its custom sender is not among these: that needs a key.
     """
-    foreign = Client(f"1000.{secrets.token_hex(15).upper()}", secrets.token_hex(21), "eu")
-    state = State(credentials=credentials, profile=profile, switches=switches, dc=dc)
-    state.organisations[ORGANISATION] = Organisation(ORGANISATION, dc)
+    state = State(credentials=credentials, profile=profile, switches=switches)
+    state.organisations[ORGANISATION] = Organisation(ORGANISATION)
     state.users = {user.id: user for user in SEED_USERS}
-    state.clients = {
-        credentials.client_id: Client(credentials.client_id, credentials.client_secret, dc),
-        foreign.id: foreign,
-    }
+    client = Client(credentials.client_id, credentials.client_secret)
+    state.clients[client.id] = client
     state.refresh_tokens[credentials.refresh_token] = RefreshToken(
         credentials.refresh_token, credentials.client_id, ADMIN, SCOPES
     )

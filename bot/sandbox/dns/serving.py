@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from bot.sandbox.control import CONTROL_PREFIX
-from bot.sandbox.dns.control import dns_control
+from bot.sandbox.control import CONTROL_PREFIX, control_app
+from bot.sandbox.dns.control import DnsControl
 from bot.sandbox.dns.emulator import DnsEmulator
 from bot.sandbox.listening import Listening, listen
 
@@ -41,7 +41,7 @@ async def start(
     emulator = emulator or DnsEmulator()
     token = secrets.token_urlsafe(24)
     app = web.Application()
-    app.add_subapp(CONTROL_PREFIX, dns_control(emulator, token))
+    app.add_subapp(CONTROL_PREFIX, control_app(DnsControl(emulator), token))
     await emulator.start(host, port)
     try:
         control = await listen(app, host, 0)

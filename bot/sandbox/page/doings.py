@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Protocol
 
@@ -42,7 +41,6 @@ FAULTS = {
 
 Given = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Who = Annotated[str, Field(alias="as")]
-Doing = Callable[..., Any]
 
 
 class Bot(Protocol):
@@ -63,16 +61,6 @@ class PeopleDoings:
         self._workspace = stage.workspace
         self._screens = screens
         self._checklist = checklist
-
-    def table(self) -> dict[str, Doing]:
-        return {
-            "command": self.command,
-            "click": self.click,
-            "submit": self.submit,
-            "close": self.close,
-            "read": self.read,
-            "dismiss": self.dismiss,
-        }
 
     async def command(self, user: Who, text: str, channel: str) -> Json:
         outcome = await self._workspace.command(user, as_slack_sends(text), channel)
@@ -109,26 +97,6 @@ class WorldDoings:
         self._dns = stage.dns
         self._bot = bot
         self._one_check_at_a_time = asyncio.Lock()
-
-    def table(self) -> dict[str, Doing]:
-        return {
-            "advance": self.advance,
-            "check_now": self.check_now,
-            "publish": self.publish,
-            "remove_dkim": self.remove_dkim,
-            "mistake": self.mistake,
-            "break_dns": self.break_dns,
-            "forget_cache": self._dns.resolver.forget,
-            "put_record": self.put_record,
-            "remove_record": self.remove_record,
-            "edit_cliq": self.edit_cliq,
-            "fail_next": self.fail_next,
-            "profile": self.profile,
-            "switch": self.switch,
-            "lift_lock": self.lift_lock,
-            "kill_bot": self._bot.kill,
-            "start_bot": self._bot.start,
-        }
 
     def advance(self, seconds: Given) -> None:
         if not 0 <= seconds <= LONGEST_MOVE.total_seconds():
@@ -171,6 +139,9 @@ class WorldDoings:
         if kind not in mistakes.MISTAKES:
             raise ValueError(f"`{kind}` is no mistake that can be made here.")
         mistakes.make(self._dns, self._wanted(), kind)
+        self._dns.resolver.forget()
+
+    def forget_cache(self) -> None:
         self._dns.resolver.forget()
 
     def break_dns(self, server: str, fault: str | None = None) -> None:
@@ -231,6 +202,12 @@ class WorldDoings:
         state = self._stage.cliq.state
         state.throttle.lift(state.users[ADMIN].id)
         self._stage.cliq.faults.clear()
+
+    async def kill_bot(self) -> None:
+        await self._bot.kill()
+
+    async def start_bot(self) -> None:
+        await self._bot.start()
 
 
 def next_slot(now: datetime) -> datetime:

@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.sandbox.control import REFUSALS, Call, as_text, refused, typed
+from bot.sandbox.control import REFUSALS, Call, as_text, methods_of, refused, typed
 from bot.sandbox.page.checklist import Checklist
 from bot.sandbox.page.doings import Bot, PeopleDoings, WorldDoings
 from bot.sandbox.page.guard import add_headers, page_guard
@@ -56,9 +56,8 @@ class PageServer:
         journal = Journal(stage.workspace)
         screens = Screens(stage.workspace, journal, self._usage_hint)
         checklist = Checklist(stage, journal)
-        people, world = PeopleDoings(stage, screens, checklist), WorldDoings(stage, bot)
-        doings = people.table() | world.table()
-        self._doings = {name: typed(act) for name, act in doings.items()}
+        for doings in (PeopleDoings(stage, screens, checklist), WorldDoings(stage, bot)):
+            self._doings |= {name: typed(act) for name, act in methods_of(doings)}
         self._live.set_result(Live(stage, bot, screens, checklist))
 
     async def _close(self, _: web.Application) -> None:

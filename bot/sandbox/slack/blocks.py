@@ -149,9 +149,6 @@ ACTIONS: dict[str, Rule] = PICKERS | {
 RICH_WORDS: dict[str, Rule] = {
     "text": typed({"text": anything}, style=anything),
     "link": typed({"url": anything}, text=anything, style=anything),
-    "user": typed({"user_id": anything}, style=anything),
-    "channel": typed({"channel_id": anything}, style=anything),
-    "emoji": typed({"name": anything}, style=anything),
 }
 RICH_LINES = typed({"elements": list_of(by_type(RICH_WORDS), 10_000, least=0)})
 RICH_PARTS: dict[str, Rule] = {

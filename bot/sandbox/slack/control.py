@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from aiohttp import web
 from pydantic import Field, StrictBool
 
 from bot.sandbox import world
-from bot.sandbox.control import ClockControl, Count, Json, control_app
+from bot.sandbox.control import ClockControl, Count, Id, Json
 from bot.sandbox.slack.emulator import SlackWorkspace
 from bot.sandbox.slack.faults import Fault, FaultKind
 from bot.sandbox.slack.methods import view_wire
 from bot.sandbox.slack.people import ClickOutcome, CommandOutcome, SubmitOutcome
 from bot.sandbox.slack.records import Channel, Message, Usergroup
 
-Id = Annotated[str, Field(alias="id")]
 Url = Annotated[str, Field(pattern="^https?://")]
 CHANNEL_CHANGES = (
     "is_archived",
@@ -29,51 +26,14 @@ CHANNEL_CHANGES = (
 )
 
 
-def slack_control(workspace: SlackWorkspace, token: str) -> web.Application:
-    return control_app(_Control(workspace).acts(), token)
-
-
-class _Control:
+class SlackControl(ClockControl):
     def __init__(self, workspace: SlackWorkspace) -> None:
+        super().__init__(workspace.clock)
         self._workspace = workspace
         self._state = workspace.state
         self._delivery = workspace.delivery
 
-    def acts(self) -> dict[str, Callable[..., Any]]:
-        clock = ClockControl(self._workspace.clock)
-        return {
-            "POST command": self.command,
-            "POST click": self.click,
-            "POST submit": self.submit,
-            "POST close_view": self.close_view,
-            "POST say": self.say,
-            "POST forget_ephemerals": self.forget_ephemerals,
-            "GET sees": self.sees,
-            "GET views": self.views,
-            "GET state": self.state,
-            "GET users": self.users,
-            "POST users": self.add_user,
-            "PUT users/{id}": self.set_flags,
-            "GET channels": self.channels,
-            "PUT channels/{id}": self.set_channel,
-            "GET usergroups": self.usergroups,
-            "PUT usergroups/{id}": self.set_usergroup,
-            "GET faults": self.faults,
-            "POST faults": self.plan_fault,
-            "DELETE faults": self.clear_faults,
-            "POST disconnect": self.disconnect,
-            "POST ghost": self.add_ghost,
-            "DELETE ghost": self.remove_ghosts,
-            "GET clock": clock.now,
-            "POST clock": clock.move,
-            "GET request_url": self.request_url,
-            "PUT request_url": self.set_request_url,
-            "PUT scopes": self.set_scopes,
-            "GET requests": self.requests,
-            "GET interactions": self.interactions,
-        }
-
-    async def command(
+    async def post_command(
         self,
         user: str,
         text: str = "",
@@ -82,7 +42,7 @@ class _Control:
     ) -> CommandOutcome:
         return await self._workspace.command(user, text, channel, command)
 
-    async def click(
+    async def post_click(
         self,
         user: str,
         action_id: str,
@@ -99,21 +59,23 @@ class _Control:
             user, view_id, action_id, value=value, typed=typed or {}
         )
 
-    async def submit(self, user: str, view_id: str, values: Json | None = None) -> SubmitOutcome:
+    async def post_submit(
+        self, user: str, view_id: str, values: Json | None = None
+    ) -> SubmitOutcome:
         return await self._workspace.submit(user, view_id, values or {})
 
-    def close_view(self, user: str, view_id: str) -> Json:
+    def post_close_view(self, user: str, view_id: str) -> Json:
         self._workspace.close_view(user, view_id)
         return {}
 
-    def say(self, user: str, channel: str, text: str, thread_ts: str = "") -> Json:
+    def post_say(self, user: str, channel: str, text: str, thread_ts: str = "") -> Json:
         return self._message(self._workspace.say(user, channel, text, thread_ts or None))
 
-    def forget_ephemerals(self, user: str = "") -> Json:
+    def post_forget_ephemerals(self, user: str = "") -> Json:
         self._workspace.forget_ephemerals(user or None)
         return {}
 
-    def sees(self, user: str, channel: str, thread_ts: str = "") -> list[Json]:
+    def get_sees(self, user: str, channel: str, thread_ts: str = "") -> list[Json]:
         seen = self._workspace.sees(user, channel, thread_ts=thread_ts or None)
         return [self._message(message) for message in seen]
 
@@ -121,7 +83,7 @@ class _Control:
         plain_text = self._workspace.plain_text(message)
         return asdict(message) | {"is_ephemeral": message.is_ephemeral, "plain_text": plain_text}
 
-    def views(self, user: str | None = None) -> list[Json]:
+    def get_views(self, user: str | None = None) -> list[Json]:
         shown = [view for view in self._state.views.values() if user in (None, view.user)]
         read = self._workspace.plain_text
         return [
@@ -129,16 +91,16 @@ class _Control:
             for view in shown
         ]
 
-    def state(self) -> Json:
+    def get_state(self) -> Json:
         """Everything, except what lets its holder act as Slack or as the app."""
         state = self._state.dump()
         del state["response_urls"]
         return state | {"credentials": dict.fromkeys(state["credentials"], "…")}
 
-    def users(self) -> list[Json]:
+    def get_users(self) -> list[Json]:
         return [user.wire() for user in self._state.users.values()]
 
-    def add_user(
+    def post_users(
         self, user: Id, real_name: str, team_id: str = world.TEAM_ID, flags: Json | None = None
     ) -> Json:
         if user in self._state.users:
@@ -146,13 +108,13 @@ class _Control:
         added = self._workspace.add_user(user, real_name, team_id=team_id, **flags or {})
         return added.wire()
 
-    def set_flags(self, user: Id, flags: Json | None = None) -> Json:
+    def put_users_id(self, user: Id, flags: Json | None = None) -> Json:
         return self._workspace.set_flags(user, **flags or {}).wire()
 
-    def channels(self) -> list[Channel]:
+    def get_channels(self) -> list[Channel]:
         return list(self._state.channels.values())
 
-    def set_channel(
+    def put_channels_id(
         self,
         channel: Id,
         is_archived: StrictBool | None = None,
@@ -170,10 +132,10 @@ class _Control:
             raise ValueError(f"name one of {', '.join(CHANNEL_CHANGES)}")
         return self._workspace.set_channel(channel, **changes)
 
-    def usergroups(self) -> list[Usergroup]:
+    def get_usergroups(self) -> list[Usergroup]:
         return list(self._state.usergroups.values())
 
-    async def set_usergroup(
+    async def put_usergroups_id(
         self, group: Id, users: list[str], handle: str | None = None
     ) -> Usergroup:
         """A new group where there is a `handle`, else other members of an old one."""
@@ -187,10 +149,10 @@ class _Control:
             raise ValueError("these must be ids of people who exist")
         return tuple(ids)
 
-    def faults(self) -> tuple[Fault, ...]:
+    def get_faults(self) -> tuple[Fault, ...]:
         return self._workspace.faults.planned
 
-    def plan_fault(
+    def post_faults(
         self,
         method: str,
         kind: FaultKind,
@@ -200,40 +162,40 @@ class _Control:
         skip: Annotated[int, Field(strict=True, ge=0)] = 0,
     ) -> tuple[Fault, ...]:
         self._workspace.faults.plan(Fault(method, kind, times, retry_after, error, skip))
-        return self.faults()
+        return self.get_faults()
 
-    def clear_faults(self) -> tuple[Fault, ...]:
+    def delete_faults(self) -> tuple[Fault, ...]:
         self._workspace.faults.clear()
-        return self.faults()
+        return self.get_faults()
 
-    async def disconnect(self, reason: str = "refresh_requested") -> Json:
+    async def post_disconnect(self, reason: str = "refresh_requested") -> Json:
         await self._delivery.sockets.disconnect(reason)
         return self._connections()
 
-    def add_ghost(self) -> Json:
+    def post_ghost(self) -> Json:
         self._delivery.sockets.add_ghost()
         return self._connections()
 
-    def remove_ghosts(self) -> Json:
+    def delete_ghost(self) -> Json:
         self._delivery.sockets.remove_ghosts()
         return self._connections()
 
     def _connections(self) -> Json:
         return {"connections": self._delivery.sockets.count}
 
-    def request_url(self) -> Json:
+    def get_request_url(self) -> Json:
         return {"request_url": self._delivery.request_url}
 
-    def set_request_url(self, request_url: Url | None = None) -> Json:
+    def put_request_url(self, request_url: Url | None = None) -> Json:
         self._delivery.request_url = request_url
-        return self.request_url()
+        return self.get_request_url()
 
-    def set_scopes(self, scopes: list[str]) -> Json:
+    def put_scopes(self, scopes: list[str]) -> Json:
         self._state.scopes = tuple(scopes)
         return {"scopes": scopes}
 
-    def requests(self) -> Any:
+    def get_requests(self) -> Any:
         return self._workspace.requests
 
-    def interactions(self) -> Any:
+    def get_interactions(self) -> Any:
         return self._workspace.interactions

@@ -23,7 +23,6 @@ from bot.sandbox import world
 from bot.sandbox.slack.records import Json
 from bot.sandbox.slack.state import State
 
-MOST_CONNECTIONS = 10
 CONNECTION_SECONDS = 18_060
 
 NO_ANSWER = "the app did not respond"
@@ -86,10 +85,6 @@ class Sockets:
         socket = web.WebSocketResponse(timeout=1.0)
         await socket.prepare(request)
         self._state.tickets.discard(ticket)
-        if self.count >= MOST_CONNECTIONS:
-            await Connection(socket).send(_disconnect("too_many_websockets"))
-            await socket.close()
-            return socket
         await self._listen(Connection(socket), socket)
         return socket
 

@@ -7,7 +7,6 @@ anything reaches the app.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -250,14 +249,16 @@ class People:
         Without `thread_ts` it is the channel without the replies in threads; with it, that thread
         with the message that began it.
         """
-        if user not in self._place_or_none(channel):
+        place = self.state.channels.get(channel)
+        if place is None or user not in place.members:
             return []
-        return [m for m in self._shown_to(user, channel) if _belongs(m, thread_ts)]
-
-    def _shown_to(self, user: str, channel: str) -> Iterator[Message]:
-        for message in self.state.messages.values():
-            if message.channel == channel and message.ephemeral_to in (None, user):
-                yield message
+        return [
+            message
+            for message in self.state.messages.values()
+            if message.channel == channel
+            and message.ephemeral_to in (None, user)
+            and _belongs(message, thread_ts)
+        ]
 
     def open_view(self, user: str) -> View | None:
         """The modal on this person's screen."""
@@ -289,10 +290,6 @@ class People:
         if channel.is_archived:
             raise PersonCannot(f"{channel.name} is archived.")
         return channel
-
-    def _place_or_none(self, channel_id: str) -> tuple[str, ...]:
-        channel = self.state.channels.get(channel_id)
-        return channel.members if channel else ()
 
     def _visible(self, user: str, channel: str, ts: str) -> Message:
         message = self.state.messages.get((channel, ts))

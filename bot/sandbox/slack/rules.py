@@ -9,19 +9,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Rule = Callable[["Report", Any, str], None]
-NOT_EMULATED = frozenset(
-    """
-    alert call card carousel context_actions file image markdown plan table task_card video
-    channels_select datetimepicker external_select feedback_buttons file_input icon_button
-    multi_channels_select multi_conversations_select multi_external_select multi_static_select
-    multi_users_select rich_text_input timepicker url_text_input workflow_button
-    broadcast color date team usergroup
-    clear_on_close default_to_current_conversation dispatch_action dispatch_action_config expand
-    external_id filter focus_on_load max_value min_value notify_on_close option_groups
-    response_url_enabled submit_disabled border indent offset
-    """.split()  # noqa: SIM905  (a list of words)
-)
-"""Kinds of blocks and elements, and fields of theirs, that Slack has and this emulator has not."""
+_KINDS = """
+alert call card carousel context_actions file image markdown plan table task_card video
+channels_select datetimepicker external_select feedback_buttons file_input icon_button
+multi_channels_select multi_conversations_select multi_external_select multi_static_select
+multi_users_select rich_text_input timepicker url_text_input workflow_button
+broadcast channel color date emoji team user usergroup
+"""
+_FIELDS = """
+border clear_on_close default_to_current_conversation dispatch_action dispatch_action_config expand
+external_id filter focus_on_load indent max_value min_value notify_on_close offset option_groups
+response_url_enabled submit_disabled
+"""
+KINDS_NOT_EMULATED, FIELDS_NOT_EMULATED = frozenset(_KINDS.split()), frozenset(_FIELDS.split())
+"""What Slack has and this emulator has not."""
 
 
 @dataclass
@@ -51,13 +52,11 @@ class Shape:
         for name, part in value.items():
             rule = self.required.get(name) or self.optional.get(name)
             if rule is None:
-                report.refuse(_unknown("invalid additional property", name), at)
+                is_known = name in FIELDS_NOT_EMULATED
+                problem = "not emulated" if is_known else "invalid additional property"
+                report.refuse(f"{problem}: {name}", at)
             else:
                 rule(report, part, f"{at}/{name}")
-
-
-def _unknown(problem: str, name: Any) -> str:
-    return f"not emulated: {name}" if str(name) in NOT_EMULATED else f"{problem}: {name}"
 
 
 def text_of(most: int, least: int = 1) -> Rule:
@@ -134,7 +133,9 @@ def by_type(shapes: Mapping[str, Rule], *, among: Iterable[str] = ()) -> Rule:
         elif "type" not in value:
             report.refuse("missing required field: type", at)
         elif not isinstance(value["type"], str) or value["type"] not in allowed:
-            report.refuse(_unknown("unsupported type", value["type"]), f"{at}/type")
+            is_known = str(value["type"]) in KINDS_NOT_EMULATED
+            problem = "not emulated" if is_known else "unsupported type"
+            report.refuse(f"{problem}: {value['type']}", f"{at}/type")
         else:
             shapes[value["type"]](report, value, at)
 

@@ -1,4 +1,4 @@
-"""The emulated workspace on a port: its Web API, Socket Mode, the control endpoint, a front page."""
+"""The emulated workspace on a port: its Web API, Socket Mode, and the control endpoint."""
 
 from __future__ import annotations
 
@@ -8,18 +8,11 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from bot.sandbox import world
-from bot.sandbox.control import CONTROL_PREFIX
+from bot.sandbox.control import CONTROL_PREFIX, control_app
 from bot.sandbox.listening import Listening, listen
-from bot.sandbox.slack.control import slack_control
+from bot.sandbox.slack.control import SlackControl
 from bot.sandbox.slack.emulator import SlackWorkspace
 from bot.sandbox.slack.web_api import LARGEST_BODY
-
-FRONT_PAGE = """<!doctype html><meta charset="utf-8"><title>Emulated Slack</title>
-<h1>An emulated Slack workspace</h1>
-<p>This is not Slack. It is the workspace “Acme” that mailcfg talks to in its sandbox and tests:
-the Web API is under <code>/api/</code>, Socket Mode under <code>/link/</code>, and what the people in
-it do is said under <code>/__control/</code>, with the control token.</p>
-"""
 
 
 @dataclass(frozen=True)
@@ -68,15 +61,11 @@ async def start(
 def _app(workspace: SlackWorkspace, token: str) -> web.Application:
     app = web.Application(client_max_size=LARGEST_BODY)
     app.add_routes(workspace.web_api.routes())
-    app.add_routes([web.get("/", _front_page), web.get("/link/", workspace.delivery.sockets.serve)])
-    app.add_subapp(CONTROL_PREFIX, slack_control(workspace, token))
+    app.add_routes([web.get("/link/", workspace.delivery.sockets.serve)])
+    app.add_subapp(CONTROL_PREFIX, control_app(SlackControl(workspace), token))
 
     async def close_delivery(_: web.Application) -> None:
         await workspace.delivery.close()
 
     app.on_shutdown.append(close_delivery)
     return app
-
-
-async def _front_page(request: web.Request) -> web.Response:
-    return web.Response(text=FRONT_PAGE, content_type="text/html")

@@ -152,12 +152,6 @@ class Reader:
                 return str(part["text"])
             case "link":
                 return _link(part["url"], part.get("text", ""))
-            case "user":
-                return self._mention(part["user_id"], "")
-            case "channel":
-                return "#" + self.channels[part["channel_id"]].name
-            case "emoji":
-                return f":{part['name']}:"
             case "rich_text_list":
                 return "".join(f"• {self._rich_text(item)}\n" for item in part["elements"])
             case "rich_text_section":

@@ -22,6 +22,8 @@ LARGEST_BODY = 2 * 1024 * 1024
 MOST_REQUESTS = 10_000
 RESPONSE_URL = "response_url"
 
+Answer = web.StreamResponse
+
 
 class WebApi:
     """Answers `/api/{method}` and `/response/…`. `requests` is what was asked lately, oldest
@@ -35,34 +37,38 @@ class WebApi:
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.route("*", "/api/{method}", self._call),
-            web.post("/response/{rest:.+}", self._respond),
+            web.route("*", "/api/{method}", self._take),
+            web.post("/response/{rest:.+}", self._take),
         ]
 
-    async def _call(self, request: web.Request) -> web.StreamResponse:
-        method = request.match_info["method"]
-        fault = self._faults.strike(method)
-        arguments = await _arguments(request)
+    async def _take(self, request: web.Request) -> web.StreamResponse:
+        """A call or an answer to a response_url, under whatever fault is planned for it."""
+        method = request.match_info.get("method", RESPONSE_URL)
+        fault, arguments = self._faults.strike(method), await _arguments(request)
         token = _bearer(request) or str(arguments.pop("token", ""))
         if fault is not None and fault.kind is not FaultKind.LOST_ANSWER:
             self._log(method, arguments, fault.kind)
             return _misbehave(request, fault)
-        answer = self._answer(method, arguments, token)
-        self._log(method, arguments, answer.get("error"))
-        if fault is not None:
-            return _hang_up(request)
-        return web.json_response(answer, headers={"X-OAuth-Scopes": ",".join(self._state.scopes)})
+        if method == RESPONSE_URL:
+            error, response = self._respond(request.path, Arguments(arguments))
+        else:
+            error, response = self._answer(method, Arguments(arguments), token)
+        self._log(method, arguments, error)
+        return _hang_up(request) if fault is not None else response
 
-    def _answer(self, name: str, arguments: Json, token: str) -> Json:
+    def _answer(self, name: str, arguments: Arguments, token: str) -> tuple[str | None, Answer]:
+        error, answer = None, Json()
         try:
             method = METHODS.get(name)
             if method is None:
                 raise SlackError("unknown_method", f"not emulated: {name}", req_method=name)
             self._check_token(method, token)
             self._check_scope(method)
-            return {"ok": True, **method.run(self._state, Arguments(arguments))}
-        except SlackError as error:
-            return error.answer()
+            answer = {"ok": True, **method.run(self._state, arguments)}
+        except SlackError as refusal:
+            error, answer = refusal.code, refusal.answer()
+        headers = {"X-OAuth-Scopes": ",".join(self._state.scopes)}
+        return error, web.json_response(answer, headers=headers)
 
     def _check_token(self, method: Method, token: str) -> None:
         credentials = self._state.credentials
@@ -84,20 +90,14 @@ class WebApi:
                 provided=",".join(self._state.scopes),
             )
 
-    async def _respond(self, request: web.Request) -> web.StreamResponse:
-        fault = self._faults.strike(RESPONSE_URL)
-        arguments = await _arguments(request)
-        if fault is not None and fault.kind is not FaultKind.LOST_ANSWER:
-            self._log(RESPONSE_URL, arguments, fault.kind)
-            return _misbehave(request, fault)
+    def _respond(self, path: str, arguments: Arguments) -> tuple[str | None, Answer]:
         try:
-            self._take_response(request.path, Arguments(arguments))
-        except SlackError as error:
-            self._log(RESPONSE_URL, arguments, error.code)
-            gone = error.code in ("used_url", "expired_url", "not_found")
-            return web.json_response(error.answer(), status=404 if gone else 400)
-        self._log(RESPONSE_URL, arguments, None)
-        return _hang_up(request) if fault is not None else web.Response(text="ok")
+            self._take_response(path, arguments)
+            return None, web.Response(text="ok")
+        except SlackError as refusal:
+            is_gone = refusal.code in ("used_url", "expired_url", "not_found")
+            status = 404 if is_gone else 400
+            return refusal.code, web.json_response(refusal.answer(), status=status)
 
     def _take_response(self, path: str, arguments: Arguments) -> None:
         target = self._state.response_urls.get(path)

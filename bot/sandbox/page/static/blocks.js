@@ -1,7 +1,7 @@
 // Block Kit to nodes: every block and element that the bot uses. Source: docs.slack.dev/reference/block-kit
 
 import { ICONS, el, icon } from "./dom.js";
-import { link, mention, render as mrkdwn } from "./mrkdwn.js";
+import { link, render as mrkdwn } from "./mrkdwn.js";
 
 /**
  * `context` has `cast` (names), `act(block, element, value)` for what is used, and `field(block)`
@@ -162,12 +162,6 @@ function richInline(part, { cast }) {
         return styled(each.text, each.style ?? {});
       case "link":
         return link(each.url, each.text);
-      case "user":
-        return mention(each.user_id, "", cast);
-      case "channel":
-        return el("span.mention", {}, `#${cast.channels[each.channel_id] ?? each.channel_id}`);
-      case "emoji":
-        return `:${each.name}:`;
       default:
         return richInline(each, { cast });
     }
