@@ -224,8 +224,9 @@ TABLE = (
     Row(ID.POLICY_WEAK, info(_policy_weak), sentences.policy_weak, OTHER),
 )
 """The findings in display order. KEY_WEAK stands twice: below 1024 bits it is graver, and higher up."""
-ROLES: dict[str, Role] = {each: next(r.role for r in TABLE if r.id is each) for each in FindingId}
-"""Made at import, so that an id without a row is noticed there."""
+_ROLES = {row.id: row.role for row in TABLE}
+ROLES: dict[str, Role] = {each: _ROLES[each] for each in FindingId}
+"""Of every id, so that one without a row is noticed at import."""
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,8 @@ class Field:
     with nothing. A value of Zoho's that `is_damaged` has a finding of its own, and is no change
     either. What `drifts` was approved, so that another value of it is a change outside approval; a
     status is told by itself. `is_decided`: it is a person's choice, not what Zoho makes of it.
-    `is_echoed`: each PUT carries it, asked for or not.
+    `is_echoed`: each PUT carries it, asked for or not. `not_undone` says what of it an undo of request
+    `{number}` cannot bring back.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Field:
     is_decided: bool = False
     is_echoed: bool = False
     ask: Ask | None = None
+    not_undone: str = ""
 
     @property
     def in_a_sentence(self) -> str:
@@ -187,9 +189,17 @@ FIELDS = {
                 tuple((status, status.replace("_", " ")) for status in CNAME_STATUSES),
                 hint="“verified” is your word that the CNAME is in place; mailcfg cannot check it.",
             ),
+            not_undone="The CNAME status is not set back to verified: that is somebody's word. Whoever "
+            "can give it asks with `/mailcfg set cname=verified`.",
         ),
         Field(
-            "dkim_value", "DKIM key", _key, lambda value: dkim.key_of(value) is None, drifts=True
+            "dkim_value",
+            "DKIM key",
+            _key,
+            lambda value: dkim.key_of(value) is None,
+            drifts=True,
+            not_undone="The DKIM key from before #{number} cannot be brought back, so the record of "
+            "the new one must be published anew.",
         ),
         Field("dkim_status", "DKIM status"),
     )
@@ -197,7 +207,8 @@ FIELDS = {
 """The fields by the API's names, in the order in which people care. Zoho moves `dkim_status` by
 itself, so it is compared with nothing that was approved."""
 
-NEEDED = tuple(f.name for f in fields(MailConfig) if f.default is MISSING)
+NEEDED = tuple(f.name for f in fields(MailConfig) if FIELDS[f.name] and f.default is MISSING)
+"""Looked up in the table, so that an attribute without a row is noticed at import."""
 SENDER_FIELDS = tuple(name for name, field in FIELDS.items() if field.drifts and field.is_decided)
 """What people alone decide: a form sends it back as it was, and an undo sets it back."""
 

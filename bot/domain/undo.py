@@ -37,17 +37,9 @@ class Undoing:
             f"#{self.number}."
             for number, names in self.since
         ]
-        if self.loses_key:
-            said.append(
-                f"The DKIM key from before #{self.number} cannot be brought back, so the record of "
-                "the new one must be published anew."
-            )
-        if self.drops_cname:
-            said.append(
-                "The CNAME status is not set back to verified: that is somebody's word. Whoever "
-                "can give it asks with `/mailcfg set cname=verified`."
-            )
-        return tuple(said)
+        lost = {"dkim_value": self.loses_key, "cname_status": self.drops_cname}
+        names = [name for name, is_lost in lost.items() if is_lost]
+        return (*said, *(FIELDS[name].not_undone.format(number=self.number) for name in names))
 
     def as_dict(self) -> dict[str, Any]:
         """For the row and the seal, in which fields are spelt by their labels."""
