@@ -101,8 +101,7 @@ class CliqEmulator:
         self, user: str = ADMIN, scopes: Sequence[str] = (ALL_SCOPE,)
     ) -> AccessToken:
         """A fresh access token of any user. Raises KeyError for an unknown one."""
-        owner = self.state.users[user]
-        return self.state.issue_access_token(owner.id, scopes, self.clock.now())
+        return self.state.issue_access_token(self.state.users[user].id, scopes, self.clock.now())
 
     def issue_code(
         self,
@@ -111,8 +110,8 @@ class CliqEmulator:
         redirect_uri: str | None = None,
     ) -> str:
         """A grant code, as a self client or a consent page gives it. Raises KeyError."""
-        owner = self.state.users[user]
-        return self.state.issue_code(owner.id, scopes, self.clock.now(), redirect_uri).code
+        owner, now = self.state.users[user].id, self.clock.now()
+        return self.state.issue_code(owner, scopes, now, redirect_uri).code
 
     def reset(self) -> None:
         """Back to the seed data, with the same credentials; logs and faults are emptied."""
