@@ -102,8 +102,10 @@ async def one_round(history: History, n: int) -> dict[str, float]:
         "decision": await timed(lambda: office.approve(BOB, request)),
         "pending list": await timed(lambda: office.look.pending(ALICE)),
         "settle round": await timed(office.applier.settle),
-        "due cards": await timed(lambda: office.store.due_cards(office.clock.now())),
-        "due messages": await timed(lambda: office.store.due_messages(office.clock.now())),
+        "due cards": await timed(lambda: office.store.due_cards(office.org, office.clock.now())),
+        "due messages": await timed(
+            lambda: office.store.due_messages(office.org, office.clock.now())
+        ),
         "metrics reading": await timed(lambda: office.store.backlog(office.org)),
         "baseline": await timed(office.changes.baseline),
     }
@@ -115,13 +117,13 @@ async def one_round(history: History, n: int) -> dict[str, float]:
 async def _send(office: Office) -> None:
     """As the notifier would, so that nothing piles up."""
     now = office.clock.now()
-    for waiting in await office.store.due_messages(now):
-        async with office.store.begin() as tx:
+    for waiting in await office.store.due_messages(office.org, now):
+        async with office.store.begin(office.org) as tx:
             await tx.finish_message(waiting.message.key, now)
-    for card in await office.store.due_cards(now):
-        shown = await office.store.subject(card.subject)
+    for card in await office.store.due_cards(office.org, now):
+        shown = await office.store.subject(office.org, card.subject)
         assert shown is not None
-        async with office.store.begin() as tx:
+        async with office.store.begin(office.org) as tx:
             await tx.save_card(replace(card, ts="1.1", shown_rev=shown.rev))
 
 

@@ -223,8 +223,9 @@ def audit_verify(
     """Follow the audit's hash chain and check every vote's seal; names the first bad row."""
     from bot import settings
     from bot.adapters.store.reading import open_to_read
+    from bot.domain.audit import noted_head
     from bot.domain.change import Seal
-    from bot.services.audit import Verification, noted_head, verify
+    from bot.services.audit import Verification, verify
 
     noted = noted_head(head) if head else None
     found = settings.load_storage(env_file)

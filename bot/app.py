@@ -27,9 +27,9 @@ from bot.adapters.slack.transport import BODY_MAX
 from bot.adapters.slack.workspace import SlackFault, Workspace, web_client
 from bot.adapters.store.clock import DatabaseClock
 from bot.adapters.store.sql import SqlStore
-from bot.assembly import Parts, assemble, policy_of
 from bot.connection import Connection, refused
 from bot.domain.change import ChangeRequest
+from bot.domain.timing import USUAL, Timing
 from bot.errors import (
     CouldNotCheck,
     DatabaseError,
@@ -41,6 +41,7 @@ from bot.errors import (
     Tampered,
 )
 from bot.loops import Loop
+from bot.organisation import Deployment, Served, organisation_of, serve
 from bot.ports import Clock, WatchState
 from bot.settings import Settings
 from bot.storage import open_store, own_clock
@@ -63,18 +64,21 @@ class App:
 
     def __init__(
         self,
-        settings: Settings,
-        clock: Clock,
-        parts: Parts,
+        listen: tuple[str, int],
+        deployment: Deployment,
+        served: Served,
         connection: Connection,
         resources: AsyncExitStack,
     ) -> None:
-        self.parts = parts
-        self._clock = clock
-        self._settings = settings
+        self.deployment = deployment
+        self.served = served
+        self._services = served.services
+        self._organisation = served.organisation
+        self._clock = deployment.clock
+        self._listen = listen
         self._connection = connection
         self._resources = resources
-        failed = parts.metrics.loop_failed
+        failed = deployment.metrics.loop_failed
         self._telling = Loop("tell", self._tell, failed)
         self._settling = Loop("settle", self._settle, failed)
         self._watching = Loop("watch", self._watch, failed)
@@ -89,8 +93,8 @@ class App:
         self._tasks: set[asyncio.Task[None]] = set()
         self._resuming: asyncio.Task[None] | None = None
         self._has_shown_rules = False
-        parts.store.on_due = self._telling.wake
-        parts.store.on_move = self._moved
+        deployment.store.on_due = self._telling.wake
+        deployment.store.on_move = self._moved
         self.port = 0
 
     def wake(self) -> None:
@@ -123,9 +127,9 @@ class App:
             if task is not None:
                 task.cancel()
         await self._connection.close()
-        grace = self._settings.shutdown_grace.total_seconds()
+        grace = self._organisation.timing.shutdown_grace.total_seconds()
         await asyncio.gather(
-            self.parts.listeners.finish(grace),
+            self.served.listeners.finish(grace),
             *(loop.stop(grace) for loop in self._loops),
         )
         await self._resources.aclose()
@@ -156,14 +160,14 @@ class App:
 
     def slack_fault(self, fault: SlackFault) -> None:
         """A call of Slack failed. That access is withdrawn may be told by nothing else."""
-        self.parts.metrics.slack_fault(fault.method, fault.error)
+        self.deployment.metrics.slack_fault(fault.method, fault.error)
         is_begun = self._connecting is not None and self._connecting.done()
         if fault.is_token_trouble and is_begun and self._connection.is_introduced:
             self.pause(fault.error)
 
     def group_changed(self) -> None:
         """Somebody has joined or left a group of approvers: no click is judged by the old members."""
-        self.parts.directory.forget_groups()
+        self.served.directory.forget_groups()
         self._start(self._warn_of_approvers())
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -194,14 +198,14 @@ class App:
             log.warning("the approvers could not be checked", error=str(error))
 
     async def _check_approvers(self) -> None:
-        for warning in await self.parts.admission.check_settings():
+        for warning in await self._services.admission.check_settings():
             log.warning(warning)
 
     async def readiness(self) -> dict[str, bool]:
         """What must be true for the bot to do its job."""
-        seen = await self.parts.store.watch(self._settings.org)
+        seen = await self.deployment.store.watch(self._organisation.id)
         return {
-            "database": await self.parts.store.is_writable(),
+            "database": await self.deployment.store.is_writable(),
             "slack": await self._connection.is_open(),
             "zoho": seen.has_reading and not seen.last_error,
             "checks": not self._is_too_old(seen),
@@ -210,7 +214,7 @@ class App:
 
     def _is_too_old(self, seen: WatchState) -> bool:
         """Whether checks have stopped succeeding, for whatever reason; the first may take its time."""
-        longest = CHECKS_MISSED_MAX * self._settings.check_every
+        longest = CHECKS_MISSED_MAX * self._organisation.check_every
         return seen.read_at is not None and self._clock.now() - seen.read_at > longest
 
     async def _notice_silence(self) -> None:
@@ -219,7 +223,7 @@ class App:
         Apart from the loop that checks, since that may be what hangs. One that has slept, or was
         not running, gets the time to make its check first.
         """
-        seen, now = await self.parts.store.watch(self._settings.org), self._clock.elapsed()
+        seen, now = await self.deployment.store.watch(self._organisation.id), self._clock.elapsed()
         if not self._is_too_old(seen):
             if self._is_silent:
                 log.info("checks resumed")
@@ -231,7 +235,7 @@ class App:
             self._is_silent = True
 
     def _moved(self, old: ChangeRequest, new: ChangeRequest) -> None:
-        self.parts.metrics.moved(old, new)
+        self.deployment.metrics.moved(old, new)
         if old.state is not new.state:
             log.info("moved", change=new.number, before=old.state.value, after=new.state.value)
         if new.is_open:
@@ -240,32 +244,32 @@ class App:
             self._watching.wake()  # what is approved may be another now
 
     async def _keep_time(self) -> None:
-        await self.parts.changes.expire()
-        await self.parts.changes.remind()
-        await self.parts.changes.raise_alarm()
+        await self._services.changes.expire()
+        await self._services.changes.remind()
+        await self._services.changes.raise_alarm()
 
     async def _settle(self) -> None:
         try:
-            await self.parts.applier.settle(may_begin=self._connection.is_introduced)
+            await self._services.applier.settle(may_begin=self._connection.is_introduced)
         except Tampered as damage:
-            await self.parts.changes.tell_unreadable(damage)
+            await self._services.changes.tell_unreadable(damage)
             raise
 
     async def _tell(self) -> None:
         if not self._connection.is_introduced:
             return
         if not self._has_shown_rules:
-            await self.parts.changes.show_todays_rules()
+            await self._services.changes.show_todays_rules()
             self._has_shown_rules = True
-        wait = await self.parts.notifier.send_due()
+        wait = await self.served.notifier.send_due()
         if wait is not None:
             self._telling.wake_after(wait)
 
     async def _watch(self) -> None:
-        head = await self.parts.daily_head.due()
+        head = await self._services.daily_head.due()
         if head is not None:
-            log.info("audit head", org=self._settings.org, seq=head.seq, hash=head.hash)
-        await self.parts.watch.tick()
+            log.info("audit head", org=self._organisation.id, seq=head.seq, hash=head.hash)
+        await self._services.watch.tick()
 
     async def _connect(self) -> None:
         """Reach Slack, for as long as it takes. Raises SettingsError for what will never work."""
@@ -277,7 +281,7 @@ class App:
             except SlackFault as fault:
                 if fault.is_token_trouble:
                     raise SettingsError([refused(fault)]) from fault
-                self.parts.metrics.slack_fault(fault.method, fault.error)
+                self.deployment.metrics.slack_fault(fault.method, fault.error)
                 await self._try_again(fault.error)
             except CouldNotCheck as error:
                 await self._try_again(str(error))
@@ -300,7 +304,7 @@ class App:
         runner = web.AppRunner(server, access_log=None, shutdown_timeout=1)
         await runner.setup()
         self._resources.push_async_callback(runner.cleanup)
-        host, port = self._settings.listen
+        host, port = self._listen
         try:
             await web.TCPSite(runner, host, port).start()
         except OSError as error:
@@ -317,26 +321,28 @@ class App:
         return web.json_response(parts, status=200 if all(parts.values()) else 503)
 
     async def _metrics(self, _: web.Request) -> web.Response:
-        page = self.parts.metrics.page(await self._reading())
+        page = self.deployment.metrics.page(await self._reading())
         return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE})
 
     async def _reading(self) -> Reading:
-        store, org = self.parts.store, self._settings.org
+        store, org = self.deployment.store, self._organisation.id
         return Reading(
             now=self._clock.now(),
             backlog=await store.backlog(org),
-            budget=await self.parts.budget.standing(),
+            budget=await self.served.budget.standing(),
             checked_at=(await store.watch(org)).read_at,
             is_ready=all((await self.readiness()).values()),
         )
 
 
-async def build(settings: Settings, clock: Clock | None = None) -> App:
+async def build(settings: Settings, clock: Clock | None = None, timing: Timing = USUAL) -> App:
     """Put the bot together; nothing is sent or listened to before it is entered.
 
-    A SQLite database is created or upgraded here and held for this process alone; a PostgreSQL one
+    `timing` is no operator's to turn. A SQLite database is created or upgraded here and held for this process alone; a PostgreSQL one
     must be current. Raises DatabaseError, and SettingsError if Zoho's credentials cannot be used.
     """
+    for said in settings.warnings():
+        log.warning(said)
     async with AsyncExitStack() as opening:
         session = await opening.enter_async_context(aiohttp.ClientSession())
         http = await opening.enter_async_context(new_http_client(endpoints_of(settings).api_url))
@@ -347,14 +353,15 @@ async def build(settings: Settings, clock: Clock | None = None) -> App:
         clock = clock or await own_clock(store)
         client = web_client(settings.slack_bot_token, settings.slack_api_url, session)
         workspace = Workspace(client, session)
-        parts = assemble(settings, clock, store, workspace, http, metrics)
-        await _check_credentials(parts.api)
+        deployment = Deployment(store, clock, http, workspace, metrics)
+        served = serve(organisation_of(settings, timing), settings, deployment)
+        await _check_credentials(served.api)
         connection = Connection(settings, workspace, session, memory(store, clock), metrics.others)
-        parts.listeners.register(connection.bolt)
-        app = App(settings, clock, parts, connection, opening.pop_all())
+        served.listeners.register(connection.bolt)
+        app = App(settings.listen, deployment, served, connection, opening.pop_all())
         workspace.on_fault = app.slack_fault
         Events(
-            groups=policy_of(settings).groups,
+            groups=served.organisation.policy.groups,
             group_changed=app.group_changed,
             access_withdrawn=app.pause,
         ).register(connection.bolt)
@@ -362,7 +369,7 @@ async def build(settings: Settings, clock: Clock | None = None) -> App:
 
 
 async def _check_organisation(store: SqlStore, org: str) -> None:
-    """What waits to be told names no organisation, so one bot would post another's cards."""
+    """A bot serves one organisation: what people have asked another one for would lie here unseen."""
     other = await store.other_organisation(org)
     if other is not None:
         raise DatabaseError(

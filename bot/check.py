@@ -30,8 +30,6 @@ AskApi = Callable[[Path], Awaitable[MailConfig | None]]
 IN_ORDER, FOUND, UNKNOWN, WRONG = 0, 1, 2, 3
 """Exit codes: nothing above info; critical or warning; could not be checked; usage or API error."""
 FORMATS = ("text", "json")
-FIELDS = ("email_id", "name", "dkim_host", "dkim_value")
-STATUSES = ("dkim_status", "cname_status")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +108,7 @@ def read_config(file: str) -> MailConfig | None:
 def _config(where: str, found: Any) -> MailConfig:
     if not isinstance(found, dict):
         raise InputError(f"{where} holds no JSON object; it should be the API's `data` object.")
-    values = {name: found.get(name) or "" for name in (*FIELDS, *STATUSES)}
+    values = {name: found.get(name) or "" for name in MailConfig("", "").as_dict()}
     wrong = [name for name, value in values.items() if not _is_sound(value)]
     if wrong:
         raise InputError(f"{where}: {wrong[0]} should be text.")

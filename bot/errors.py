@@ -20,34 +20,36 @@ MailcfgError
 │   ├── PortInUse
 │   ├── DatabaseError
 │   └── Tampered                a stored row does not match its seal
-├── CliqError                   the Cliq API said no, or nothing
-│   ├── NotSent                 never left: no effect, may be sent again
-│   ├── Ambiguous               may have taken effect: read before anything else
-│   ├── ServerError             5xx: ambiguous for a write
-│   ├── MalformedAnswer         2xx that cannot be read: ambiguous for a write
-│   ├── RateLimited             wait until `retry_at`
-│   ├── BudgetSpent             our own limit, below Zoho's: wait until `retry_at`
-│   ├── AuthError               the access token was refused, also after a refresh
-│   ├── ScopeError              the token lacks a scope
-│   ├── PermissionDenied        the Zoho user may not
-│   ├── BadRequest, NotFound, MethodError, NotAcceptable
-│   └── NotApplied              accepted, but the read-back shows something else
-└── OAuthError                  Zoho's accounts server said no
-    ├── ReauthRequired          a person must authorise again
-    │   ├── NotConnected        nobody has authorised it yet
-    │   ├── CodeRefused         the grant code is wrong, used or too old
-    │   └── ScopesMissing       it was authorised for less than it needs
-    ├── OAuthConfigError        client id, secret or data centre is wrong
-    │   └── OtherCredentials    not those that this database was used with
-    ├── OAuthThrottled          wait until `retry_at`
-    └── OAuthUnavailable        out of reach, or an answer nobody can read
+└── FarEndError                 what is to be changed could not be read or written; see `Effect`
+    ├── NotApplied              accepted, but the read-back shows something else
+    ├── CliqError               the Cliq API said no, or nothing
+    │   ├── NotSent             NONE: never left
+    │   ├── Ambiguous           UNKNOWN: no answer came
+    │   ├── ServerError         UNKNOWN: 5xx
+    │   ├── MalformedAnswer     UNKNOWN: 2xx that cannot be read
+    │   ├── RateLimited         NONE: wait until `retry_at`
+    │   ├── BudgetSpent         NONE: our own limit, below Zoho's; wait until `retry_at`
+    │   ├── AuthError           NONE: the access token was refused, also after a refresh
+    │   ├── ScopeError          REFUSED: the token lacks a scope
+    │   ├── PermissionDenied    REFUSED: the Zoho user may not
+    │   └── BadRequest, NotFound, MethodError, NotAcceptable    REFUSED
+    └── OAuthError              NONE: Zoho's accounts server said no, so nothing was sent
+        ├── ReauthRequired      a person must authorise again
+        │   ├── NotConnected    nobody has authorised it yet
+        │   ├── CodeRefused     the grant code is wrong, used or too old
+        │   └── ScopesMissing   it was authorised for less than it needs
+        ├── OAuthConfigError    client id, secret or data centre is wrong
+        │   └── OtherCredentials    not those that this database was used with
+        ├── OAuthThrottled      wait until `retry_at`
+        └── OAuthUnavailable    out of reach, or an answer nobody can read
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from enum import Enum, auto
+from typing import Any, ClassVar
 
 
 class MailcfgError(Exception):
@@ -179,13 +181,41 @@ class Tampered(OperatorError):
         self.number = number
 
 
-class CliqError(MailcfgError):
+class Effect(Enum):
+    """What a call that did not succeed has done at the far end, and so what may follow."""
+
+    NONE = auto()
+    """Nothing happened: it may be sent again."""
+    UNKNOWN = auto()
+    """It may have taken effect: read before anything else."""
+    REFUSED = auto()
+    """A definite no: to send it again would bring the same."""
+
+
+class FarEndError(MailcfgError):
+    """A call to where something is to be changed did not succeed; `effect` is the careful one unless
+    the class knows better."""
+
+    effect: ClassVar[Effect] = Effect.UNKNOWN
+
+
+class NotApplied(FarEndError):
+    """Accepted, but a read afterwards shows other values in `fields` (API names)."""
+
+    def __init__(self, fields: Sequence[str]) -> None:
+        listed = ", ".join(fields)
+        super().__init__(f"Zoho Cliq accepted the change but does not show it ({listed}).")
+        self.fields = tuple(fields)
+
+
+class CliqError(FarEndError):
     """A call to the Cliq API that did not succeed.
 
     `method` is the HTTP method; `status`, `code` and `message` are what the API answered, where it
     answered. The API's prose is kept for the log only: people get our sentence.
     """
 
+    effect = Effect.REFUSED
     sentence = "Zoho Cliq did not accept the call."
 
     def __init__(
@@ -205,25 +235,31 @@ class CliqError(MailcfgError):
 
 
 class NotSent(CliqError):
+    effect = Effect.NONE
     sentence = "Zoho Cliq cannot be reached; nothing was sent. Try again later."
 
 
 class Ambiguous(CliqError):
+    effect = Effect.UNKNOWN
     sentence = "Zoho Cliq did not answer in time, so it is not known whether the call took effect."
 
 
 class ServerError(CliqError):
+    effect = Effect.UNKNOWN
     sentence = (
         "Zoho Cliq has a fault of its own (it answered with a server error). Try again later."
     )
 
 
 class MalformedAnswer(CliqError):
+    effect = Effect.UNKNOWN
     sentence = "Zoho Cliq gave an answer that makes no sense. Try again later."
 
 
 class RateLimited(CliqError):
     """Throttled; nothing may be sent for this organisation before `retry_at` (UTC)."""
+
+    effect = Effect.NONE
 
     def __init__(
         self,
@@ -252,6 +288,8 @@ class RateLimited(CliqError):
 class BudgetSpent(CliqError):
     """Our own limit, kept below Zoho's so that no lock ever starts; free again at `retry_at`."""
 
+    effect = Effect.NONE
+
     def __init__(self, method: str, *, retry_at: datetime) -> None:
         super().__init__(
             method,
@@ -264,6 +302,7 @@ class BudgetSpent(CliqError):
 
 
 class AuthError(CliqError):
+    effect = Effect.NONE
     sentence = (
         "Zoho Cliq refuses mailcfg's access token. Ask whoever runs mailcfg to authorise it again."
     )
@@ -317,20 +356,10 @@ class NotAcceptable(CliqError):
     sentence = "Zoho Cliq cannot answer in JSON here; check CLIQ_API_URL."
 
 
-class NotApplied(CliqError):
-    """Accepted, but a read afterwards shows other values in `fields` (API names)."""
-
-    def __init__(self, method: str, fields: Sequence[str]) -> None:
-        listed = ", ".join(fields)
-        super().__init__(
-            method, sentence=f"Zoho Cliq accepted the change but does not show it ({listed})."
-        )
-        self.fields = tuple(fields)
-
-
-class OAuthError(MailcfgError):
+class OAuthError(FarEndError):
     """The accounts server gave no access token. `error` is its own word, where it said one."""
 
+    effect = Effect.NONE
     sentence = "Zoho gave mailcfg no access token."
 
     def __init__(self, *, error: str | None = None, sentence: str | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any, Protocol, TypeVar
 
 from bot.domain.alert import AlertState
+from bot.domain.audit import AuditEntry, AuditHead, AuditRow
 from bot.domain.change import Attempt, ChangeRequest
 from bot.domain.dns_answers import Answers
 from bot.domain.incident import Incident, Kind
@@ -17,6 +18,7 @@ from bot.domain.key_host import KeyHost
 from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import MailConfig
 from bot.domain.policy import Actor, Facts
+from bot.domain.sender_plans import SENDER, SenderWrites
 
 
 class Clock(Protocol):
@@ -61,24 +63,31 @@ class Shared(Protocol[Value]):
         """
 
 
-class MailConfigApi(Protocol):
-    """The organisation's mail configuration at Zoho. Every call may raise CliqError or OAuthError."""
+class FarEnd(Protocol):
+    """Where one subject is read, and written by the steps of its plans: how is between the two.
 
-    async def read(self, purpose: Purpose) -> MailConfig | None:
-        """The live configuration; None is "no custom sender". May repeat a failed read by itself."""
+    Every call may raise FarEndError.
+    """
 
-    async def write(self, arguments: dict[str, str | int], *, send_by: float) -> None:
-        """One PUT, never repeated. Returns once accepted, which is no proof: read afterwards.
+    async def read(self, purpose: Purpose) -> Any:
+        """What is live; None is "nothing set". May repeat a failed read by itself."""
 
-        Nothing is sent once `Clock.elapsed()` has passed `send_by`: by then somebody else may have
-        taken the request over. That is NotSent.
 
-        Only NotSent, RateLimited, BudgetSpent, AuthError and OAuthError mean "no effect, may be
-        sent again"; ServerError, MalformedAnswer and Ambiguous mean "unknown"; the others "refused".
-        """
+class MailConfigApi(FarEnd, SenderWrites, Protocol):
+    """The organisation's mail configuration at Zoho."""
 
-    async def remove(self, *, send_by: float) -> None:
-        """One DELETE, never repeated; the same promises as `write`."""
+    async def read(self, purpose: Purpose) -> MailConfig | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FarEnds:
+    """Where everything that can be changed is read and written; the `others` are by their subject."""
+
+    sender: MailConfigApi
+    others: Mapping[str, FarEnd] = field(default_factory=dict)
+
+    def of(self, subject: str) -> FarEnd:
+        return self.sender if subject == SENDER else self.others[subject]
 
 
 class Resolver(Protocol):
@@ -123,47 +132,6 @@ class Directory(Protocol):
 
 class LostRace(Exception):
     """Somebody else moved the row first: read it again and decide anew."""
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """One line of the audit: who did what, with values only; `body` never holds a secret."""
-
-    org: str
-    at: datetime
-    actor: str
-    kind: str
-    request_id: str | None = None
-    body: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class AuditRow:
-    """An entry in its place in the chain; `hash` seals it and `prev`, the hash before it."""
-
-    entry: AuditEntry
-    seq: int
-    prev: str
-    hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class AuditHead:
-    """The end of an audit at some time: who has kept it notices a chain that was rewritten.
-
-    Written `7:3f2a…`; `hash` may be the beginning of one.
-    """
-
-    seq: int
-    hash: str
-
-    def __str__(self) -> str:
-        return f"{self.seq}:{self.hash}"
-
-    @property
-    def short(self) -> str:
-        """Short enough for a message, long enough for nobody to find another with the same."""
-        return f"{self.seq}:{self.hash[:16]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +222,10 @@ class BudgetStanding:
 
 
 class Transaction(Protocol):
-    """Everything of one step, stored together or not at all."""
+    """Everything of one step of one organisation, stored together or not at all.
+
+    What is told is told there, and no card or message of another organisation is touched.
+    """
 
     async def add_request(self, new: ChangeRequest) -> ChangeRequest:
         """Store a new request and give it its number. Raises AlreadyOpen."""
@@ -310,17 +281,18 @@ class Transaction(Protocol):
 class Store(Protocol):
     """The truth. Reads give values; writing happens in a transaction.
 
-    `begin()` commits on leaving and rolls back on any exception.
+    `begin` commits on leaving and rolls back on any exception. To an organisation what has an id
+    of another one is as unknown as what does not exist.
     """
 
-    def begin(self) -> AbstractAsyncContextManager[Transaction]: ...
+    def begin(self, org: str) -> AbstractAsyncContextManager[Transaction]: ...
 
-    async def request(self, request_id: str) -> ChangeRequest | None: ...
+    async def request(self, org: str, request_id: str) -> ChangeRequest | None: ...
 
     async def open_request(self, org: str) -> ChangeRequest | None: ...
 
-    async def last_applied(self, org: str) -> ChangeRequest | None:
-        """The request that made the approved baseline; its `observed` is that baseline."""
+    async def last_applied(self, org: str, subject: str) -> ChangeRequest | None:
+        """The request that made the approved baseline of a subject."""
 
     def audit(self, org: str, after: int = 0) -> AsyncIterator[AuditRow]:
         """The audit from behind entry `after` on, oldest first."""
@@ -334,16 +306,16 @@ class Store(Protocol):
     def requests(self, org: str) -> AsyncIterator[ChangeRequest]:
         """Every request, newest first."""
 
-    async def newest(self, org: str, count: int) -> list[ChangeRequest]:
-        """The newest requests, at most `count`, newest first."""
+    async def newest(self, org: str, count: int, subject: str | None = None) -> list[ChangeRequest]:
+        """The newest requests, of one subject or all, at most `count`, newest first."""
 
     async def numbered(self, org: str, number: int) -> ChangeRequest | None:
         """The request that people call by this number."""
 
     async def applied_after(self, request: ChangeRequest, most: int) -> list[ChangeRequest]:
-        """The requests applied after this one, at most `most`, newest first."""
+        """Those applied after this one to the same subject, at most `most`, newest first."""
 
-    async def attempts(self, request_id: str) -> list[Attempt]: ...
+    async def attempts(self, request: ChangeRequest) -> list[Attempt]: ...
 
     async def watch(self, org: str) -> WatchState: ...
 
@@ -353,21 +325,21 @@ class Store(Protocol):
     async def open_incidents(self, org: str, kind: Kind) -> list[Incident]:
         """All of a kind, oldest first."""
 
-    async def due_cards(self, now: datetime) -> list[Card]:
+    async def due_cards(self, org: str, now: datetime) -> list[Card]:
         """Cards that show an older revision than their row has."""
 
-    async def due_messages(self, now: datetime) -> list[Waiting]:
+    async def due_messages(self, org: str, now: datetime) -> list[Waiting]:
         """One-time messages not sent yet, oldest first."""
 
-    async def told(self, subject: str, kind: str) -> tuple[str, ...]:
+    async def told(self, org: str, subject: str, kind: str) -> tuple[str, ...]:
         """The keys of all messages of this kind about a subject, sent or not, in their order."""
 
-    async def card(self, subject: str) -> Card | None: ...
+    async def card(self, org: str, subject: str) -> Card | None: ...
 
     async def last_mention(self, org: str, now: datetime) -> datetime | None:
         """When the approvers of an organisation were last mentioned on or with a card."""
 
-    async def subject(self, subject: str) -> ChangeRequest | Incident | None:
+    async def subject(self, org: str, subject: str) -> ChangeRequest | Incident | None:
         """The request or incident with this id."""
 
     async def remember_signature(self, digest: str, now: datetime) -> bool:

@@ -1,7 +1,8 @@
 """Every knob: its environment variable, default and meaning. Read once, by whoever builds the app.
 
 Values come from the environment, then `.env`, then a directory of secret files (one file a
-variable). Faults are collected, one line each: which variable, what is wrong, how to mend it.
+variable). What an organisation is made of is filled as the domain has it, and its defaults are the
+domain's own. Faults are collected, one line each: which variable, what is wrong, how to mend it.
 """
 
 from __future__ import annotations
@@ -9,31 +10,39 @@ from __future__ import annotations
 import ipaddress
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from datetime import time, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    SecretStr,
+    ValidationError,
+    create_model,
+    model_validator,
 )
+from pydantic_core import CoreSchema
+from pydantic_core import core_schema as schemas
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from bot.domain.reminders import QuietHours
+from bot.domain.alert import Parameters
+from bot.domain.organisation import Channels, Organisation
+from bot.domain.policy import Policy
+from bot.domain.reminders import QuietHours, Reminders
 from bot.errors import SettingsError
 
 DATABASE = "sqlite+aiosqlite:///mailcfg.db"
 SECRETS_DIR = Path("/run/secrets")
-SLACK_WAITS = timedelta(seconds=3)
-"""docs.slack.dev/interactivity/handling-user-interaction: an interaction fails after this."""
 
 _UNITS = {
     "ms": timedelta(milliseconds=1),
@@ -135,29 +144,104 @@ def read_listen(value: Any) -> Any:
 
 Span = Annotated[timedelta, BeforeValidator(read_span)]
 Seconds = Annotated[timedelta, BeforeValidator(read_seconds)]
-Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(read_list)]
+Words = Annotated[tuple[str, ...], BeforeValidator(read_list)]
 Moment = Annotated[timedelta | None, BeforeValidator(read_moment)]
-Moments = Annotated[tuple[timedelta, ...], NoDecode, BeforeValidator(read_moments)]
-Quiet = Annotated[QuietHours | None, NoDecode, BeforeValidator(read_quiet_hours)]
-Servers = Annotated[tuple[tuple[str, int], ...], NoDecode, BeforeValidator(read_servers)]
-Address = Annotated[tuple[str, int], NoDecode, BeforeValidator(read_listen)]
+Moments = Annotated[tuple[timedelta, ...], BeforeValidator(read_moments)]
+Quiet = Annotated[QuietHours | None, BeforeValidator(read_quiet_hours)]
+Servers = Annotated[tuple[tuple[str, int], ...], BeforeValidator(read_servers)]
+Address = Annotated[tuple[str, int], BeforeValidator(read_listen)]
 DataCenter = Literal["us", "eu", "in", "au", "jp", "cn", "ca", "sa", "uk"]
-Keys = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(read_list)]
+Keys = Annotated[tuple[SecretStr, ...], BeforeValidator(read_list)]
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """The variable that says a field of a value of the domain: how it is read, and what it means."""
+
+    variable: str
+    kind: Any
+    description: str
+
+
+class Filled:
+    """A value of the domain, some of whose fields have variables; the others stay at their defaults."""
+
+    def __init__(self, **knobs: Knob) -> None:
+        self.knobs = knobs
+
+    def __get_pydantic_core_schema__(self, value: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        said = {
+            name: schemas.typed_dict_field(
+                handler.generate_schema(knob.kind),
+                required=_default(value, name) is MISSING,
+                validation_alias=knob.variable,
+            )
+            for name, knob in self.knobs.items()
+        }
+        return schemas.no_info_after_validator_function(
+            lambda given: value(**given), schemas.typed_dict_schema(said)
+        )
+
+
+def _default(value: Any, name: str) -> Any:
+    """What a field of a value of the domain is where nothing is said; MISSING if it must be said."""
+    return next(field.default for field in fields(value) if field.name == name)
 
 
 def knob(variable: str, description: str, default: Any = ..., *, in_repr: bool = True) -> Any:
     return Field(default, validation_alias=variable, description=description, repr=in_repr)
 
 
-SOURCES = SettingsConfigDict(
-    extra="ignore", populate_by_name=True, env_ignore_empty=True, hide_input_in_errors=True
+class Given(BaseModel):
+    """Settings made from variables and what they say, by itself a function of these alone."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _hand_down(cls, said: Any) -> Any:
+        """What has no variable of its own is filled from all of them."""
+        filled = [name for name, field in cls.model_fields.items() if not field.validation_alias]
+        return {**said, **dict.fromkeys(filled, said)}
+
+
+WATCH_ONLY = Knob("MAILCFG_WATCH_ONLY", bool, "true: nobody can ask, mailcfg only watches.")
+GONE = tuple(
+    f"MAILCFG_{name}"
+    for name in [
+        "ALERT_CONFIRM_BAD",
+        "ALERT_CONFIRM_WINDOW",
+        "ALERT_RESOLVE_AFTER",
+        "ALERT_UNKNOWN_AFTER",
+        "ALERT_PENDING_GRACE",
+        "ALERT_PROPAGATION_GRACE",
+        "ALERT_FLAP_OPENS",
+        "ALERT_FLAP_WINDOW",
+        "ALERT_FLAP_QUIET",
+        "PUBLISH_GRACE",
+        "CALL_TIMEOUT",
+        "QUIET",
+        "MARGIN",
+        "LEASE",
+        "RETRY",
+        "UNCERTAIN_FOR",
+        "UNCERTAIN_ALERT",
+        "SENDS",
+        "MEMBERSHIP_CACHE",
+        "SHUTDOWN_GRACE",
+        "SLACK_PACE",
+        "COMMIT_BUDGET",
+    ]
 )
+"""Variables of earlier versions that mean nothing any more."""
 
 
-class Settings(BaseSettings):
+def _gone_among(said: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(variable for variable in GONE if variable in said)
+
+
+class Settings(Given):
     """All settings of `mailcfg run`."""
-
-    model_config = SOURCES
 
     slack_bot_token: SecretStr = knob(
         "SLACK_BOT_TOKEN", "The Bot User OAuth Token of your Slack app; it starts with xoxb-."
@@ -178,7 +262,7 @@ class Settings(BaseSettings):
     zoho_data_center: DataCenter = knob(
         "ZOHO_DATA_CENTER",
         "Where your Zoho account lives: us, eu, in, au, jp, cn, ca, sa or uk.",
-        "us",
+        _default(Organisation, "data_center"),
     )
     zoho_client_id: str = knob("ZOHO_CLIENT_ID", "Client ID of the Zoho self client.")
     zoho_client_secret: SecretStr = knob(
@@ -209,178 +293,88 @@ class Settings(BaseSettings):
         "Seals approvals and encrypts stored tokens; 32 characters or more. A comma-separated list "
         "rotates: the first signs and encrypts, all verify and decrypt.",
     )
-    approvers: Words = knob(
-        "MAILCFG_APPROVERS",
-        "Slack user ids (U…) and usergroup ids (S…) that may approve and reject, comma-separated.",
-        (),
-    )
-    requesters: Words = knob(
-        "MAILCFG_REQUESTERS",
-        "Slack user ids that may ask, comma-separated. Empty: approvers only; *: every full member.",
-        (),
-    )
-    watch_only: bool = knob(
-        "MAILCFG_WATCH_ONLY", "true: nobody can ask, mailcfg only watches.", False
-    )
-    approval_channel: str = knob("MAILCFG_APPROVAL_CHANNEL", "Channel id for request cards (C…).")
-    alert_channel: str = knob("MAILCFG_ALERT_CHANNEL", "Channel id for alerts (C…).")
-    fallback_channel: str | None = knob(
-        "MAILCFG_FALLBACK_CHANNEL",
-        "Channel id for what belongs in a channel that is gone. Unset: the other of the two.",
-        None,
-    )
-    notify: Words = knob(
-        "MAILCFG_NOTIFY",
-        "Slack user and user group ids that each request card also mentions; it grants nothing.",
-        (),
-    )
-    remind_after: Moments = knob(
-        "MAILCFG_REMIND_AFTER",
-        "How long after it was asked a waiting request is remembered in its thread, "
-        "comma-separated; or never.",
-        (timedelta(hours=1), timedelta(hours=4)),
-    )
-    remind_before: Moment = knob(
-        "MAILCFG_REMIND_BEFORE",
-        "How long before its deadline it is remembered once more; or never.",
-        timedelta(hours=1),
-    )
-    escalate_to: Words = knob(
-        "MAILCFG_ESCALATE_TO",
-        "Slack user and user group ids that the last reminder of MAILCFG_REMIND_AFTER mentions; it "
-        "grants nothing.",
-        (),
-    )
-    quiet_hours: Quiet = knob(
-        "MAILCFG_QUIET_HOURS",
-        "When nobody is reminded, such as 22:00-07:00 Europe/Berlin; deadlines stay as they are.",
-        None,
-    )
-    slack_pace: Span = knob(
-        "MAILCFG_SLACK_PACE",
-        "Time between two new messages in one channel; Slack allows about one a second.",
-        timedelta(seconds=1),
-    )
-    commit_budget: Span = knob(
-        "MAILCFG_COMMIT_BUDGET",
-        "How long a click may take to be recorded before the person is told that it takes longer.",
-        timedelta(seconds=1),
-    )
-    approvals: int = knob("MAILCFG_APPROVALS", "Approvals that an ordinary change needs.", 1)
-    approvals_sensitive: int = knob(
-        "MAILCFG_APPROVALS_SENSITIVE",
-        "Approvals that a new address, a reset or accepting a changed address needs.",
-        2,
-    )
-    approval_deadline: Seconds = knob(
-        "MAILCFG_APPROVAL_DEADLINE", "How long a request waits for approvals.", timedelta(hours=24)
-    )
-    apply_within: Seconds = knob(
-        "MAILCFG_APPLY_WITHIN",
-        "How long after approval it may still be applied.",
-        timedelta(hours=1),
-    )
+    policy: Annotated[
+        Policy,
+        Filled(
+            approvers=Knob(
+                "MAILCFG_APPROVERS",
+                Words,
+                "Slack user ids (U…) and usergroup ids (S…) that may approve and reject, comma-separated.",
+            ),
+            requesters=Knob(
+                "MAILCFG_REQUESTERS",
+                Words,
+                "Slack user ids that may ask, comma-separated. Empty: approvers only; *: every full member.",
+            ),
+            watch_only=WATCH_ONLY,
+            approvals=Knob("MAILCFG_APPROVALS", int, "Approvals that an ordinary change needs."),
+            approvals_sensitive=Knob(
+                "MAILCFG_APPROVALS_SENSITIVE",
+                int,
+                "Approvals that a new address, a reset or accepting a changed address needs.",
+            ),
+            approval_deadline=Knob(
+                "MAILCFG_APPROVAL_DEADLINE", Seconds, "How long a request waits for approvals."
+            ),
+            apply_within=Knob(
+                "MAILCFG_APPLY_WITHIN", Seconds, "How long after approval it may still be applied."
+            ),
+        ),
+    ]
+    channels: Annotated[
+        Channels,
+        Filled(
+            approval=Knob("MAILCFG_APPROVAL_CHANNEL", str, "Channel id for request cards (C…)."),
+            alert=Knob("MAILCFG_ALERT_CHANNEL", str, "Channel id for alerts (C…)."),
+            fallback=Knob(
+                "MAILCFG_FALLBACK_CHANNEL",
+                str,
+                "Channel id for what belongs in a channel that is gone. Unset: the other of the two.",
+            ),
+            notify=Knob(
+                "MAILCFG_NOTIFY",
+                Words,
+                "Slack user and user group ids that each request card also mentions; it grants nothing.",
+            ),
+            escalate_to=Knob(
+                "MAILCFG_ESCALATE_TO",
+                Words,
+                "Slack user and user group ids that the last reminder of MAILCFG_REMIND_AFTER mentions; it grants nothing.",
+            ),
+        ),
+    ]
+    reminders: Annotated[
+        Reminders,
+        Filled(
+            after=Knob(
+                "MAILCFG_REMIND_AFTER",
+                Moments,
+                "How long after it was asked a waiting request is remembered in its thread, comma-separated; or never.",
+            ),
+            before=Knob(
+                "MAILCFG_REMIND_BEFORE",
+                Moment,
+                "How long before its deadline it is remembered once more; or never.",
+            ),
+            quiet=Knob(
+                "MAILCFG_QUIET_HOURS",
+                Quiet,
+                "When nobody is reminded, such as 22:00-07:00 Europe/Berlin; deadlines stay as they are.",
+            ),
+        ),
+    ]
+    alerts: Annotated[
+        Parameters,
+        Filled(
+            remind_every=Knob(
+                "MAILCFG_ALERT_REMIND_EVERY",
+                Span,
+                "How long after its last message an alert that lasts is brought to mind.",
+            ),
+        ),
+    ]
     check_every: Span = knob(
-        "MAILCFG_CHECK_EVERY", "Time between two checks.", timedelta(minutes=15)
-    )
-    confirm_bad: int = knob(
-        "MAILCFG_ALERT_CONFIRM_BAD",
-        "A finding alerts once this many of the last definite checks show it.",
-        2,
-    )
-    confirm_window: int = knob(
-        "MAILCFG_ALERT_CONFIRM_WINDOW", "How many of the last definite checks count for that.", 3
-    )
-    resolve_after: Span = knob(
-        "MAILCFG_ALERT_RESOLVE_AFTER",
-        "How long all must be in order before an alert ends.",
-        timedelta(hours=1),
-    )
-    remind_every: Span = knob(
-        "MAILCFG_ALERT_REMIND_EVERY",
-        "How long after its last message an alert that lasts is brought to mind.",
-        timedelta(hours=24),
-    )
-    unknown_after: Span = knob(
-        "MAILCFG_ALERT_UNKNOWN_AFTER",
-        "How long checks must fail without a break before that is said.",
-        timedelta(hours=6),
-    )
-    pending_grace: Span = knob(
-        "MAILCFG_ALERT_PENDING_GRACE",
-        "How long Zoho may take to confirm a right record before that alerts.",
-        timedelta(hours=72),
-    )
-    propagation_grace: Span = knob(
-        "MAILCFG_ALERT_PROPAGATION_GRACE",
-        "How long servers may disagree on the record before that alerts.",
-        timedelta(hours=24),
-    )
-    publish_grace: Span = knob(
-        "MAILCFG_PUBLISH_GRACE",
-        "How long after a change of ours its record may be missing before that alerts.",
-        timedelta(hours=4),
-    )
-    flap_opens: int = knob(
-        "MAILCFG_ALERT_FLAP_OPENS",
-        "So many alerts within MAILCFG_ALERT_FLAP_WINDOW are told as flapping.",
-        3,
-    )
-    flap_window: Span = knob(
-        "MAILCFG_ALERT_FLAP_WINDOW",
-        "The time within which MAILCFG_ALERT_FLAP_OPENS alerts are flapping.",
-        timedelta(hours=24),
-    )
-    flap_quiet: Span = knob(
-        "MAILCFG_ALERT_FLAP_QUIET",
-        "How long all must be in order before a flapping alert ends.",
-        timedelta(hours=6),
-    )
-    call_timeout: Span = knob(
-        "MAILCFG_CALL_TIMEOUT", "How long a call to Zoho may take.", timedelta(seconds=10)
-    )
-    quiet: Span = knob(
-        "MAILCFG_QUIET",
-        "How long after its time-out a write may still take effect; nothing is read before.",
-        timedelta(seconds=20),
-    )
-    margin: Span = knob(
-        "MAILCFG_MARGIN",
-        "What clocks may differ by, and how long after it was stored a write may be sent.",
-        timedelta(seconds=5),
-    )
-    lease: Span = knob(
-        "MAILCFG_LEASE",
-        "How long one process may work on a change or a message before another one takes it over.",
-        timedelta(seconds=60),
-    )
-    retry: Span = knob(
-        "MAILCFG_RETRY",
-        "How long a change waits, at least, after a call that failed.",
-        timedelta(seconds=30),
-    )
-    give_up: Span = knob(
-        "MAILCFG_UNCERTAIN_FOR",
-        "How long a write's outcome may stay unknown before a person must look.",
-        timedelta(hours=24),
-    )
-    alarm_after: Span = knob(
-        "MAILCFG_UNCERTAIN_ALERT",
-        "How long an outcome may stay unknown before the alert channel is told; then hourly.",
-        timedelta(minutes=15),
-    )
-    sends: int = knob(
-        "MAILCFG_SENDS", "How often one step of a change may be sent, if it has no effect.", 3
-    )
-    membership_cache: Span = knob(
-        "MAILCFG_MEMBERSHIP_CACHE",
-        "How long a usergroup's members may be remembered for clicks; 60s at most.",
-        timedelta(seconds=60),
-    )
-    shutdown_grace: Span = knob(
-        "MAILCFG_SHUTDOWN_GRACE",
-        "How long a stopping process finishes what it began.",
-        timedelta(seconds=20),
+        "MAILCFG_CHECK_EVERY", "Time between two checks.", _default(Organisation, "check_every")
     )
     dns_servers: Servers = knob(
         "MAILCFG_DNS_SERVERS", "Resolvers, ip:port, comma-separated. Empty: the system's.", ()
@@ -395,23 +389,23 @@ class Settings(BaseSettings):
         "Name of the organisation in the database, which serves one alone.",
         "default",
     )
-    label: str = knob("MAILCFG_LABEL", "Name of this deployment, shown at the foot of cards.", "")
+    label: str = knob(
+        "MAILCFG_LABEL",
+        "Name of this deployment, shown at the foot of cards.",
+        _default(Organisation, "label"),
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = knob(
         "MAILCFG_LOG_LEVEL", "DEBUG, INFO, WARNING or ERROR.", "INFO"
     )
     log_format: Literal["console", "json"] = knob(
         "MAILCFG_LOG_FORMAT", "console for people, json for machines.", "console"
     )
+    gone: Annotated[tuple[str, ...], BeforeValidator(_gone_among)]
+    """What is still said though it means nothing any more."""
 
-    @property
-    def highest_quorum(self) -> int:
-        return max(self.approvals, self.approvals_sensitive)
-
-    @property
-    def fallbacks(self) -> tuple[str, ...]:
-        """Where to post what belongs in a channel that is gone, in the order to try."""
-        named = (self.fallback_channel,) if self.fallback_channel else ()
-        return (*named, self.approval_channel, self.alert_channel)
+    def warnings(self) -> list[str]:
+        """What an operator should know though nothing is wrong; one line each."""
+        return [f"{variable} is no longer used: take it out." for variable in self.gone]
 
     def faults(self) -> list[str]:
         """What is impossible though each value is well formed; one line each."""
@@ -420,8 +414,6 @@ class Settings(BaseSettings):
             *self._address_faults(),
             *self._people_faults(),
             *self._storage_faults(),
-            *self._timing_faults(),
-            *self._alert_faults(),
         ]
 
     def _slack_faults(self) -> Iterator[str]:
@@ -438,9 +430,9 @@ class Settings(BaseSettings):
                 "SLACK_APP_TOKEN or SLACK_SIGNING_SECRET is missing: set the first for Socket Mode, "
                 "the second for signed HTTP."
             )
-        channels = {"APPROVAL": self.approval_channel, "ALERT": self.alert_channel}
-        if self.fallback_channel is not None:
-            channels["FALLBACK"] = self.fallback_channel
+        channels = {"APPROVAL": self.channels.approval, "ALERT": self.channels.alert}
+        if self.channels.fallback is not None:
+            channels["FALLBACK"] = self.channels.fallback
         for name, channel in channels.items():
             if not re.fullmatch(r"[CG][A-Z0-9]{2,}", channel):
                 yield (
@@ -456,93 +448,53 @@ class Settings(BaseSettings):
         )
 
     def _people_faults(self) -> Iterator[str]:
-        for entry in self.approvers:
+        for entry in self.policy.approvers:
             if not re.fullmatch(r"[UWS][A-Z0-9]{2,}", entry):
                 yield _no_id("MAILCFG_APPROVERS", entry, "user id (U…) or usergroup id (S…)")
-        for user in self.requesters:
+        for user in self.policy.requesters:
             if user != "*" and not re.fullmatch(r"[UW][A-Z0-9]{2,}", user):
                 yield _no_id("MAILCFG_REQUESTERS", user, "user id (U…)")
         yield from self._mention_faults()
-        if not self.watch_only:
+        if not self.policy.watch_only:
             yield from self._quorum_faults()
 
     def _mention_faults(self) -> Iterator[str]:
-        mentioned = {"MAILCFG_NOTIFY": self.notify, "MAILCFG_ESCALATE_TO": self.escalate_to}
+        channels = self.channels
+        mentioned = {
+            "MAILCFG_NOTIFY": channels.notify,
+            "MAILCFG_ESCALATE_TO": channels.escalate_to,
+        }
         for name, ids in mentioned.items():
             for each in ids:
                 if not re.fullmatch(r"[UWS][A-Z0-9]{2,}", each):
                     yield f"{name} has `{each}`, which is no id of a Slack user (U…) or group (S…)."
 
     def _quorum_faults(self) -> Iterator[str]:
-        quorums = {"APPROVALS": self.approvals, "APPROVALS_SENSITIVE": self.approvals_sensitive}
+        policy = self.policy
+        quorums = {
+            "APPROVALS": policy.approvals,
+            "APPROVALS_SENSITIVE": policy.approvals_sensitive,
+        }
         for name, quorum in quorums.items():
             if quorum < 1:
                 yield (
                     f"MAILCFG_{name} must be 1 or more: nothing is changed without a second person."
                 )
-        known = len(set(self.approvers))
-        has_group = any(entry.startswith("S") for entry in self.approvers)
+        known, highest = len(set(policy.approvers)), policy.quorum(is_sensitive=True)
         if known == 0:
             yield (
                 "MAILCFG_APPROVERS is missing: list the Slack user ids of those who may approve, "
                 "or set MAILCFG_WATCH_ONLY=true."
             )
-        elif known < self.highest_quorum and not has_group:
+        elif known < highest and not policy.groups:
             yield (
-                f"MAILCFG_APPROVERS has {known}, but a change can need {self.highest_quorum} "
+                f"MAILCFG_APPROVERS has {known}, but a change can need {highest} "
                 "approvals: add approvers, or lower MAILCFG_APPROVALS_SENSITIVE."
             )
 
     def _storage_faults(self) -> Iterator[str]:
         yield from _key_faults(self.secret_key)
         yield from _database_faults(self.database_url)
-
-    def _timing_faults(self) -> Iterator[str]:
-        """The relations that make a write safe; see `services/apply.Timing`."""
-        if self.lease < self.call_timeout + self.quiet + self.margin:
-            yield (
-                "MAILCFG_LEASE must be at least MAILCFG_CALL_TIMEOUT + MAILCFG_QUIET + "
-                "MAILCFG_MARGIN: otherwise two processes could write at once."
-            )
-        if self.shutdown_grace < self.call_timeout + self.margin:
-            yield (
-                "MAILCFG_SHUTDOWN_GRACE must be at least MAILCFG_CALL_TIMEOUT + MAILCFG_MARGIN: "
-                "otherwise a write could be cut off."
-            )
-        if self.sends < 1:
-            yield "MAILCFG_SENDS must be 1 or more: nothing could be written otherwise."
-        if self.membership_cache > timedelta(seconds=60):
-            yield (
-                "MAILCFG_MEMBERSHIP_CACHE must be 60s or less: who has left a group must not go on "
-                "approving."
-            )
-        if self.commit_budget >= SLACK_WAITS:
-            yield (
-                "MAILCFG_COMMIT_BUDGET must be less than 3s: Slack waits no longer for an answer "
-                "to a click."
-            )
-
-    def _alert_faults(self) -> Iterator[str]:
-        """The relations without which an alert could never open, or never be told as flapping."""
-        if self.confirm_bad < 1:
-            yield "MAILCFG_ALERT_CONFIRM_BAD must be 1 or more: an alert needs a finding."
-        if self.confirm_bad > self.confirm_window:
-            yield (
-                "MAILCFG_ALERT_CONFIRM_BAD must be at most MAILCFG_ALERT_CONFIRM_WINDOW: otherwise "
-                "no alert could ever open."
-            )
-        if self.flap_opens < 2:
-            yield "MAILCFG_ALERT_FLAP_OPENS must be 2 or more: one alert alone is no flapping."
-        elif self.flap_window <= (self.flap_opens - 1) * self.resolve_after:
-            yield (
-                "MAILCFG_ALERT_FLAP_WINDOW must be longer than MAILCFG_ALERT_RESOLVE_AFTER times "
-                "(MAILCFG_ALERT_FLAP_OPENS - 1): otherwise flapping could never be told."
-            )
-        if self.flap_quiet < self.resolve_after:
-            yield (
-                "MAILCFG_ALERT_FLAP_QUIET must be at least MAILCFG_ALERT_RESOLVE_AFTER: a flapping "
-                "alert ends later than others, not earlier."
-            )
 
 
 def _no_id(variable: str, entry: str, what: str) -> str:
@@ -610,10 +562,8 @@ def _as_above(field: str) -> Any:
     return copy(Settings.model_fields[field])
 
 
-class StorageSettings(BaseSettings):
+class StorageSettings(Given):
     """What a command needs that only looks into the database; the same variables, fewer of them."""
-
-    model_config = SOURCES
 
     database_url: str = _as_above("database_url")
     org: str = _as_above("org")
@@ -624,10 +574,8 @@ class StorageSettings(BaseSettings):
         return [*_database_faults(self.database_url)]
 
 
-class ZohoSettings(BaseSettings):
+class ZohoSettings(Given):
     """What is needed to reach Zoho and to store a token; Slack need not be set up yet."""
-
-    model_config = SOURCES
 
     zoho_data_center: DataCenter = _as_above("zoho_data_center")
     zoho_client_id: str = _as_above("zoho_client_id")
@@ -637,8 +585,7 @@ class ZohoSettings(BaseSettings):
     cliq_api_url: str | None = _as_above("cliq_api_url")
     database_url: str = _as_above("database_url")
     secret_key: Keys = _as_above("secret_key")
-    watch_only: bool = _as_above("watch_only")
-    call_timeout: Span = _as_above("call_timeout")
+    policy: Annotated[Policy, Filled(watch_only=WATCH_ONLY)]
     org: str = _as_above("org")
 
     def faults(self) -> list[str]:
@@ -653,19 +600,15 @@ class ZohoSettings(BaseSettings):
         ]
 
 
-class CheckSettings(BaseSettings):
+class CheckSettings(Given):
     """What `mailcfg check` needs when the sender is given to it: nothing, but servers may be named."""
-
-    model_config = SOURCES
 
     dns_servers: Servers = _as_above("dns_servers")
     dns_authoritative: Servers = _as_above("dns_authoritative")
 
 
-class ApiSettings(BaseSettings):
+class ApiSettings(Given):
     """What it needs to ask the API by itself, without a database."""
-
-    model_config = SOURCES
 
     zoho_data_center: DataCenter = _as_above("zoho_data_center")
     zoho_client_id: str = _as_above("zoho_client_id")
@@ -677,27 +620,13 @@ class ApiSettings(BaseSettings):
     cliq_api_url: str | None = _as_above("cliq_api_url")
 
 
-class GivenSettings(Settings):
-    """Settings from given values alone: neither the environment nor a file is read."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        *_: PydanticBaseSettingsSource,
-        **__: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings,)
-
-
 Checkable = TypeVar("Checkable", Settings, StorageSettings, ZohoSettings)
-Outside = TypeVar("Outside", bound=BaseSettings)
+Outside = TypeVar("Outside", bound=Given)
 
 
 def load(env_file: Path | None = Path(".env"), secrets_dir: Path = SECRETS_DIR) -> Settings:
     """The settings of this process. Raises SettingsError with every fault at once."""
-    return _checked(lambda: _from_outside(Settings, env_file, secrets_dir))
+    return _checked(_from_outside(Settings, env_file, secrets_dir))
 
 
 @dataclass(frozen=True, slots=True)
@@ -714,39 +643,26 @@ class Partial:
 
 
 def load_partly(env_file: Path | None = Path(".env"), secrets_dir: Path = SECRETS_DIR) -> Partial:
-    """The settings of this process with stand-ins for what is missing or wrong.
+    """The settings of this process, with defaults or nothing at all for what is missing or wrong.
 
     Raises SettingsError only for a file that is no text.
     """
-    folder = secrets_dir if secrets_dir.is_dir() else None
-    with _as_text(env_file):
-        return _partly(lambda **more: Settings(_env_file=env_file, _secrets_dir=folder, **more))
+    return partly_from_values(_said(env_file, secrets_dir))
 
 
-def partly_from_values(values: Mapping[str, str]) -> Partial:
+def partly_from_values(said: Mapping[str, str]) -> Partial:
     """The same from these variables and nothing else."""
-    return _partly(lambda **more: GivenSettings.model_validate({**values, **more}))
-
-
-def _partly(make: Callable[..., Settings]) -> Partial:
-    said: dict[str, str] = {}
+    faults: dict[str, str] = {}
     try:
-        settings = make()
+        settings = Settings.model_validate(said)
     except ValidationError as error:
-        said = {str(fault["loc"][0]): _sentence(fault) for fault in error.errors()}
-        settings = make(**{variable: _stand_in(variable) for variable in said})
-    more = [fault for fault in settings.faults() if _named_in(fault) not in said]
-    wrong = frozenset(said) | {_named_in(fault) for fault in more}
-    return Partial(settings, (*said.values(), *more), wrong)
-
-
-def _stand_in(variable: str) -> Any:
-    """The default, else nothing at all in the shape of the field."""
-    field = next(f for f in Settings.model_fields.values() if f.validation_alias == variable)
-    if not field.is_required():
-        return field.get_default()
-    shapes: dict[object, object] = {SecretStr: SecretStr(""), str: ""}
-    return shapes.get(field.annotation, ())
+        faults = {_variable(fault): _sentence(fault) for fault in error.errors()}
+        right = {name: value for name, value in said.items() if name not in faults}
+        nothing = {name: "" for name, (default, _) in _knobs().items() if default is MISSING}
+        settings = Settings.model_validate(nothing | right)
+    more = [fault for fault in settings.faults() if _named_in(fault) not in faults]
+    wrong = frozenset(faults) | {_named_in(fault) for fault in more}
+    return Partial(settings, (*faults.values(), *more), wrong)
 
 
 def _named_in(fault: str) -> str:
@@ -756,7 +672,7 @@ def _named_in(fault: str) -> str:
 
 def load_storage(env_file: Path | None = Path(".env")) -> StorageSettings:
     """The same for a command that needs the database only. Raises SettingsError."""
-    return _checked(lambda: _from_outside(StorageSettings, env_file))
+    return _checked(_from_outside(StorageSettings, env_file))
 
 
 def load_check(env_file: Path | None = Path(".env")) -> CheckSettings:
@@ -771,49 +687,58 @@ def load_api(env_file: Path | None = Path(".env")) -> ApiSettings:
 
 def load_zoho(env_file: Path | None = Path(".env")) -> ZohoSettings:
     """The same for a command that reaches Zoho only. Raises SettingsError."""
-    return _checked(lambda: _from_outside(ZohoSettings, env_file))
+    return _checked(_from_outside(ZohoSettings, env_file))
 
 
-def from_values(values: Mapping[str, str]) -> Settings:
+def from_values(said: Mapping[str, str]) -> Settings:
     """The settings that these variables give, and nothing else. Raises SettingsError."""
-    return _checked(lambda: _understood(lambda: GivenSettings.model_validate(dict(values))))
+    return _checked(_understood(Settings, said))
 
 
 def _from_outside(
     kind: type[Outside], env_file: Path | None, secrets_dir: Path = SECRETS_DIR
 ) -> Outside:
     """From the environment, the file and the directory of secrets. Raises SettingsError."""
-    folder = secrets_dir if secrets_dir.is_dir() else None
+    said = _said(env_file, secrets_dir)
     try:
-        with _as_text(env_file):
-            return _understood(lambda: kind(_env_file=env_file, _secrets_dir=folder))
+        return _understood(kind, said)
     except SettingsError as error:
         if env_file is None or env_file.exists():
             raise
         raise SettingsError([*error.faults, there_is_no(env_file)]) from error
 
 
-@contextmanager
-def _as_text(env_file: Path | None) -> Iterator[None]:
+def _said(env_file: Path | None, secrets_dir: Path) -> dict[str, str]:
+    """What the variables say outside, as text. Raises SettingsError for a file that is no text."""
+    folder = secrets_dir if secrets_dir.is_dir() else None
     try:
-        yield
+        outside = _outside()(_env_file=env_file, _secrets_dir=folder)
     except UnicodeDecodeError as error:
         raise SettingsError([f"{env_file} is not written in UTF-8: save it as that."]) from error
+    return {name: text for name, text in outside if text}
+
+
+@cache
+def _outside() -> type[BaseSettings]:
+    """Every variable there is or was, to be read as text."""
+    config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
+    base = type("Outside", (BaseSettings,), {"model_config": config})
+    names: dict[str, Any] = dict.fromkeys((*_knobs(), *GONE), (str, ""))
+    return create_model("Said", __base__=base, **names)
 
 
 def there_is_no(env_file: Path) -> str:
     return f"There is no {env_file} here; `mailcfg init` writes one."
 
 
-def _understood(make: Callable[[], Outside]) -> Outside:
+def _understood(kind: type[Outside], said: Mapping[str, str]) -> Outside:
     try:
-        return make()
+        return kind.model_validate(said)
     except ValidationError as error:
         raise SettingsError([_sentence(fault) for fault in error.errors()]) from error
 
 
-def _checked(make: Callable[[], Checkable]) -> Checkable:
-    settings = make()
+def _checked(settings: Checkable) -> Checkable:
     faults = settings.faults()
     if faults:
         raise SettingsError(faults)
@@ -822,15 +747,30 @@ def _checked(make: Callable[[], Checkable]) -> Checkable:
 
 def variables() -> dict[str, tuple[str, str]]:
     """Every variable with its default as people write it, and its sentence."""
-    return {
-        str(field.validation_alias): (_written(field.get_default()), field.description or "")
-        for field in Settings.model_fields.values()
-    }
+    return {name: (_written(default), told) for name, (default, told) in _knobs().items()}
+
+
+@cache
+def _knobs() -> dict[str, tuple[Any, str]]:
+    """Every variable with its default, MISSING where it must be said, and its sentence."""
+    found: dict[str, tuple[Any, str]] = {}
+    for field in Settings.model_fields.values():
+        if field.validation_alias:
+            default = MISSING if field.is_required() else field.get_default()
+            found[str(field.validation_alias)] = (default, field.description or "")
+        for filled in (each for each in field.metadata if isinstance(each, Filled)):
+            for name, knob in filled.knobs.items():
+                found[knob.variable] = (_default(field.annotation, name), knob.description)
+    return found
+
+
+def _variable(fault: Any) -> str:
+    return str(next(part for part in fault["loc"] if part in _knobs()))
 
 
 def _sentence(fault: Any) -> str:
-    variable = str(fault["loc"][0])
-    meaning = variables()[variable][1]
+    variable = _variable(fault)
+    meaning = _knobs()[variable][1]
     if fault["type"] == "missing":
         return f"{variable} is missing. {meaning}"
     problem = str(fault["msg"]).removeprefix("Value error, ")
@@ -848,7 +788,7 @@ def _written(default: Any) -> str:
         return str(default).lower()
     if default == ("127.0.0.1", 3000):
         return "127.0.0.1:3000"
-    return "" if default in ((), None) or "Undefined" in repr(default) else str(default)
+    return "" if default in ((), None, MISSING) else str(default)
 
 
 def secrets_of(settings: Settings | ZohoSettings) -> list[str]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
 from pydantic import SecretStr
 
 from bot.adapters.cliq.accounts import AccountsServer, Credentials
-from bot.adapters.cliq.client import CliqClient, new_http_client
+from bot.adapters.cliq.client import USUAL, CliqClient, Tries, new_http_client
 from bot.adapters.cliq.connect import Connected, connect_anew, connect_as_set
 from bot.adapters.cliq.data_centers import Endpoints, endpoints
 from bot.adapters.cliq.oauth import ZohoAuth
@@ -21,6 +22,7 @@ from bot.adapters.store.vault import Vault
 from bot.adapters.store.version import check_is_current
 from bot.check import ask_alone
 from bot.domain.mail_config import MailConfig
+from bot.domain.timing import CALL_TIMEOUT
 from bot.domain.token import TokenState
 from bot.errors import AuthError
 from bot.ports import Clock, Purpose, Shared
@@ -28,7 +30,9 @@ from bot.settings import Settings, ZohoSettings, load_storage, load_zoho
 from bot.storage import open_store, own_clock
 
 
-async def connect(settings: ZohoSettings, code: SecretStr | None) -> Connected:
+async def connect(
+    settings: ZohoSettings, code: SecretStr | None, call_timeout: timedelta = CALL_TIMEOUT
+) -> Connected:
     """Store what a grant code is exchanged for; without one, confirm the credentials as they are set.
 
     A SQLite database is held meanwhile, so the bot must not run on it. Raises MailcfgError.
@@ -44,10 +48,10 @@ async def connect(settings: ZohoSettings, code: SecretStr | None) -> Connected:
             credentials,
             http,
             clock,
-            total_seconds=settings.call_timeout.total_seconds(),
+            total_seconds=call_timeout.total_seconds(),
         )
         shared = shared_token_of(settings, store)
-        only_look = settings.watch_only
+        only_look = settings.policy.watch_only
         if code is None:
             return await connect_as_set(credentials, accounts, shared, clock, only_look=only_look)
         return await connect_anew(code, credentials, accounts, shared, only_look=only_look)
@@ -75,9 +79,9 @@ async def read_sender(env_file: Path) -> MailConfig | None:
             settings,
             clock,
             http,
-            budget=Budget(clock, shared, call_timeout=settings.call_timeout),
+            budget=Budget(clock, shared),
             tokens=shared_token_of(settings, store),
-            repeats=False,
+            tries=Tries(repeats=False),
         )
         try:
             return await client.read(Purpose.LOOK)
@@ -97,22 +101,20 @@ def cliq_client(
     *,
     budget: Budget | None = None,
     tokens: Shared[TokenState] | None = None,
-    repeats: bool = True,
+    tries: Tries = USUAL,
 ) -> CliqClient:
     """The API's client for these settings. Raises SettingsError for an address that is none.
 
     Without `budget` and `tokens` it keeps both to itself, and so needs no database.
     """
-    total_seconds = settings.call_timeout.total_seconds()
     return CliqClient(
         endpoints_of(settings).api_url,
-        zoho_auth(settings, clock, http, tokens=tokens, total_seconds=total_seconds),
+        zoho_auth(settings, clock, http, tokens=tokens, total_seconds=tries.total_seconds),
         http=http,
         clock=clock,
-        budget=budget or MemoryBudget(clock, call_timeout=settings.call_timeout),
+        budget=budget or MemoryBudget(clock),
         organisation=settings.org,
-        repeats=repeats,
-        total_seconds=total_seconds,
+        tries=tries,
     )
 
 

@@ -20,7 +20,7 @@ import httpx
 from pydantic import SecretStr
 
 from bot.adapters.cliq.accounts import Credentials
-from bot.adapters.cliq.client import CliqClient, new_http_client
+from bot.adapters.cliq.client import CliqClient, Tries, new_http_client
 from bot.adapters.cliq.oauth import ZohoAuth
 from bot.adapters.cliq.throttle import Budget
 from bot.adapters.store.clock import DatabaseClock
@@ -60,7 +60,7 @@ class Worker:
             http=http,
             clock=self.clock,
             budget=Budget(self.clock, shared_budget(store, ORG)),
-            repeats=False,
+            tries=Tries(repeats=False),
         )
 
     async def obey(self, order: str) -> dict[str, int]:

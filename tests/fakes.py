@@ -17,8 +17,9 @@ from pathlib import Path
 
 from bot.domain.dns_answers import Answers, Reply, Status
 from bot.domain.key_host import KeyHost
-from bot.domain.mail_config import NOT_VERIFIED, MailConfig
+from bot.domain.mail_config import MailConfig, Wanted
 from bot.domain.policy import Actor, Facts, is_group
+from bot.domain.typed import NOT_VERIFIED
 from bot.errors import CouldNotCheck, GroupTrouble, NotAllowed
 from bot.ports import Purpose
 
@@ -86,7 +87,7 @@ class Write:
     """A write that took effect, and what the newest read before it had shown."""
 
     method: str
-    arguments: dict[str, str | int]
+    wanted: Wanted | None
     before: MailConfig | None
     last_read: MailConfig | None
 
@@ -143,33 +144,30 @@ class FakeCliq:
         await asyncio.sleep(0)
         return shown
 
-    async def write(self, arguments: dict[str, str | int], *, send_by: float) -> None:
+    async def write(self, wanted: Wanted, *, send_by: float) -> None:
         self.send_by.append(send_by)
-        await self._take("PUT", arguments, self._after_put(arguments))
+        await self._take("PUT", wanted, self._after_put(wanted))
 
     async def remove(self, *, send_by: float) -> None:
         self.send_by.append(send_by)
-        await self._take("DELETE", {}, None)
+        await self._take("DELETE", None, None)
 
-    async def _take(
-        self, method: str, arguments: dict[str, str | int], left: MailConfig | None
-    ) -> None:
+    async def _take(self, method: str, wanted: Wanted | None, left: MailConfig | None) -> None:
         self.sent += 1
         await asyncio.sleep(0)
         fault = self._write_faults.popleft() if self._write_faults else None
         if fault is None or fault.after_effect:
-            self.writes.append(Write(method, arguments, self.live, self._last_read))
+            self.writes.append(Write(method, wanted, self.live, self._last_read))
             self.live = self.live if self.ignores_writes else left
         if fault is not None:
             raise fault.error
 
-    def _after_put(self, arguments: dict[str, str | int]) -> MailConfig | None:
-        email_id, name = str(arguments["email_id"]), str(arguments["name"])
+    def _after_put(self, wanted: Wanted) -> MailConfig | None:
+        email_id, name = wanted.email_id, wanted.name
         old = self.live
         if self.keeps_address and old is not None and old.email_id != email_id:
             return old
-        size = arguments.get("dkim_key_size")
-        cname_status = str(arguments["cname_status"])
+        size, cname_status = wanted.dkim_key_size, wanted.cname_status
         same_domain = old is not None and old.domain == email_id.rpartition("@")[2]
         if old is not None and same_domain and size in (None, old.dkim_bits):
             return replace(old, email_id=email_id, name=name, cname_status=cname_status)
@@ -177,7 +175,7 @@ class FakeCliq:
         return config(
             email_id,
             name,
-            bits=self.makes_bits or int(size or 1024),
+            bits=self.makes_bits or (size or 1024),
             which=which % 6,
             selector=f"{1800000000000 + which}",
             cname_status=cname_status,

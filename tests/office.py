@@ -15,14 +15,11 @@ from bot.domain.change import ChangeRequest, Seal, VoteKind
 from bot.domain.command import Set
 from bot.domain.incident import Incident, Kind
 from bot.domain.mail_config import Patch
+from bot.domain.organisation import Channels, Organisation
 from bot.domain.policy import Actor, Facts, Policy
-from bot.services.admission import Admission
-from bot.services.alerts import Alerts
-from bot.services.apply import Applier
-from bot.services.changes import Changes
-from bot.services.check import Check
-from bot.services.look import Look
-from bot.services.watch import Watch
+from bot.domain.timing import Timing
+from bot.ports import FarEnd, FarEnds
+from bot.services.serving import Services
 from tests.fakes import TEAM, FakeCliq, FakeClock, FakeDirectory, FakeDns, config
 
 ORG = "default"
@@ -49,6 +46,9 @@ PEOPLE = (
 
 POLICY = Policy(approvers=(BOB.user, CAROL.user), requesters=(ALICE.user,))
 SEAL = Seal((b"a key of thirty-two bytes or more",))
+ACME = Organisation(
+    ORG, Channels("C0ADMIN", "C0ALERTS"), POLICY, SEAL, timing=Timing(pace=timedelta(0))
+)
 RENAME = Set(Patch(name="Acme Support"), "the old name confuses people")
 NEW_ADDRESS = Set(Patch(email_id="it@acme.example"), "Scott has left")
 """An ordinary change, and a sensitive one, which needs two approvals."""
@@ -66,6 +66,7 @@ class Office:
     cliq: FakeCliq = field(default_factory=lambda: FakeCliq(config()))
     directory: FakeDirectory = field(default_factory=lambda: FakeDirectory(*PEOPLE))
     dns: FakeDns = field(default_factory=FakeDns)
+    others: dict[str, FarEnd] = field(default_factory=dict)
 
     was_tampered_with: bool = False
 
@@ -76,35 +77,19 @@ class Office:
 
     def start(self) -> None:
         """Put the bot together; again, as after a restart, with what the policy then says."""
-        far: dict[str, Any] = {"org": self.org, "store": self.store, "api": self.cliq}
-        people: dict[str, Any] = {"policy": self.policy, "directory": self.directory}
-        sealed: dict[str, Any] = {"clock": self.clock, "seal": self.seal}
-        door: dict[str, Any] = {
-            "policy": self.policy,
-            "admission": Admission(org=self.org, store=self.store, clock=self.clock, **people),
-        }
-        self.changes = Changes(
-            **far,
-            **door,
-            **sealed,
-            resolver=self.dns,
-            approval_channel="C0ADMIN",
-            new_id=self._ids,
+        self.organisation = replace(ACME, id=self.org, policy=self.policy, seal=self.seal)
+        far = (
+            self.store,
+            FarEnds(self.cliq, self.others),
+            self.dns,
+            self.directory,
+            self.clock,
+            self._ids,
         )
-        self.applier = Applier(**far, **people, **sealed)
-        self.look = Look(**far, **door, directory=self.directory, resolver=self.dns)
-        self.watch = Watch(
-            **far,
-            resolver=self.dns,
-            clock=self.clock,
-            every=timedelta(minutes=15),
-            alert_channel="C0ALERTS",
-            new_id=self._ids,
-        )
-        self.check = Check(self.look, self.watch)
-        self.alerts = Alerts(
-            org=self.org, store=self.store, clock=self.clock, watch=self.watch, **door
-        )
+        services = Services.of(self.organisation, *far)
+        self.admission, self.changes = services.admission, services.changes
+        self.applier, self.watch = services.applier, services.watch
+        self.look, self.check, self.alerts = services.look, services.checks, services.alerts
 
     def restart(self, **policy: Any) -> None:
         """A new process on the same database, with changed settings if there are any.
@@ -136,7 +121,7 @@ class Office:
 
     async def now(self, request: ChangeRequest) -> ChangeRequest:
         """The request as it is stored now."""
-        current = await self.store.request(request.id)
+        current = await self.store.request(self.org, request.id)
         assert current is not None
         return current
 
@@ -151,7 +136,7 @@ class Office:
 
     async def messages(self) -> list[str]:
         """The kinds of the one-time messages that wait to be sent, in order."""
-        due = await self.store.due_messages(self.clock.now())
+        due = await self.store.due_messages(self.org, self.clock.now())
         return [waiting.message.kind for waiting in due]
 
     async def audit(self) -> list[Any]:

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BOT = ROOT / "bot"
 LAYERS = ["errors", "domain", "ports", "services", "adapters"]
-LAYERS += ["check", "storage", "zoho", "assembly", "loops", "connection", "doctor", "app"]
+LAYERS += ["check", "storage", "zoho", "organisation", "loops", "connection", "doctor", "app"]
 LAYERS += ["__main__"]
 TOP = set(LAYERS[LAYERS.index("check") :])
 AROUND = {
@@ -60,10 +60,23 @@ def test_adapters_do_not_import_one_another(module: str):
     assert others <= {mine}
 
 
+def test_nothing_is_put_together_from_more_than_seven_things():
+    """More belong together, and have a name: an organisation, its services, how a call is tried."""
+    made_of = {
+        (module, made.name): [*found.args.args[1:], *found.args.kwonlyargs]
+        for module, file in MODULES.items()
+        for made in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(made, ast.ClassDef)
+        for found in made.body
+        if isinstance(found, ast.FunctionDef) and found.name == "__init__"
+    }
+    assert [name for name, things in made_of.items() if len(things) > 7] == []
+
+
 @pytest.mark.parametrize("module", SANDBOX)
 def test_the_emulators_know_the_wire_only(module: str):
     reached = {layer(found) for found in imports(MODULES[module])}
-    only_run = {"app", "settings"} if module == "bot.sandbox.run" else set()
+    only_run = {"app", "settings", "domain"} if module == "bot.sandbox.run" else set()
     assert reached <= {"errors", "sandbox", "__version__"} | only_run
 
 

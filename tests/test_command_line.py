@@ -12,7 +12,7 @@ import pytest
 
 from bot.adapters.store.migrate import migrate
 from bot.adapters.store.sql import SqlStore, open_engine
-from bot.ports import AuditEntry, AuditHead
+from bot.domain.audit import AuditEntry, AuditHead
 from tests.fakes import MORNING
 from tests.test_settings import GOOD
 
@@ -256,7 +256,7 @@ async def test_a_noted_head_of_the_audit_is_compared_in_one_sentence(tmp_path: P
 async def written_audit(url: str) -> AuditHead:
     migrate(url)
     store = SqlStore(open_engine(url))
-    async with store.begin() as tx:
+    async with store.begin("default") as tx:
         head = await tx.record(AuditEntry("default", MORNING, "T0ACME:U0ALICE", "refused"))
     await store.close()
     return head

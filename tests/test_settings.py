@@ -7,11 +7,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from bot import settings
-from bot.assembly import alert_parameters_of, timing_of
 from bot.domain.alert import Parameters
-from bot.domain.reminders import QuietHours
+from bot.domain.organisation import Channels
+from bot.domain.policy import Policy
+from bot.domain.reminders import QuietHours, Reminders
 from bot.errors import SettingsError
-from bot.services.apply import Timing
 
 GOOD = {
     "SLACK_BOT_TOKEN": "xoxb-1",
@@ -34,7 +34,7 @@ def faults(**changes: str) -> list[str]:
 
 def test_the_least_that_is_needed_is_enough():
     found = settings.from_values(GOOD)
-    assert found.approvers == ("U0BOB", "U0CAROL")
+    assert found.policy.approvers == ("U0BOB", "U0CAROL")
     assert found.check_every == timedelta(minutes=15)
     assert found.listen == ("127.0.0.1", 3000)
 
@@ -138,46 +138,6 @@ def test_every_missing_setting_has_its_line():
             "or with postgresql+psycopg://.",
         ),
         (
-            "MAILCFG_LEASE",
-            "30s",
-            "MAILCFG_LEASE must be at least MAILCFG_CALL_TIMEOUT + MAILCFG_QUIET + MAILCFG_MARGIN: "
-            "otherwise two processes could write at once.",
-        ),
-        (
-            "MAILCFG_SHUTDOWN_GRACE",
-            "10s",
-            "MAILCFG_SHUTDOWN_GRACE must be at least MAILCFG_CALL_TIMEOUT + MAILCFG_MARGIN: "
-            "otherwise a write could be cut off.",
-        ),
-        (
-            "MAILCFG_ALERT_CONFIRM_BAD",
-            "0",
-            "MAILCFG_ALERT_CONFIRM_BAD must be 1 or more: an alert needs a finding.",
-        ),
-        (
-            "MAILCFG_ALERT_CONFIRM_BAD",
-            "4",
-            "MAILCFG_ALERT_CONFIRM_BAD must be at most MAILCFG_ALERT_CONFIRM_WINDOW: otherwise no "
-            "alert could ever open.",
-        ),
-        (
-            "MAILCFG_ALERT_FLAP_OPENS",
-            "1",
-            "MAILCFG_ALERT_FLAP_OPENS must be 2 or more: one alert alone is no flapping.",
-        ),
-        (
-            "MAILCFG_ALERT_FLAP_WINDOW",
-            "2h",
-            "MAILCFG_ALERT_FLAP_WINDOW must be longer than MAILCFG_ALERT_RESOLVE_AFTER times "
-            "(MAILCFG_ALERT_FLAP_OPENS - 1): otherwise flapping could never be told.",
-        ),
-        (
-            "MAILCFG_ALERT_FLAP_QUIET",
-            "59m",
-            "MAILCFG_ALERT_FLAP_QUIET must be at least MAILCFG_ALERT_RESOLVE_AFTER: a flapping "
-            "alert ends later than others, not earlier.",
-        ),
-        (
             "MAILCFG_CHECK_EVERY",
             "15 x",
             "MAILCFG_CHECK_EVERY is wrong: `15 x` is no duration; write it like 500ms, 90s, 15m or "
@@ -248,23 +208,6 @@ def test_every_missing_setting_has_its_line():
             "Europe/Berlin; deadlines stay as they are.",
         ),
         (
-            "MAILCFG_SENDS",
-            "0",
-            "MAILCFG_SENDS must be 1 or more: nothing could be written otherwise.",
-        ),
-        (
-            "MAILCFG_MEMBERSHIP_CACHE",
-            "2m",
-            "MAILCFG_MEMBERSHIP_CACHE must be 60s or less: who has left a group must not go on "
-            "approving.",
-        ),
-        (
-            "MAILCFG_COMMIT_BUDGET",
-            "3s",
-            "MAILCFG_COMMIT_BUDGET must be less than 3s: Slack waits no longer for an answer to a "
-            "click.",
-        ),
-        (
             "MAILCFG_LISTEN",
             "3000",
             "MAILCFG_LISTEN is wrong: `3000` is no host:port; write it like 127.0.0.1:3000. "
@@ -287,38 +230,49 @@ def test_an_impossible_value_is_named_with_its_cure(variable: str, value: str, s
     ],
 )
 def test_a_duration_is_a_number_with_its_unit(text: str, span: timedelta):
-    assert settings.from_values(GOOD | {"MAILCFG_LEASE": "3d", "MAILCFG_QUIET": text}).quiet == span
+    assert settings.from_values(GOOD | {"MAILCFG_CHECK_EVERY": text}).check_every == span
 
 
-def test_how_long_a_change_waits_for_what_is_said_once():
-    assert timing_of(settings.from_values(GOOD)) == Timing()
+def test_what_is_not_said_is_as_the_domain_has_it():
+    found = settings.from_values(GOOD)
+    approvers = ("U0BOB", "U0CAROL")
+    assert (found.alerts, found.reminders) == (Parameters(), Reminders())
+    assert (found.policy, found.policy.approvers) == (Policy(approvers), approvers)
+    assert found.channels == Channels("C0ADMIN", "C0ALERTS")
 
 
-def test_how_patient_alerts_are_is_said_once():
-    assert alert_parameters_of(settings.from_values(GOOD)) == Parameters()
+def test_there_are_thirty_six_settings():
+    assert len(settings.variables()) == 36
+    assert not set(settings.variables()) & set(settings.GONE)
 
 
-def test_alerts_may_be_set_to_the_very_border():
-    least = {
-        "MAILCFG_ALERT_CONFIRM_BAD": "3",
-        "MAILCFG_ALERT_FLAP_OPENS": "2",
-        "MAILCFG_ALERT_FLAP_WINDOW": "61m",
-        "MAILCFG_ALERT_FLAP_QUIET": "60m",
-    }
-    assert settings.from_values(GOOD | least).flap_window == timedelta(minutes=61)
+def test_a_setting_of_an_earlier_version_is_named_as_no_longer_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MAILCFG_LEASE", "1s")
+    (tmp_path / "env").write_text("MAILCFG_SENDS=0\n")
+    (tmp_path / "mailcfg_quiet").write_text("often")
+
+    assert settings.load(tmp_path / "env", tmp_path).warnings() == [
+        "MAILCFG_QUIET is no longer used: take it out.",
+        "MAILCFG_LEASE is no longer used: take it out.",
+        "MAILCFG_SENDS is no longer used: take it out.",
+    ]
 
 
 def test_reminders_are_a_list_or_never():
     values = {"MAILCFG_REMIND_AFTER": "30m, 2h", "MAILCFG_REMIND_BEFORE": "never"}
     given = settings.from_values(GOOD | values)
-    assert given.remind_after == (timedelta(minutes=30), timedelta(hours=2))
-    assert given.remind_before is None
-    assert settings.from_values(GOOD | {"MAILCFG_REMIND_AFTER": "never"}).remind_after == ()
+    assert given.reminders.after == (timedelta(minutes=30), timedelta(hours=2))
+    assert given.reminders.before is None
+    assert settings.from_values(GOOD | {"MAILCFG_REMIND_AFTER": "never"}).reminders.after == ()
 
 
 def test_quiet_hours_are_a_part_of_the_day_somewhere():
     given = settings.from_values(GOOD | {"MAILCFG_QUIET_HOURS": "22:00-7:00 Europe/Berlin"})
-    assert given.quiet_hours == QuietHours(time(22), time(7), ZoneInfo("Europe/Berlin"))
+    assert given.reminders.quiet == QuietHours(time(22), time(7), ZoneInfo("Europe/Berlin"))
 
 
 def test_without_a_way_for_slack_to_reach_the_bot_it_does_not_start():
@@ -328,12 +282,14 @@ def test_without_a_way_for_slack_to_reach_the_bot_it_does_not_start():
 
 
 def test_how_many_are_in_a_group_of_approvers_is_not_for_the_settings_to_say():
-    assert settings.from_values(GOOD | {"MAILCFG_APPROVERS": "S0MAIL"}).approvers == ("S0MAIL",)
+    assert settings.from_values(GOOD | {"MAILCFG_APPROVERS": "S0MAIL"}).policy.approvers == (
+        "S0MAIL",
+    )
 
 
 def test_watching_only_needs_no_approvers():
     found = settings.from_values(GOOD | {"MAILCFG_APPROVERS": "", "MAILCFG_WATCH_ONLY": "true"})
-    assert found.watch_only
+    assert found.policy.watch_only
 
 
 def test_values_come_from_the_environment_then_a_file_then_a_directory_of_secrets(
@@ -366,7 +322,7 @@ def test_the_template_is_a_file_that_starts_once_it_is_filled_in(tmp_path: Path)
             text = text.replace(f"\n{name}=\n", f"\n{name}={value}\n")
     file = tmp_path / ".env"
     file.write_text(text)
-    assert settings.load(file, tmp_path / "none").approvers == ("U0BOB", "U0CAROL")
+    assert settings.load(file, tmp_path / "none").policy.approvers == ("U0BOB", "U0CAROL")
 
 
 def test_a_command_that_reads_the_database_needs_no_other_setting(
@@ -391,7 +347,7 @@ def test_partly_wrong_settings_are_used_as_far_as_they_are_right():
         "MAILCFG_ALERT_CHANNEL",
     ]
     assert found.settings.check_every == timedelta(minutes=15)
-    assert found.settings.approvers == ("U0BOB", "U0CAROL")
+    assert found.settings.policy.approvers == ("U0BOB", "U0CAROL")
 
 
 def test_without_any_settings_each_missing_one_is_told_once():

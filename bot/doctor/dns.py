@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from bot.adapters.dns.reachability import Reach, ZoneReach
-from bot.adapters.dns.resolver import DnsResolver
+from bot.adapters.dns.resolver import DnsResolver, Times
 from bot.doctor.findings import Judgement, NotChecked, Sheet, failure, ok, warning
 from bot.doctor.zoho import Sender
 from bot.domain.dns_answers import DEFINITE
@@ -35,8 +35,7 @@ async def check(
         found.settings.dns_servers,
         found.settings.dns_authoritative,
         clock,
-        try_seconds=min(TRY_SECONDS, call_seconds / 2),
-        pass_seconds=call_seconds,
+        times=Times(min(TRY_SECONDS, call_seconds / 2), pass_seconds=call_seconds),
     )
     resolvers, zone = await asyncio.gather(
         _resolvers(resolver, sheet), _zone(resolver, sheet, sender)

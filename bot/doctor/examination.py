@@ -131,6 +131,7 @@ async def _known(future: asyncio.Future[Value], otherwise: str) -> Value:
 
 def judge_settings(found: Partial) -> Sequence[Finding]:
     """One finding a fault, so that all are told at once."""
+    warnings = [Finding("settings", Mark.WARNING, said) for said in found.settings.warnings()]
     if not found.faults:
-        return [Finding("settings", Mark.OK, "Every setting has a possible value.")]
-    return [Finding("settings", Mark.FAILURE, fault) for fault in found.faults]
+        return [Finding("settings", Mark.OK, "Every setting has a possible value."), *warnings]
+    return [*(Finding("settings", Mark.FAILURE, fault) for fault in found.faults), *warnings]

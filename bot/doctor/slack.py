@@ -18,7 +18,6 @@ from bot.adapters.slack.inspection import (
 )
 from bot.adapters.slack.manifest import GROUP_SCOPES, SCOPES
 from bot.adapters.slack.workspace import SlackFault, Workspace, web_client
-from bot.assembly import policy_of
 from bot.connection import refused
 from bot.doctor.clocks import judge_clock, read_date
 from bot.doctor.findings import (
@@ -51,7 +50,7 @@ class SlackCheckup:
         self._clock = clock
         self._call_seconds = call_seconds
         self._channels = dict(_channels(found.settings))
-        self._groups = policy_of(found.settings).groups
+        self._groups = found.settings.policy.groups
 
     def sheet(self) -> Sheet:
         groups = ("slack.usergroups",) if self._groups else ()
@@ -128,10 +127,10 @@ class SlackCheckup:
 
     async def _approvers(self, directory: SlackDirectory) -> Judgement:
         self._need("MAILCFG_APPROVERS")
-        if self._settings.watch_only:
+        if self._settings.policy.watch_only:
             return ok("This deployment only watches: nobody needs to approve.")
         try:
-            said = await Approvers(policy_of(self._settings), directory).check_settings()
+            said = await Approvers(self._settings.policy, directory).check_settings()
         except GroupTrouble as trouble:
             raise SettingsError([trouble.cure]) from trouble
         except CouldNotCheck as trouble:
@@ -160,10 +159,10 @@ class SlackCheckup:
 
 
 def _channels(settings: Settings) -> Iterator[tuple[str, tuple[str, str]]]:
-    yield "slack.approval_channel", ("MAILCFG_APPROVAL_CHANNEL", settings.approval_channel)
-    yield "slack.alert_channel", ("MAILCFG_ALERT_CHANNEL", settings.alert_channel)
-    if settings.fallback_channel:
-        yield "slack.fallback_channel", ("MAILCFG_FALLBACK_CHANNEL", settings.fallback_channel)
+    yield "slack.approval_channel", ("MAILCFG_APPROVAL_CHANNEL", settings.channels.approval)
+    yield "slack.alert_channel", ("MAILCFG_ALERT_CHANNEL", settings.channels.alert)
+    if settings.channels.fallback:
+        yield "slack.fallback_channel", ("MAILCFG_FALLBACK_CHANNEL", settings.channels.fallback)
 
 
 def judge_scopes(us: Introduction, *, has_groups: bool) -> Judgement:
@@ -205,7 +204,7 @@ def judge_approvers(warnings: Sequence[str], settings: Settings) -> Judgement:
     """`warnings` are what `mailcfg run` would say of them at its start."""
     if warnings:
         return warning(" ".join(warnings), "Add approvers, or take out who is gone.")
-    needed = settings.highest_quorum
+    needed = settings.policy.quorum(is_sensitive=True)
     return ok(
         f"Enough people may approve: a change can need {needed}, besides whoever asks for it."
     )

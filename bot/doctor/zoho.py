@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 import httpx
 
 from bot.adapters.cliq.answers import ALL_SCOPES, SCOPES
-from bot.adapters.cliq.client import CliqClient, new_http_client
+from bot.adapters.cliq.client import CliqClient, Tries, new_http_client
 from bot.adapters.cliq.oauth import ZohoAuth
 from bot.adapters.cliq.throttle import Budget, MemoryBudget
 from bot.adapters.store.shared import shared_budget
@@ -101,14 +101,13 @@ async def _opened(
     dates = Dates(clock)
     http = await opening.enter_async_context(new_http_client(endpoints_of(settings).api_url))
     http.event_hooks = {"request": [dates.asked], "response": [dates.answered]}
-    budget: Budget = MemoryBudget(clock, call_timeout=settings.call_timeout)
+    budget: Budget = MemoryBudget(clock)
     tokens = None
     if has_database:
         store = SqlStore(open_engine(settings.database_url))
         opening.push_async_callback(store.close)
         clock = await own_clock(store, clock)
-        shared = shared_budget(store, settings.org)
-        budget = Budget(clock, shared, call_timeout=settings.call_timeout)
+        budget = Budget(clock, shared_budget(store, settings.org))
         tokens = shared_token_of(settings, store)
     auth = zoho_auth(settings, clock, http, tokens=tokens, total_seconds=call_seconds)
     client = CliqClient(
@@ -118,10 +117,9 @@ async def _opened(
         clock=clock,
         budget=budget,
         organisation=settings.org,
-        repeats=False,
-        total_seconds=call_seconds,
+        tries=Tries(call_seconds, repeats=False),
     )
-    return ZohoCheckup(client, auth, budget, dates, only_look=settings.watch_only)
+    return ZohoCheckup(client, auth, budget, dates, only_look=settings.policy.watch_only)
 
 
 class ZohoCheckup:

@@ -32,8 +32,8 @@ class Graced(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """How patient the alerts are. Each is the setting of the same name; a time is met when it has
-    passed exactly, or more."""
+    """How patient the alerts are; only `remind_every` is an operator's to set. A time is met when it
+    has passed exactly, or more."""
 
     confirm_bad: int = 2
     """A finding opens an incident once it was bad in this many …"""
@@ -57,9 +57,6 @@ class Parameters:
     """… within this time is told as flapping."""
     flap_quiet: timedelta = timedelta(hours=6)
     """Takes the place of `resolve_after` for a flapping incident."""
-
-
-USUAL = Parameters()
 
 
 @dataclass(frozen=True, slots=True)

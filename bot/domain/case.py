@@ -12,10 +12,11 @@ from functools import cached_property
 from bot.domain import dkim
 from bot.domain.dkim import Damage, KeyRecord
 from bot.domain.dns_answers import Answers
-from bot.domain.key_host import KeyHost, a_labels, is_within
-from bot.domain.mail_config import VERIFIED, MailConfig, same_name
+from bot.domain.key_host import KeyHost, is_within
+from bot.domain.mail_config import FIELDS, FieldChange, MailConfig, drift
 from bot.domain.posture import Posture, posture
-from bot.domain.verdict import Kind, Verdict, judge, kind_of, misplaced
+from bot.domain.typed import VERIFIED
+from bot.domain.verdict import RecordKind, Verdict, judge, kind_of, misplaced
 
 BITS_MIN, BITS_GOOD = 1024, 2048
 """Receivers refuse shorter RSA keys than the first, signers should use the second (RFC 8301)."""
@@ -117,13 +118,13 @@ class Case:
         return posture(self.answers)
 
     @cached_property
-    def kind(self) -> Kind | None:
+    def kind(self) -> RecordKind | None:
         return None if self.verdict is None else self.verdict.kind
 
     @cached_property
     def found_at(self) -> str | None:
         """Where the key stands instead, if a probe met it."""
-        if self.answers is None or self.kind is not Kind.MISSING:
+        if self.answers is None or self.kind is not RecordKind.MISSING:
             return None
         return misplaced(self.answers, self.sender.dkim_value)
 
@@ -140,21 +141,21 @@ class Case:
         """A definite break: receivers cannot use the signature, or must not."""
         if self.verdict is None:
             return False
-        is_wrong = self.kind not in {None, Kind.RIGHT} and not self.is_harmless_multiple
+        is_wrong = self.kind not in {None, RecordKind.RIGHT} and not self.is_harmless_multiple
         return bool(self.verdict.outage or is_wrong or (self.bits or BITS_MIN) < BITS_MIN)
 
     @cached_property
     def is_harmless_multiple(self) -> bool:
         """Several records, each of which would do."""
-        if self.kind is not Kind.MULTIPLE or self.verdict is None:
+        if self.kind is not RecordKind.MULTIPLE or self.verdict is None:
             return False
         texts = [text for holding in self.verdict.truth for text in holding.reply.texts]
-        return all(kind_of(text, self.sender.dkim_value) is Kind.RIGHT for text in texts)
+        return all(kind_of(text, self.sender.dkim_value) is RecordKind.RIGHT for text in texts)
 
     @cached_property
     def record(self) -> KeyRecord | None:
         """The one published record, where it carries Zoho's key."""
-        if self.kind not in {Kind.RIGHT, Kind.TAG_CONFLICT} or self.verdict is None:
+        if self.kind not in {RecordKind.RIGHT, RecordKind.TAG_CONFLICT} or self.verdict is None:
             return None
         read = dkim.read(self.verdict.record or "")
         return read if isinstance(read, KeyRecord) else None
@@ -165,22 +166,31 @@ class Case:
         return self.host is not None and self.host.domain == self.sender.domain
 
     @cached_property
-    def drifted(self) -> tuple[tuple[str, str, str], ...]:
-        """What people decide about and somebody changed: (field, live, approved)."""
+    def changed_outside(self) -> tuple[FieldChange, ...]:
+        """What somebody changed outside approval."""
         if self.snapshot is None or self.is_in_flight or self.unread:
             return ()
-        return drifted_fields(self.live, self.snapshot.sender)
+        return drift(self.snapshot.sender, self.live)
+
+    @cached_property
+    def drifted(self) -> tuple[FieldChange, ...]:
+        """Of that, what people decide about; where a sender came or went, its address says all."""
+        decided = [c for c in self.changed_outside if FIELDS[c.field].is_decided]
+        return tuple(decided if self.is_comparable else decided[:1])
 
     @cached_property
     def is_reissued(self) -> bool:
-        if self.snapshot is None or self.is_in_flight or self.unread:
-            return False
-        old, new = self.snapshot.sender, self.live
-        return old is not None and new is not None and has_other_key(old, new)
+        """Whether Zoho signs with another key than was approved."""
+        return self.is_comparable and len(self.changed_outside) > len(self.drifted)
+
+    @cached_property
+    def is_comparable(self) -> bool:
+        """Whether there is a sender on either side."""
+        return self.live is not None and self.snapshot is not None and bool(self.snapshot.sender)
 
     @cached_property
     def is_approved(self) -> bool:
-        return not self.drifted and not self.is_reissued
+        return not self.changed_outside
 
 
 def key_host(live: MailConfig) -> KeyHost | None:
@@ -204,33 +214,3 @@ def api_problem(live: MailConfig) -> str:
         host = f"its host {plain(live.dkim_host)}" if live.dkim_host else "its empty host"
         return f"{host} is no selector._domainkey name of {plain(live.domain)}"
     return ""
-
-
-def drifted_fields(
-    live: MailConfig | None, approved: MailConfig | None
-) -> tuple[tuple[str, str, str], ...]:
-    """Address (the part before the @ exactly, its domain without case) and name, where they differ."""
-    if live is None or approved is None:
-        if live is approved:
-            return ()
-        one, other = (c.email_id if c else SYSTEM_SENDER for c in (live, approved))
-        return (("The address", one, other),)
-    rows = (
-        ("The address", live.email_id, approved.email_id, _same_address),
-        ("The display name", live.name, approved.name, same_name),
-    )
-    return tuple((label, new, old) for label, new, old, same in rows if not same(new, old))
-
-
-def _same_address(one: str, other: str) -> bool:
-    (local, _, domain), (other_local, _, other_domain) = (x.rpartition("@") for x in (one, other))
-    return local == other_local and a_labels(domain) == a_labels(other_domain)
-
-
-def has_other_key(approved: MailConfig, live: MailConfig) -> bool:
-    """Another host, or another key there; an unusable key is not another one."""
-    if a_labels(approved.dkim_host) != a_labels(live.dkim_host):
-        return True
-    if dkim.key_of(live.dkim_value) is None:
-        return False
-    return dkim.public_key(approved.dkim_value) != dkim.public_key(live.dkim_value)

@@ -23,10 +23,9 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from bot.domain.mail_config import MailConfig
-from bot.domain.plan import Plan, wish_json
+from bot.domain.plan import Plan
 from bot.domain.policy import OWN_REQUEST, Actor, Facts, Policy, who_may_decide
-from bot.errors import AlreadySettled, NotAllowed
+from bot.errors import AlreadySettled, NotAllowed, Refusal
 
 SCHEMA_VERSION = 1
 """How a request's values are spelt in its row."""
@@ -76,7 +75,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class ChangeRequest:
-    """A wish to change the sender, and how far it has come.
+    """A wish to change something, and how far it has come.
 
     `id` is long and random and travels in buttons; `number` is short, per organisation, for people.
     `rev` grows with every move. While APPLYING it belongs to whoever claimed it, until `lease_until`.
@@ -111,7 +110,7 @@ class ChangeRequest:
     waits_for: str = ""
     effect: str = ""
     end_reason: str = ""
-    observed: MailConfig | None = None
+    observed: Any = None
     was_read: bool = False
     ended_at: datetime | None = None
 
@@ -136,8 +135,8 @@ class ChangeRequest:
         return self.current if self.has_removed else self.plan
 
     @property
-    def approved_config(self) -> MailConfig | None:
-        """Of an APPLIED request: the configuration that counts as approved from then on."""
+    def approved_config(self) -> Any:
+        """Of an APPLIED request: what counts as approved of its plan's subject from then on."""
         return self.goal.approved(self.observed)
 
     @property
@@ -161,7 +160,7 @@ class ChangeRequest:
         return max(self.quorum, today.quorum(is_sensitive=is_sensitive))
 
     def approve(self, decision: Decision, now: datetime, quorum: int) -> ChangeRequest:
-        """Rows 2 and 3: a vote, and with the last one needed the approval.
+        """PENDING: a vote is added, and with the last one needed it is APPROVED.
 
         `quorum` is the larger of the frozen and the current one.
         """
@@ -180,18 +179,18 @@ class ChangeRequest:
         )
 
     def reject(self, decision: Decision, now: datetime) -> ChangeRequest:
-        """Row 4: one no is enough, until writing has begun."""
+        """PENDING or APPROVED becomes REJECTED: one no is enough, until writing has begun."""
         self._check_undecided(now)
         self._check_voter(decision.voter)
         return self._ended(State.REJECTED, now, decisions=(*self.decisions, decision))
 
     def withdraw(self, now: datetime) -> ChangeRequest:
-        """Row 5."""
+        """PENDING or APPROVED becomes CANCELLED, by its requester."""
         self._check_undecided(now)
         return self._ended(State.CANCELLED, now, end_reason="withdrawn by the requester")
 
     def expire(self, now: datetime) -> ChangeRequest:
-        """Rows 6 and 7: time ran out with no effect."""
+        """PENDING or APPROVED becomes EXPIRED: time ran out with no effect."""
         self._require(State.PENDING, State.APPROVED)
         which = (
             "the approvals did not come in time"
@@ -211,7 +210,7 @@ class ChangeRequest:
         return self.state in {State.APPROVED, State.UNCERTAIN} and not waits
 
     def claim(self, lease_until: datetime) -> ChangeRequest:
-        """Rows 8 and 16: take the request to write, or to find out what a write did.
+        """APPROVED becomes APPLYING to be written, UNCERTAIN to find out what a write did.
 
         Until `lease_until` nobody else may; after it whoever claimed it counts as dead.
         """
@@ -229,14 +228,15 @@ class ChangeRequest:
         return self._moved(State.APPLYING, sent=True)
 
     def park(self, until: datetime, why: str) -> ChangeRequest:
-        """Row 11: no effect so far, try again from `until` on."""
+        """APPLYING becomes again what it was: no effect so far, try again from `until` on."""
         self._require(State.APPLYING)
         if self.uncertain_since is not None:
             return self._moved(State.UNCERTAIN, not_before=until, waits_for=why)
         return self._moved(State.APPROVED, not_before=until, waits_for=why)
 
     def become_uncertain(self, now: datetime, not_before: datetime, why: str) -> ChangeRequest:
-        """Row 15: a write may have taken effect; reading settles it, from `not_before` on."""
+        """APPLYING becomes UNCERTAIN: a write may have taken effect; reading settles it, from
+        `not_before` on."""
         self._require(State.APPLYING)
         return self._moved(
             State.UNCERTAIN,
@@ -246,25 +246,25 @@ class ChangeRequest:
         )
 
     def go_on(self, now: datetime) -> ChangeRequest:
-        """Row 15: the next step is due, at once; another claim makes its write."""
+        """APPLYING becomes UNCERTAIN between two steps: the next is due at once, for another claim."""
         self._require(State.APPLYING)
         return replace(self.become_uncertain(now, now, ""), step=self.step + 1)
 
-    def apply(self, now: datetime, observed: MailConfig | None, effect: str) -> ChangeRequest:
-        """Row 13: a read shows the target."""
+    def apply(self, now: datetime, observed: Any, effect: str) -> ChangeRequest:
+        """APPLYING becomes APPLIED: a read shows the target."""
         self._require(State.APPLYING)
         return self._ended(State.APPLIED, now, observed=observed, was_read=True, effect=effect)
 
-    def go_stale(self, now: datetime, observed: MailConfig | None) -> ChangeRequest:
-        """Row 12: the base had moved before anything was sent."""
+    def go_stale(self, now: datetime, observed: Any) -> ChangeRequest:
+        """APPLYING becomes STALE: the base had moved before anything was sent."""
         self._require(State.APPLYING)
         why = "the configuration changed meanwhile"
         return self._ended(State.STALE, now, observed=observed, was_read=True, end_reason=why)
 
-    def fail(self, now: datetime, why: str, observed: MailConfig | None = None) -> ChangeRequest:
-        """Row 14: refused, or not applied, with the base still in place.
+    def fail(self, now: datetime, why: str, observed: Any = None) -> ChangeRequest:
+        """APPLYING becomes FAILED: refused, or not applied, with the base still in place.
 
-        Row 17 once the base is removed: "failed, nothing has changed" would not be true any more.
+        CONFLICT once the base is removed: "failed, nothing has changed" would not be true any more.
         """
         self._require(State.APPLYING)
         if self.has_removed:
@@ -273,18 +273,40 @@ class ChangeRequest:
         return self._ended(State.FAILED, now, end_reason=why, observed=observed, was_read=was_read)
 
     def cancel_ineligible(self, now: datetime, why: str) -> ChangeRequest:
-        """Row 10: too few people still stand behind it when it is to be applied."""
+        """APPLYING becomes CANCELLED: too few people still stand behind it when it is to be applied."""
         self._require(State.APPLYING)
         return self._ended(State.CANCELLED, now, end_reason=why)
 
     def conflict(
-        self, now: datetime, why: str, observed: MailConfig | None, *, was_read: bool = True
+        self, now: datetime, why: str, observed: Any, *, was_read: bool = True
     ) -> ChangeRequest:
-        """Rows 17 and 18: neither base nor target, or nobody could find out. A person must look."""
+        """APPLYING or UNCERTAIN becomes CONFLICT: neither base nor target is there, or nobody could find
+        out. A person must look."""
         self._require(State.APPLYING, State.UNCERTAIN)
         return self._ended(
             State.CONFLICT, now, end_reason=why, observed=observed, was_read=was_read
         )
+
+    def undo(self, later: Sequence[ChangeRequest], live: Any) -> Plan:
+        """What sets back what this one changed; `later` were applied after it, newest first.
+
+        Raises Refusal if there is nothing that could be undone, NoChange if it is undone already.
+        """
+        if self.is_open:
+            raise Refusal(
+                f"#{self.number} is still open, so there is nothing to undo. Whoever asked for it can "
+                "`/mailcfg withdraw` it, and an approver can reject it."
+            )
+        if self.state is State.CONFLICT:
+            raise Refusal(
+                f"What #{self.number} did is not known, so it cannot be undone. Look in the Cliq admin "
+                "panel, then ask for what you want with `/mailcfg set`."
+            )
+        if self.state is not State.APPLIED:
+            raise Refusal(
+                f"#{self.number} changed nothing ({ENDED_AS[self.state]}), so there is nothing to undo."
+            )
+        return self.plan.undo(self.number, [(each.number, each.plan) for each in later], live)
 
     def compute_digest(self) -> str:
         """SHA-256 over what an approver saw, as canonical JSON; see `canonical`."""
@@ -303,12 +325,12 @@ class ChangeRequest:
         if self.digest_version > 1:
             shown["created_at"] = milliseconds(self.created_at)
             shown["expires_at"] = milliseconds(self.expires_at)
-            shown["plan"] = {"may_delete_first": self.plan.may_delete_first}
+            shown["plan"] = self.plan.sealed()
         return hashlib.sha256(canonical(shown).encode()).hexdigest()
 
     def intent(self) -> str:
         """The same wish by the same person has the same intent, whatever the base: SHA-256."""
-        wish = [self.org, self.plan.operation, wish_json(self.plan), self.requester.principal]
+        wish = [self.org, self.plan.operation, self.plan.wish_json(), self.requester.principal]
         return hashlib.sha256(canonical(wish).encode()).hexdigest()
 
     def _check_undecided(self, now: datetime) -> None:

@@ -13,10 +13,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from bot.domain import dkim
 from bot.domain.change import ChangeRequest
-from bot.domain.mail_config import VERIFIED, MailConfig
+from bot.domain.mail_config import MailConfig, signs_with
 from bot.domain.moment import from_stamp, stamp, whole
+from bot.domain.typed import VERIFIED
 
 
 class News(StrEnum):
@@ -121,11 +121,11 @@ class Checklist:
 
 
 def begin(request: ChangeRequest) -> Checklist | None:
-    """The checklist of a request that has just been APPLIED; None if it left no custom sender."""
-    if request.observed is None or request.ended_at is None:
+    """The checklist of a request that has just been APPLIED; None if it left no DKIM key to follow."""
+    followed = request.plan.followed(request.observed)
+    if followed is None or request.ended_at is None:
         return None
-    live = request.observed
-    return Checklist(request.id, live.dkim_host, live.dkim_value, whole(request.ended_at))
+    return Checklist(request.id, followed.name, followed.value, whole(request.ended_at))
 
 
 def step(checklist: Checklist, seen: Pass) -> tuple[Checklist, News | None]:
@@ -137,7 +137,7 @@ def step(checklist: Checklist, seen: Pass) -> tuple[Checklist, News | None]:
     if checklist.ended_at is not None:
         return checklist, None
     at = whole(seen.at)
-    if seen.live is None or not _is_key_of(seen.live, checklist.host, checklist.value):
+    if seen.live is None or not signs_with(seen.live, checklist.host, checklist.value):
         return replace(checklist, ended_at=at, is_superseded=True), News.SUPERSEDED
     moved = _look(checklist, seen, at, seen.live.dkim_status == VERIFIED)
     if moved.verified_at is not None and moved.is_published:
@@ -162,17 +162,13 @@ def _look(checklist: Checklist, seen: Pass, at: datetime, is_verified: bool) -> 
 def key_applied_at(last_applied: ChangeRequest | None, live: MailConfig | None) -> datetime | None:
     """When our own apply brought the key that is live; None if it did not.
 
-    `last_applied` is the last APPLIED request. It counts if it wrote (accepting writes nothing),
+    `last_applied` is the last APPLIED request of the sender. It counts if it wrote (accepting writes nothing),
     brought a new host or `p=`, and the API still gives exactly these.
     """
     if last_applied is None or last_applied.observed is None or live is None:
         return None
     base, brought = last_applied.plan.base, last_applied.observed
-    is_new = base is None or not _is_key_of(base, brought.dkim_host, brought.dkim_value)
-    is_live = _is_key_of(live, brought.dkim_host, brought.dkim_value)
+    is_new = base is None or not signs_with(brought, base.dkim_host, base.dkim_value)
+    is_live = signs_with(live, brought.dkim_host, brought.dkim_value)
     is_ours = last_applied.effect == "written" and is_new and is_live
     return last_applied.ended_at if is_ours else None
-
-
-def _is_key_of(config: MailConfig, host: str, value: str) -> bool:
-    return config.dkim_host.lower() == host.lower() and dkim.same_record(config.dkim_value, value)

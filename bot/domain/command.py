@@ -11,7 +11,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bot.domain.mail_config import Patch, clean_reason, shown
+from bot.domain.mail_config import ASKABLE, MailConfig, Patch
+from bot.domain.plan import Baseline
+from bot.domain.sender_plans import (
+    SENDER,
+    AcceptPlan,
+    ResetPlan,
+    SetPlan,
+    plan_accept,
+    plan_reset,
+    plan_set,
+)
+from bot.domain.typed import clean_reason, shown
 from bot.errors import BadValue, InputError, UnknownSubcommand
 
 
@@ -29,6 +40,11 @@ class Show:
 class Set:
     patch: Patch
     reason: str
+    subject = SENDER
+    needs_approved = False
+
+    def over(self, live: MailConfig | None, approved: Baseline | None) -> SetPlan:
+        return plan_set(self.patch, live)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +55,21 @@ class SetForm:
 @dataclass(frozen=True, slots=True)
 class Reset:
     reason: str
+    subject = SENDER
+    needs_approved = False
+
+    def over(self, live: MailConfig | None, approved: Baseline | None) -> ResetPlan:
+        return plan_reset(live)
 
 
 @dataclass(frozen=True, slots=True)
 class Accept:
     reason: str
+    subject = SENDER
+    needs_approved = True
+
+    def over(self, live: MailConfig | None, approved: Baseline | None) -> AcceptPlan:
+        return plan_accept(live, approved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,20 +176,10 @@ SUBCOMMANDS = (
 USAGE_HINT = " | ".join(row.name for row in SUBCOMMANDS)
 """What Slack shows behind the command before anything is typed."""
 
-FIELDS = {
-    "name": "name",
-    "email": "email_id",
-    "email_id": "email_id",
-    "dkim": "dkim_key_size",
-    "dkim_key_size": "dkim_key_size",
-    "bits": "dkim_key_size",
-    "cname": "cname_status",
-    "cname_status": "cname_status",
-    "reason": "reason",
-}
+FIELDS = {word: name for name, _, ask in ASKABLE for word in ask.words} | {"reason": "reason"}
 """What people may call a field, and the API's name of it."""
 
-_PREFERRED = ("name", "email", "dkim", "cname", "reason")
+_PREFERRED = (*(ask.words[0] for _, _, ask in ASKABLE), "reason")
 _WORDS = {alias: row.name for row in SUBCOMMANDS for alias in (row.name, *row.aliases)}
 
 

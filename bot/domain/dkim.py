@@ -41,16 +41,6 @@ def public_key(record: str) -> str:
     return re.sub(r"[ \t\r\n]", "", tags(record).get("p", "")).rstrip("=")
 
 
-def same_record(one: str, other: str) -> bool:
-    """Whether two values publish the same key: the same `p=`, however it is spaced.
-
-    Values without a key are the same only if they are the same text.
-    """
-    if one.strip() == other.strip():
-        return True
-    return public_key(one) != "" and public_key(one) == public_key(other)
-
-
 @dataclass(frozen=True, slots=True)
 class Key:
     """A public key that can be used: `rsa` or `ed25519`, and its size in bits."""

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 
 from bot.domain import sentences
 from bot.domain.case import BITS_GOOD, BITS_MIN, Case
 from bot.domain.dkim import Record
 from bot.domain.sentences import Words
-from bot.domain.verdict import Kind, Outage
+from bot.domain.verdict import Outage, RecordKind
 
 
 class FindingId(StrEnum):
-    """The 21 things that can be found; nothing else is."""
+    """What can be found; nothing else is."""
 
     API_INVALID = "API_INVALID"
     DNS_BROKEN = "DNS_BROKEN"
@@ -63,12 +63,28 @@ class State(StrEnum):
     NOT_APPLICABLE = "not_applicable"
 
 
+class Role(Enum):
+    """What a finding is to those who tell of it."""
+
+    RECORD = auto()
+    """Zoho's record cures it, so that it is shown ready to publish."""
+    CONSEQUENCE = auto()
+    """It is said inside the finding that stands above it."""
+    DRIFT = auto()
+    """What is live was not approved: said before everything else."""
+    WAITING = auto()
+    """An alert says it though it is no trouble yet."""
+    OTHER = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is so: what it is, what to do, and what was seen."""
+    """One thing that is so: what it is, what to do, and what was seen; `heading` heads an alert."""
 
     id: FindingId
     severity: Severity
+    role: Role
+    heading: str
     sentence: str
     fix: str
     evidence: tuple[str, ...]
@@ -79,11 +95,12 @@ Raise = Callable[[Case], Severity | None]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One finding: when it is raised and how gravely, and what is said."""
+    """One finding: when it is raised and how gravely, what is said, and what it is to who says it."""
 
     id: FindingId
     severity: Raise
     words: Callable[[Case], Words]
+    role: Role
 
 
 def critical(when: Callable[[Case], object]) -> Raise:
@@ -98,7 +115,7 @@ def info(when: Callable[[Case], object]) -> Raise:
     return lambda case: Severity.INFO if when(case) else None
 
 
-def holds(kind: Kind) -> Callable[[Case], bool]:
+def holds(kind: RecordKind) -> Callable[[Case], bool]:
     """DNS agrees that this is at the host."""
     return lambda case: case.kind is kind
 
@@ -108,7 +125,7 @@ def broken_by(*outages: Outage) -> Callable[[Case], bool]:
 
 
 def _multiple(case: Case) -> Severity | None:
-    if case.kind is not Kind.MULTIPLE:
+    if case.kind is not RecordKind.MULTIPLE:
         return None
     return Severity.WARNING if case.is_harmless_multiple else Severity.CRITICAL
 
@@ -161,7 +178,7 @@ def _misplaced(case: Case) -> bool:
 
 
 def _missing(case: Case) -> bool:
-    return case.kind is Kind.MISSING and case.found_at is None
+    return case.kind is RecordKind.MISSING and case.found_at is None
 
 
 def _is_test(case: Case) -> bool:
@@ -169,31 +186,46 @@ def _is_test(case: Case) -> bool:
 
 
 ID = FindingId
+RECORD, CONSEQUENCE, DRIFT, WAITING, OTHER = Role
 TABLE = (
-    Row(ID.API_INVALID, critical(lambda case: case.api_problem), sentences.api_invalid),
-    Row(ID.DNS_BROKEN, critical(broken_by(*Outage)), sentences.dns_broken),
-    Row(ID.CNAME_BROKEN, critical(holds(Kind.BROKEN_ALIAS)), sentences.cname_broken),
-    Row(ID.DKIM_MULTIPLE, _multiple, sentences.multiple),
-    Row(ID.DKIM_REVOKED, critical(holds(Kind.REVOKED)), sentences.revoked),
-    Row(ID.DKIM_TRUNCATED, critical(holds(Kind.TRUNCATED)), sentences.truncated),
-    Row(ID.DKIM_MALFORMED, critical(holds(Kind.MALFORMED)), sentences.malformed),
-    Row(ID.DKIM_KEY_MISMATCH, critical(holds(Kind.OTHER_KEY)), sentences.key_mismatch),
-    Row(ID.DKIM_TAG_CONFLICT, critical(holds(Kind.TAG_CONFLICT)), sentences.tag_conflict),
-    Row(ID.DKIM_WRONG_NAME, critical(_misplaced), sentences.wrong_name),
-    Row(ID.DKIM_MISSING, critical(_missing), sentences.missing),
-    Row(ID.DNS_UNKNOWN, _unknown, sentences.unknown),
-    Row(ID.DNS_PROPAGATING, _propagating, sentences.propagating),
-    Row(ID.VERIFY_PENDING, _verify_pending, sentences.verify_pending),
-    Row(ID.KEY_WEAK, critical(_is_short), sentences.key_weak),
-    Row(ID.STATUS_STALE, critical(lambda c: c.is_verified and c.is_broken), sentences.status_stale),
-    Row(ID.DMARC_AT_RISK, critical(_at_risk), sentences.dmarc_at_risk),
-    Row(ID.KEY_REISSUED, warning(lambda case: case.is_reissued), sentences.key_reissued),
-    Row(ID.CONFIG_DRIFT, warning(lambda case: case.drifted), sentences.config_drift),
-    Row(ID.DKIM_TEST_MODE, warning(_is_test), sentences.test_mode),
-    Row(ID.KEY_WEAK, info(_is_weak), sentences.key_weak),
-    Row(ID.POLICY_WEAK, info(_policy_weak), sentences.policy_weak),
+    Row(ID.API_INVALID, critical(lambda case: case.api_problem), sentences.api_invalid, OTHER),
+    Row(ID.DNS_BROKEN, critical(broken_by(*Outage)), sentences.dns_broken, OTHER),
+    Row(ID.CNAME_BROKEN, critical(holds(RecordKind.BROKEN_ALIAS)), sentences.cname_broken, RECORD),
+    Row(ID.DKIM_MULTIPLE, _multiple, sentences.multiple, RECORD),
+    Row(ID.DKIM_REVOKED, critical(holds(RecordKind.REVOKED)), sentences.revoked, RECORD),
+    Row(ID.DKIM_TRUNCATED, critical(holds(RecordKind.TRUNCATED)), sentences.truncated, RECORD),
+    Row(ID.DKIM_MALFORMED, critical(holds(RecordKind.MALFORMED)), sentences.malformed, RECORD),
+    Row(
+        ID.DKIM_KEY_MISMATCH, critical(holds(RecordKind.OTHER_KEY)), sentences.key_mismatch, RECORD
+    ),
+    Row(
+        ID.DKIM_TAG_CONFLICT,
+        critical(holds(RecordKind.TAG_CONFLICT)),
+        sentences.tag_conflict,
+        RECORD,
+    ),
+    Row(ID.DKIM_WRONG_NAME, critical(_misplaced), sentences.wrong_name, RECORD),
+    Row(ID.DKIM_MISSING, critical(_missing), sentences.missing, RECORD),
+    Row(ID.DNS_UNKNOWN, _unknown, sentences.unknown, OTHER),
+    Row(ID.DNS_PROPAGATING, _propagating, sentences.propagating, WAITING),
+    Row(ID.VERIFY_PENDING, _verify_pending, sentences.verify_pending, WAITING),
+    Row(ID.KEY_WEAK, critical(_is_short), sentences.key_weak, OTHER),
+    Row(
+        ID.STATUS_STALE,
+        critical(lambda c: c.is_verified and c.is_broken),
+        sentences.status_stale,
+        CONSEQUENCE,
+    ),
+    Row(ID.DMARC_AT_RISK, critical(_at_risk), sentences.dmarc_at_risk, CONSEQUENCE),
+    Row(ID.KEY_REISSUED, warning(lambda case: case.is_reissued), sentences.key_reissued, DRIFT),
+    Row(ID.CONFIG_DRIFT, warning(lambda case: case.drifted), sentences.config_drift, DRIFT),
+    Row(ID.DKIM_TEST_MODE, warning(_is_test), sentences.test_mode, RECORD),
+    Row(ID.KEY_WEAK, info(_is_weak), sentences.key_weak, OTHER),
+    Row(ID.POLICY_WEAK, info(_policy_weak), sentences.policy_weak, OTHER),
 )
 """The findings in display order. KEY_WEAK stands twice: below 1024 bits it is graver, and higher up."""
+ROLES: dict[str, Role] = {each: next(r.role for r in TABLE if r.id is each) for each in FindingId}
+"""Made at import, so that an id without a row is noticed there."""
 
 
 @dataclass(frozen=True)
@@ -216,8 +248,8 @@ class Diagnosis:
     def ids(self) -> tuple[FindingId, ...]:
         return tuple(finding.id for finding in self.findings)
 
-    def has(self, *ids: FindingId) -> bool:
-        return any(finding.id in ids for finding in self.findings)
+    def of(self, role: Role) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.role is role)
 
 
 def _raised(row: Row, case: Case) -> Finding | None:
@@ -225,7 +257,8 @@ def _raised(row: Row, case: Case) -> Finding | None:
     if severity is None:
         return None
     words = row.words(case)
-    return Finding(row.id, severity, words.sentence, words.fix, words.evidence)
+    said = (words.heading, words.sentence, words.fix, words.evidence)
+    return Finding(row.id, severity, row.role, *said)
 
 
 def diagnose(case: Case) -> Diagnosis:

@@ -14,16 +14,13 @@ from typing import Any
 from bot.domain.alert import AlertState
 from bot.domain.case import Case
 from bot.domain.change import ChangeRequest
-from bot.domain.findings import Diagnosis, FindingId, Severity, State
-from bot.domain.headlines import dns_line, heading, topmost_bad
+from bot.domain.findings import Diagnosis, Role, Severity, State
+from bot.domain.headlines import dns_line, topmost_bad
 from bot.domain.moment import stamp
-from bot.domain.report import DRIFT, OUTSIDE, RECORD_HELPS, groups
-from bot.domain.sentences import seen
+from bot.domain.report import groups, record_to_publish
+from bot.domain.sentences import OUTSIDE, seen
 
 Facts = dict[str, Any]
-WAITING = (FindingId.DNS_PROPAGATING, FindingId.VERIFY_PENDING)
-"""What is said in an alert though it is no trouble yet; other information is for whoever asks."""
-
 
 CHECKLIST_ID = "checklist-"
 """How the id of every checklist begins, so that a card can be told without a look at what it shows."""
@@ -58,17 +55,13 @@ class Incident:
         return replace(self, facts=facts, resolved_at=resolved_at, rev=self.rev + 1)
 
 
-def is_outside(found: Diagnosis) -> bool:
-    return found.has(*DRIFT)
-
-
 def watch_facts(found: Diagnosis, approved: ChangeRequest | None) -> Facts:
     """What the one line says; `error` is why the newest check found nothing out."""
     live = found.case.live
     return {
         "live": live and live.as_dict(),
         "number": approved and approved.number,
-        "is_drifted": is_outside(found),
+        "is_drifted": not found.case.is_approved,
         "dns": "" if found.state is State.UNKNOWN else dns_line(found),
         "error": found.findings[0].sentence if found.state is State.UNKNOWN else "",
     }
@@ -78,12 +71,12 @@ def alert_facts(found: Diagnosis, approved: ChangeRequest | None) -> Facts:
     """What an alert says of one definite pass: the trouble, who holds what, what to publish."""
     worst = topmost_bad(found)
     facts: Facts = {
-        "heading": heading(found, worst.id) if worst else "",
+        "heading": worst.heading if worst else "",
         "is_bad": worst is not None,
         "said": [
             {"sentence": " ".join(f.sentence for f in group), "fix": group[0].fix}
             for group in groups(found)
-            if group[0].severity is not Severity.INFO or group[0].id in WAITING
+            if group[0].severity is not Severity.INFO or group[0].role is Role.WAITING
         ],
         "servers": list(seen(found.case)),
         "dns": dns_line(found),
@@ -110,10 +103,12 @@ def outside_facts(case: Case, approved: ChangeRequest | None) -> Facts:
 
 def _record(found: Diagnosis) -> Facts | None:
     """The record to publish, where publishing it helps."""
-    if found.record is None or not found.has(*RECORD_HELPS):
-        return None
-    record = found.record
-    return {"name": record.name, "value": record.value, "zone": record.zone}
+    record = record_to_publish(found)
+    return (
+        None
+        if record is None
+        else {"name": record.name, "value": record.value, "zone": record.zone}
+    )
 
 
 def standing_facts(state: AlertState, ends_at: datetime | None) -> Facts:

@@ -1,42 +1,47 @@
-"""The organisation's mail configuration: its fields, what a person may ask of them, and the diff.
+"""The organisation's mail configuration: the table of its fields, and the one comparison of two.
 
-Values and rules only. The API's spelling is `adapters/cliq`'s business, DKIM keys are `dkim`'s.
-Where a rule comes from the vendor's page (`/api/v2/mailconfigurations/global`), it is said.
+`FIELDS` is what the diff, drift, the form, commands, undo and cards run over. What people type is
+cleaned in `typed`, the API's spelling is `adapters/cliq`'s business, DKIM keys are `dkim`'s.
 """
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any
 
-import idna
-
 from bot.domain import dkim
-from bot.errors import BadValue, InputError
-
-VERIFIED = "verified"
-NOT_VERIFIED = "not_verified"
-CNAME_STATUSES = (VERIFIED, NOT_VERIFIED)
-KEY_SIZES = (1024, 2048)
-NAME_MAX = 200
-ADDRESS_MAX = 254
-"""Characters of an address (RFC 5321 section 4.5.3.1.3, less the angle brackets)."""
-REASON_MAX = 2000
+from bot.domain.key_host import KeyHost, a_labels
+from bot.domain.typed import (
+    ADDRESS_MAX,
+    CNAME_STATUSES,
+    KEY_SIZES,
+    NAME_MAX,
+    NOT_VERIFIED,
+    VERIFIED,
+    clean_address,
+    clean_cname_status,
+    clean_key_size,
+    clean_name,
+)
+from bot.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
 class MailConfig:
     """A configured custom sender, as the API answers it. No custom sender is `None`, everywhere.
 
+    The order is that in which people are shown it. What has no default, a sender cannot be without.
     `cname_status` and `dkim_status` are open: an unknown word is kept and never counts as verified.
     The key's size is not in the answer; it is read from `dkim_value`.
     """
 
-    email_id: str
     name: str
-    cname_status: str = ""
+    email_id: str
     dkim_status: str = ""
+    cname_status: str = ""
     dkim_host: str = ""
     dkim_value: str = ""
 
@@ -59,86 +64,247 @@ class MailConfig:
 
 
 def domain_of(email_id: str) -> str:
-    """The domain of an address as lower-case A-labels (RFC 5891); as it stands where it has none."""
-    domain = email_id.rpartition("@")[2].strip().lower()
-    try:
-        return idna.encode(domain, uts46=True).decode()
-    except idna.IDNAError:
-        return domain
+    """The domain of an address, without its spelling."""
+    return a_labels(email_id.rpartition("@")[2])
 
 
 def same_address(one: str, other: str) -> bool:
-    """Whether two addresses are one sender: without case, the domain as A-labels."""
-    return _canonical_address(one) == _canonical_address(other)
+    """Whether two addresses are one sender: Cliq may answer in another case than it was asked."""
+    return _address(one.casefold()) == _address(other.casefold())
 
 
-def _canonical_address(email_id: str) -> tuple[str, str]:
-    return email_id.strip().rpartition("@")[0].casefold(), domain_of(email_id)
+def _address(text: str) -> str:
+    """The case before the @ stays: whoever retypes it has changed the sender."""
+    return f"{text.strip().rpartition('@')[0]}@{domain_of(text)}"
 
 
-def _same_spelling(one: str, other: str) -> bool:
-    """What is shown as a change outside approval: stricter than `same_address`, which decides what
-    was written, by the case of what stands before the @."""
-    is_local_same = one.strip().rpartition("@")[0] == other.strip().rpartition("@")[0]
-    return is_local_same and domain_of(one) == domain_of(other)
+def _name(text: str) -> str:
+    return unicodedata.normalize("NFC", text).strip()
 
 
-def same_name(one: str, other: str) -> bool:
-    return unicodedata.normalize("NFC", one).strip() == unicodedata.normalize("NFC", other).strip()
+def _key(record: str) -> str:
+    """Its `p=`, however the record is written; without one the text itself."""
+    return dkim.public_key(record) or f"no key: {record.strip()}"
 
 
-def _same_host(one: str, other: str) -> bool:
-    return one.lower() == other.lower()
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """How people ask for a field: the words for it, how a value is cleaned, and how the form shows it.
+
+    `clean` raises BadValue. Without `choices` a form takes text of at most `most` characters.
+    """
+
+    words: tuple[str, ...]
+    clean: Callable[[Any], str | int]
+    choices: tuple[tuple[str, str], ...] = ()
+    most: int = 0
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of the configuration, and everything that is to be known about it.
+
+    `canonical` is a value without its spelling, which is no change; without it a field is compared
+    with nothing. A value of Zoho's that `is_damaged` has a finding of its own, and is no change
+    either. What `drifts` was approved, so that another value of it is a change outside approval; a
+    status is told by itself. `is_decided`: it is a person's choice, not what Zoho makes of it.
+    `is_echoed`: each PUT carries it, asked for or not.
+    """
+
+    name: str
+    label: str
+    canonical: Callable[[str], str] | None = None
+    is_damaged: Callable[[str], bool] = lambda _: False
+    drifts: bool = False
+    is_decided: bool = False
+    is_echoed: bool = False
+    ask: Ask | None = None
+
+    @property
+    def in_a_sentence(self) -> str:
+        """`Display name` becomes `display name`; `DKIM key size` stays."""
+        return self.label if self.label[:2].isupper() else self.label[0].lower() + self.label[1:]
+
+    def is_same(self, old: str, new: str) -> bool:
+        """Whether nobody has changed it between two readings."""
+        return self.is_spelt_alike(old, new) or self.is_damaged(new)
+
+    def is_spelt_alike(self, old: str, new: str) -> bool:
+        return self.canonical is None or self.canonical(old) == self.canonical(new)
+
+    def shown(self, config: MailConfig | None) -> str | None:
+        """Its value as a diff shows it; None is "not set"."""
+        if config is None or self.name == "dkim_value":
+            return key_summary(config)
+        return getattr(config, self.name) or None
+
+
+FIELDS = {
+    field.name: field
+    for field in (
+        Field(
+            "email_id",
+            "Address",
+            _address,
+            drifts=True,
+            is_decided=True,
+            is_echoed=True,
+            ask=Ask(("email", "email_id"), clean_address, most=ADDRESS_MAX),
+        ),
+        Field(
+            "name",
+            "Display name",
+            _name,
+            drifts=True,
+            is_decided=True,
+            is_echoed=True,
+            ask=Ask(("name",), clean_name, most=NAME_MAX),
+        ),
+        Field(
+            "dkim_host", "DKIM host", a_labels, lambda host: KeyHost.of(host) is None, drifts=True
+        ),
+        Field(
+            "dkim_key_size",
+            "DKIM key size",
+            ask=Ask(
+                ("dkim", "dkim_key_size", "bits"),
+                clean_key_size,
+                tuple((str(size), f"{size} bits") for size in KEY_SIZES),
+                hint="Another size or domain makes a new key and a new record. For another domain "
+                "choose 2048: left as it is, Zoho takes 1024 bits.",
+            ),
+        ),
+        Field(
+            "cname_status",
+            "CNAME status",
+            str,
+            is_decided=True,
+            is_echoed=True,
+            ask=Ask(
+                ("cname", "cname_status"),
+                clean_cname_status,
+                tuple((status, status.replace("_", " ")) for status in CNAME_STATUSES),
+                hint="“verified” is your word that the CNAME is in place; mailcfg cannot check it.",
+            ),
+        ),
+        Field(
+            "dkim_value", "DKIM key", _key, lambda value: dkim.key_of(value) is None, drifts=True
+        ),
+        Field("dkim_status", "DKIM status"),
+    )
+}
+"""The fields by the API's names, in the order in which people care. Zoho moves `dkim_status` by
+itself, so it is compared with nothing that was approved."""
+
+NEEDED = tuple(f.name for f in fields(MailConfig) if f.default is MISSING)
+SENDER_FIELDS = tuple(name for name, field in FIELDS.items() if field.drifts and field.is_decided)
+"""What people alone decide: a form sends it back as it was, and an undo sets it back."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One line of a diff: the API's name of the field, and both values as they are shown.
+
+    None reads "not set"; `note` says what to know about it.
+    """
+
+    field: str
+    old: str | None
+    new: str | None
+    note: str = ""
+
+    @property
+    def label(self) -> str:
+        return FIELDS[self.field].label
+
+
+def differences(
+    old: MailConfig | None, new: MailConfig | None, *, with_damage: bool = False
+) -> tuple[FieldChange, ...]:
+    """Where two configurations differ: the one comparison, whoever asks and whatever for.
+
+    `with_damage` counts what Zoho shows damaged or not at all as a difference, too.
+    """
+    return tuple(
+        FieldChange(field.name, field.shown(old), field.shown(new))
+        for field in FIELDS.values()
+        if field.canonical and not _is_same(field, old, new, with_damage)
+    )
+
+
+def _is_same(
+    field: Field, old: MailConfig | None, new: MailConfig | None, with_damage: bool
+) -> bool:
+    if old is None or new is None:
+        return field.shown(old) is None and field.shown(new) is None
+    before, after = getattr(old, field.name), getattr(new, field.name)
+    return (field.is_spelt_alike if with_damage else field.is_same)(before, after)
+
+
+def drift(approved: MailConfig | None, live: MailConfig | None) -> tuple[FieldChange, ...]:
+    """What somebody changed outside approval. A moved status is no drift: it is told by itself."""
+    return tuple(c for c in differences(approved, live) if FIELDS[c.field].drifts)
 
 
 def is_in_place(base: MailConfig | None, live: MailConfig | None) -> bool:
-    """Whether nothing that people decide about has moved between `base` and `live`.
+    """Whether nothing has moved between `base` and `live`; `dkim_status` is Zoho's own doing.
 
-    `dkim_status` does not count: Zoho moves it by itself.
+    Damage counts: nothing is written over what is not what its approvers saw.
     """
-    if base is None or live is None:
-        return base is live
-    return (
-        same_address(base.email_id, live.email_id)
-        and same_name(base.name, live.name)
-        and base.cname_status == live.cname_status
-        and _same_host(base.dkim_host, live.dkim_host)
-        and dkim.same_record(base.dkim_value, live.dkim_value)
+    is_there = (base is None) == (live is None)
+    return is_there and not differences(base, live, with_damage=True)
+
+
+def undamaged(live: MailConfig | None, approved: MailConfig | None) -> MailConfig | None:
+    """`live`, with what was approved in the place of what Zoho shows damaged: that is no change."""
+    if live is None or approved is None:
+        return live
+    damaged = [
+        f.name for f in FIELDS.values() if f.canonical and f.is_damaged(getattr(live, f.name))
+    ]
+    return replace(live, **{name: getattr(approved, name) for name in damaged})
+
+
+def signs_with(live: MailConfig, host: str, value: str) -> bool:
+    """Whether it is this key that Zoho signs with."""
+    before = {"dkim_host": host, "dkim_value": value}
+    return all(FIELDS[name].is_same(old, getattr(live, name)) for name, old in before.items())
+
+
+def fingerprint(live: MailConfig | None) -> str:
+    """The same for configurations in which nothing that is approved differs."""
+    if live is None:
+        return "none"
+    drifting = (field for field in FIELDS.values() if field.drifts and field.canonical)
+    shown = "\n".join(
+        field.canonical(getattr(live, field.name)) for field in drifting if field.canonical
     )
+    return hashlib.sha256(shown.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
     """What a person asked for: any subset of the API's four arguments; None is "not asked".
 
-    Made by `of`, so that a Patch is always fit to be sent.
+    Made by `of`, so that a Patch is always fit to be sent. The order is the form's.
     """
 
     name: str | None = None
     email_id: str | None = None
-    cname_status: str | None = None
     dkim_key_size: int | None = None
+    cname_status: str | None = None
 
     @classmethod
-    def of(
-        cls,
-        *,
-        name: str | None = None,
-        email_id: str | None = None,
-        cname_status: str | None = None,
-        dkim_key_size: str | int | None = None,
-    ) -> Patch:
-        """A patch of checked, normalised values. Raises BadValue, which names the field."""
-        return cls(
-            name=None if name is None else clean_name(name),
-            email_id=None if email_id is None else clean_address(email_id),
-            cname_status=None if cname_status is None else clean_cname_status(cname_status),
-            dkim_key_size=None if dkim_key_size is None else clean_key_size(dkim_key_size),
-        )
+    def of(cls, **typed: Any) -> Patch:
+        """A patch of checked, normalised values by the API's names. Raises BadValue."""
+        asks = {name: field.ask for name, field in FIELDS.items() if typed.get(name) is not None}
+        values: dict[str, Any] = {n: ask.clean(typed[n]) for n, ask in asks.items() if ask}
+        return cls(**values)
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """The API names of what was asked, in the API's order."""
+        """The API names of what was asked, in the order of the form."""
         return tuple(f.name for f in fields(self) if getattr(self, f.name) is not None)
 
     def beyond(self, base: MailConfig | None) -> Patch:
@@ -148,14 +314,9 @@ class Patch:
         """
         if base is None:
             return self
-        name, email_id = self.name, self.email_id
-        return replace(
-            self,
-            name=None if name is None or same_name(name, base.name) else name,
-            email_id=None
-            if email_id is None or same_address(email_id, base.email_id)
-            else email_id,
-        )
+        sent = {name: getattr(self, name) for name in SENDER_FIELDS}
+        kept = [n for n, value in sent.items() if value and _shows(base, FIELDS[n], value)]
+        return replace(self, **dict.fromkeys(kept))
 
     def over(self, base: MailConfig | None) -> Wanted:
         """The full record to be sent, on top of `base`.
@@ -164,27 +325,35 @@ class Patch:
         documented. The CNAME status is an administrator's word; it falls back to not_verified when
         the domain changes. Raises InputError if something needed is neither asked nor there.
         """
-        missing = [f for f in ("email_id", "name") if base is None and getattr(self, f) is None]
-        if missing:
-            typed = {"email_id": "`email=…`", "name": "`name=…`"}
-            needed = " and ".join(typed[f] for f in missing)
+        missing = [f for f in FIELDS if f in NEEDED and f not in self.asked]
+        if missing and base is None:
+            needed = " and ".join(f"`{_typed(name)}=…`" for name in missing)
             verb = "is" if len(missing) == 1 else "are"
             raise InputError(f"No custom sender is set yet, so {needed} {verb} needed as well.")
-        name, email_id = self.name, self.email_id
-        if base is not None:
-            name, email_id = name or base.name, email_id or base.email_id
-        assert name is not None
-        assert email_id is not None
-        keeps_domain = base is not None and domain_of(email_id) == base.domain
-        echoed = base.cname_status if base is not None and keeps_domain else NOT_VERIFIED
-        return Wanted(
-            name=name,
-            email_id=email_id,
-            cname_status=self.cname_status
-            or (echoed if echoed in CNAME_STATUSES else NOT_VERIFIED),
-            dkim_key_size=self.dkim_key_size,
-            asked=self.asked,
-        )
+        known = base or MailConfig("", "")
+        values: dict[str, Any] = {f.name: getattr(known, f.name, None) for f in fields(Wanted)}
+        values |= {name: getattr(self, name) for name in self.asked}
+        keeps_domain = base is not None and domain_of(values["email_id"]) == base.domain
+        is_word = keeps_domain and values["cname_status"] in CNAME_STATUSES
+        if not self.cname_status and not is_word:
+            values["cname_status"] = NOT_VERIFIED
+        return Wanted(**values | {"asked": self.asked})
+
+
+ASKABLE = tuple(
+    (f.name, FIELDS[f.name].label, ask) for f in fields(Patch) if (ask := FIELDS[f.name].ask)
+)
+"""What people may ask for, in the order of the form: the API's name, the label, and how."""
+
+
+def _typed(name: str) -> str:
+    """What people call a field, the first of its words."""
+    ask = FIELDS[name].ask
+    return ask.words[0] if ask else name
+
+
+def _shows(live: MailConfig, field: Field, value: str) -> bool:
+    return field.is_same(getattr(live, field.name), value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,17 +376,6 @@ class Wanted:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Wanted:
         return cls(**{**values, "asked": tuple(values["asked"])})
-
-    def put_arguments(self) -> dict[str, str | int]:
-        """The JSON body of the PUT: three fields always, the key size only when it was asked."""
-        body: dict[str, str | int] = {
-            "name": self.name,
-            "email_id": self.email_id,
-            "cname_status": self.cname_status,
-        }
-        if self.dkim_key_size is not None:
-            body["dkim_key_size"] = self.dkim_key_size
-        return body
 
     def issues_new_key(self, base: MailConfig | None) -> bool:
         """Whether Zoho is expected to make a new DKIM key: another domain, or another size."""
@@ -248,15 +406,12 @@ class Wanted:
     def _is_met(self, field: str, live: MailConfig, base: MailConfig | None) -> bool:
         if field == "email_id":
             return same_address(self.email_id, live.email_id)
-        if field == "name":
-            return same_name(self.name, live.name)
-        if field == "cname_status":
-            return self.cname_status == live.cname_status
+        if field != "dkim_key_size":
+            return _shows(live, FIELDS[field], getattr(self, field))
         if base is None:
             return bool(live.dkim_value)
-        return live.dkim_bits == self.dkim_key_size or not dkim.same_record(
-            live.dkim_value, base.dkim_value
-        )
+        is_key_kept = FIELDS["dkim_value"].is_spelt_alike(base.dkim_value, live.dkim_value)
+        return live.dkim_bits == self.dkim_key_size or not is_key_kept
 
     def warnings(self, live: MailConfig) -> tuple[str, ...]:
         """What is worth saying about a target that was reached: echoed fields and key size."""
@@ -266,74 +421,49 @@ class Wanted:
                 f"Cliq made a key of {live.dkim_bits or 'unreadable'} bits, "
                 f"{self.dkim_key_size} were asked for."
             )
-        for field, label in (("name", "display name"), ("cname_status", "CNAME status")):
-            if field not in self.asked and getattr(self, field) != getattr(live, field):
-                said.append(f"Cliq also changed the {label} to {getattr(live, field)!r}.")
+        for field in FIELDS.values():
+            is_other = field.is_echoed and getattr(self, field.name) != getattr(live, field.name)
+            if is_other and field.name not in (*self.asked, "email_id"):
+                now = getattr(live, field.name)
+                said.append(f"Cliq also changed the {field.in_a_sentence} to {now!r}.")
         return tuple(said)
-
-
-@dataclass(frozen=True, slots=True)
-class FieldChange:
-    """One line of a diff. `old` or `new` None reads "not set"; `note` says what to know about it."""
-
-    label: str
-    old: str | None
-    new: str | None
-    note: str = ""
 
 
 def diff_set(base: MailConfig | None, wanted: Wanted) -> tuple[FieldChange, ...]:
     """What a `set` would change, in the order in which people care. Empty means nothing."""
     changes = []
-    if wanted.changes_address(base):
-        changes.append(FieldChange("Address", _get(base, "email_id"), wanted.email_id))
-    if base is None or not same_name(base.name, wanted.name):
-        changes.append(FieldChange("Display name", _get(base, "name"), wanted.name))
-    size = wanted.dkim_key_size
-    if size is not None and (base is None or base.dkim_bits != size):
-        old = _bits(base.dkim_bits) if base else None
-        changes.append(FieldChange("DKIM key size", old, _bits(size)))
-    old_status = base.cname_status if base else None
-    if old_status != wanted.cname_status:
-        by_hand = "cname_status" in wanted.asked
-        note = "stated" if by_hand and wanted.cname_status == VERIFIED else ""
-        note = note or ("" if by_hand else "follows")
-        changes.append(FieldChange("CNAME status", old_status, wanted.cname_status, note))
+    for field in FIELDS.values():
+        if field.name == "dkim_key_size":
+            size = wanted.dkim_key_size
+            if size is not None and (base is None or base.dkim_bits != size):
+                old = None if base is None else _bits(base.dkim_bits)
+                changes.append(FieldChange(field.name, old, _bits(size)))
+        elif field.is_echoed:
+            new: str = getattr(wanted, field.name)
+            note = _note(wanted) if field.name == "cname_status" else ""
+            if not _shows(base, field, new) if base else new:
+                changes.append(FieldChange(field.name, field.shown(base), new or None, note))
     return tuple(changes)
+
+
+def _note(wanted: Wanted) -> str:
+    """A CNAME status is somebody's word, or follows from what else is asked for."""
+    if "cname_status" not in wanted.asked:
+        return "follows"
+    return "stated" if wanted.cname_status == VERIFIED else ""
 
 
 def diff_reset(base: MailConfig) -> tuple[FieldChange, ...]:
     """What a `reset` would remove."""
-    return (
-        FieldChange("Address", base.email_id, None),
-        FieldChange("Display name", base.name, None),
-        FieldChange("DKIM key", key_summary(base), None),
-        FieldChange("CNAME status", base.cname_status, None),
-    )
+    lost = (*SENDER_FIELDS, "dkim_value", "cname_status")
+    shown = ((name, FIELDS[name].shown(base)) for name in lost)
+    return tuple(FieldChange(name, old, None) for name, old in shown if old)
 
 
-def diff_configs(old: MailConfig | None, new: MailConfig | None) -> tuple[FieldChange, ...]:
-    """Where two configurations differ, `dkim_status` aside: approved against live."""
-    rows = [
-        ("Address", _get(old, "email_id"), _get(new, "email_id"), _same_spelling),
-        ("Display name", _get(old, "name"), _get(new, "name"), same_name),
-        ("DKIM host", _get(old, "dkim_host"), _get(new, "dkim_host"), _same_host),
-        ("CNAME status", _get(old, "cname_status"), _get(new, "cname_status"), str.__eq__),
-    ]
-    changes = [
-        FieldChange(label, before, after)
-        for label, before, after, same in rows
-        if (before is None) != (after is None)
-        or (before is not None and after is not None and not same(before, after))
-    ]
-    if not dkim.same_record(_get(old, "dkim_value") or "", _get(new, "dkim_value") or ""):
-        changes.append(FieldChange("DKIM key", key_summary(old), key_summary(new)))
-    return tuple(changes)
-
-
-def drift(approved: MailConfig | None, live: MailConfig | None) -> tuple[FieldChange, ...]:
-    """What somebody changed outside approval. A moved status is no drift: it is told by itself."""
-    return tuple(c for c in diff_configs(approved, live) if c.label != "CNAME status")
+def listed(names: Iterable[str]) -> str:
+    """Fields by their API names: "address and display name"."""
+    words = [FIELDS[name].in_a_sentence for name in names]
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def key_summary(config: MailConfig | None) -> str | None:
@@ -346,119 +476,3 @@ def key_summary(config: MailConfig | None) -> str | None:
 
 def _bits(size: int | None) -> str:
     return f"{size} bits" if size else "unreadable"
-
-
-def _get(config: MailConfig | None, field: str) -> str | None:
-    return None if config is None else getattr(config, field)
-
-
-def clean_name(text: str) -> str:
-    """A display name, NFC and trimmed. Raises BadValue."""
-    name = clean_text("name", text, "The display name")
-    if not name:
-        raise BadValue("name", 'The display name is empty. Try `name="Scott Fisher"`.')
-    if len(name) > NAME_MAX:
-        raise BadValue(
-            "name", f"The display name has {len(name)} characters; {NAME_MAX} is the most."
-        )
-    return name
-
-
-def clean_reason(text: str | None) -> str:
-    """Why a change is wanted or refused. Raises BadValue."""
-    reason = clean_text("reason", text or "", "The reason", keep_lines=True)
-    if not reason:
-        raise BadValue("reason", 'A reason is needed. Add `reason="…"`: approvers read it.')
-    if len(reason) > REASON_MAX:
-        raise BadValue(
-            "reason", f"The reason has {len(reason)} characters; {REASON_MAX} is the most."
-        )
-    return reason
-
-
-def clean_address(text: str) -> str:
-    """A sender address, its domain as A-labels. Raises BadValue with the nearest right form."""
-    address = clean_text("email_id", text, "The address")
-    local, at, domain = address.rpartition("@")
-    if not at or "@" in local or not local:
-        raise BadValue(
-            "email_id", f"`{shown(address)}` is no address. Try `email=scott@acme.example`."
-        )
-    if not local.isascii() or any(c.isspace() or c in '"(),:;<>[\\]' for c in local):
-        raise BadValue(
-            "email_id",
-            f"`{shown(local)}` cannot stand before the @: use letters, digits, dots, - + and _.",
-        )
-    if len(local) > 64 or local.startswith(".") or local.endswith(".") or ".." in local:
-        raise BadValue(
-            "email_id",
-            f"`{shown(local)}` cannot stand before the @: at most 64 characters, no dot at either "
-            "end and no two in a row.",
-        )
-    cleaned = f"{local}@{_clean_domain(domain)}"
-    if len(cleaned) > ADDRESS_MAX:
-        raise BadValue(
-            "email_id",
-            f"The address has {len(cleaned)} characters; {ADDRESS_MAX} is the most.",
-        )
-    return cleaned
-
-
-def _clean_domain(domain: str) -> str:
-    try:
-        encoded = idna.encode(domain.lower(), uts46=True).decode().removesuffix(".")
-    except idna.IDNAError as error:
-        raise BadValue("email_id", f"`{shown(domain)}` is no domain name.") from error
-    if "." not in encoded:
-        raise BadValue(
-            "email_id", f"The domain `{shown(domain)}` has no dot. Try `email=scott@acme.example`."
-        )
-    return encoded
-
-
-def clean_cname_status(text: str) -> str:
-    """`verified` or `not_verified`, however people type it. Raises BadValue."""
-    status = text.strip().lower().replace(" ", "_").replace("-", "_")
-    if status not in CNAME_STATUSES:
-        raise BadValue(
-            "cname_status",
-            f"`{shown(text)}` is no CNAME status. It is `cname=verified` or `cname=not_verified`.",
-        )
-    return status
-
-
-def clean_key_size(value: str | int) -> int:
-    """1024 or 2048. Raises BadValue."""
-    text = str(value).strip()
-    if isinstance(value, bool) or text not in {str(size) for size in KEY_SIZES}:
-        raise BadValue(
-            "dkim_key_size",
-            f"`{shown(text)}` is no DKIM key size that Zoho offers. It is `dkim=2048` or "
-            "`dkim=1024`.",
-        )
-    return int(text)
-
-
-def clean_text(field: str, text: str, what: str, *, keep_lines: bool = False) -> str:
-    """NFC, trimmed, and free of characters that make text look like what it is not.
-
-    Control characters could break a header, bidirectional ones reverse what an approver reads.
-    Raises BadValue.
-    """
-    normal = unicodedata.normalize("NFC", text).replace("\N{NO-BREAK SPACE}", " ").strip()
-    for character in normal:
-        if keep_lines and character in "\n\t":
-            continue
-        if unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"}:
-            raise BadValue(
-                field,
-                f"{what} contains an invisible character (U+{ord(character):04X}); retype it "
-                "without.",
-            )
-    return normal
-
-
-def shown(text: str, most: int = 80) -> str:
-    """What somebody typed, fit to be quoted inside a sentence."""
-    flat = " ".join(text.replace("`", "'").split())
-    return flat if len(flat) <= most else flat[: most - 1] + "…"

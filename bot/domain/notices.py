@@ -6,15 +6,11 @@ from it lasts is for `alert` to find out. Each is told once.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.domain import dkim
-from bot.domain.change import canonical
-from bot.domain.mail_config import VERIFIED, MailConfig, domain_of
-from bot.domain.report import DRIFT
+from bot.domain.mail_config import FIELDS, MailConfig, fingerprint
+from bot.domain.typed import VERIFIED
 
 REMEMBERED_MAX = 20
 """Live configurations of one drift that are remembered as told."""
@@ -51,7 +47,7 @@ def status_changes(
     if old is None or new is None:
         return ()
     moved = []
-    if old.dkim_host.lower() == new.dkim_host.lower():
+    if FIELDS["dkim_host"].is_same(old.dkim_host, new.dkim_host):
         moved.append(StatusChange("dkim_status", old.dkim_status, new.dkim_status, after.at))
     if old.domain == new.domain:
         moved.append(StatusChange("cname_status", old.cname_status, new.cname_status, after.at))
@@ -64,28 +60,17 @@ def _is_news(change: StatusChange) -> bool:
 
 
 def outside_approval(
-    told: tuple[str, ...], live: MailConfig | None, findings: Collection[str]
+    told: tuple[str, ...], live: MailConfig | None, is_approved: bool
 ) -> tuple[tuple[str, ...], bool]:
     """Whether to say now that the sender was changed outside approval, and what is told by then.
 
     Once for each live configuration: `told` are those said since the approved one was last live, so
     that going back and forth between two makes no noise, and a change that is made anew after it
-    was undone is told anew. `findings` are all ids of a reading that was judged; while a change of
-    ours is being written there is none, so do not ask.
+    was undone is told anew. While a change of ours is being written nothing is judged, so do not ask.
     """
-    if frozenset(DRIFT).isdisjoint(findings):
+    if is_approved:
         return (), False
     mark = fingerprint(live)
     if mark in told:
         return told, False
     return (*told, mark)[-REMEMBERED_MAX:], True
-
-
-def fingerprint(live: MailConfig | None) -> str:
-    """The same for configurations in which nothing that is approved differs."""
-    if live is None:
-        return "none"
-    local, _, _ = live.email_id.strip().rpartition("@")
-    key = dkim.public_key(live.dkim_value) or live.dkim_value.strip()
-    shown = [local, domain_of(live.email_id), live.name, live.dkim_host.lower(), key]
-    return hashlib.sha256(canonical(shown).encode()).hexdigest()[:16]

@@ -1,416 +1,234 @@
-"""What a request would do: one class for each operation, all with the same questions.
+"""What a request would do, whatever it changes: all that a kind of change must be able to say and do.
 
-A plan carries both sides, base and target, and never changes. It knows its diff, what follows from
-it, how many eyes it needs, in which steps it may have to be written, and when it is done; it does
-not know people, states or the API's calls.
+A plan carries both sides, base and target, and never changes. It speaks for itself on the card, knows
+how many eyes it needs, in which steps it may have to be written and when it is done, and sends each
+step through the port of its subject. It does not know people, states or times. A new kind of change is
+a file like `sender_plans`, which has those of the sender.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from bot.domain import mail_config
-from bot.domain.mail_config import KEY_SIZES, FieldChange, MailConfig, Patch, Wanted
-from bot.domain.preflight import Preflight
-from bot.errors import NoChange
-
-
-class Operation(StrEnum):
-    SET = "set"
-    RESET = "reset"
-    ACCEPT = "accept"
+from bot.domain.dkim import Record
+from bot.domain.dns_answers import Answers
 
 
-IF_KEPT = (
-    "If Cliq keeps the old address, the configuration is deleted and created again; DKIM records "
-    "change."
-)
-IF_SMALLER = (
-    "The key that is then made has the size that Zoho chooses, usually 1024 bits; `dkim=2048` asks "
-    "for more."
-)
-IF_KEPT_STOP = (
-    "If Cliq keeps the old address, nothing is deleted on its own: mailcfg stops and says so."
-)
+class Value(Protocol):
+    """What stands at a far end. Nothing set is None, everywhere."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; an `Operation` has the inverse."""
+
+
+class Change(Protocol):
+    """One line of a diff: a field by its own name and by its label, and both values as they are shown.
+
+    None reads "not set"; `note` says what to know about it.
+    """
+
+    @property
+    def field(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def old(self) -> str | None: ...
+    @property
+    def new(self) -> str | None: ...
+    @property
+    def note(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What was approved last: a configuration, or None for Cliq's system sender."""
+    """What was approved last of a subject: a value, or None for nothing set."""
 
-    config: MailConfig | None
+    config: Any
+
+
+class Wish(Protocol):
+    """What somebody asks for, before it is known what is live. A plan is one: it can be asked again."""
+
+    @property
+    def subject(self) -> str: ...
+
+    @property
+    def needs_approved(self) -> bool:
+        """Whether it cannot be planned without knowing what was approved last."""
+
+    def over(self, live: Any, approved: Baseline | None) -> Plan:
+        """Raises NoChange, or InputError if something needed is missing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Undoing:
-    """That a plan undoes request `number`, and what an undo leaves to be said.
+class Plan(ABC):
+    """`base` is what was there when it was asked for, a value of the plan's subject like all that is read.
 
-    `since` are later requests that changed the same fields, each with their labels. `loses_key`
-    says that Zoho made another DKIM key since, `drops_cname` that a CNAME status of "verified" is
-    not set back.
+    `subject` is what it changes: baseline, drift, undo and late effects of one subject never take
+    another's. `operation` is its word in the row and the seal, `method` how the audit calls its write;
+    a plan without a method writes nothing.
     """
 
-    number: int
-    since: tuple[tuple[int, tuple[str, ...]], ...] = ()
-    loses_key: bool = False
-    drops_cname: bool = False
-
-    def notes(self) -> tuple[str, ...]:
-        """What cannot be undone, and what else is undone along with it."""
-        said = [
-            f"#{number} changed the {_listed(labels)} since; this sets back what was there before "
-            f"#{self.number}."
-            for number, labels in self.since
-        ]
-        if self.loses_key:
-            said.append(
-                f"The DKIM key from before #{self.number} cannot be brought back, so the record of "
-                "the new one must be published anew."
-            )
-        if self.drops_cname:
-            said.append(
-                "The CNAME status is not set back to verified: that is somebody's word. Whoever "
-                "can give it asks with `/mailcfg set cname=verified`."
-            )
-        return tuple(said)
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "number": self.number,
-            "since": [[number, list(labels)] for number, labels in self.since],
-            "loses_key": self.loses_key,
-            "drops_cname": self.drops_cname,
-        }
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any] | None) -> Undoing | None:
-        """The inverse of `as_dict`, for a stored row; None stays None."""
-        if values is None:
-            return None
-        since = tuple((number, tuple(labels)) for number, labels in values["since"])
-        return cls(**{**values, "since": since})
-
-
-@dataclass(frozen=True, slots=True)
-class SetPlan:
-    """Write `wanted` over `base`.
-
-    `may_delete` is False for a request of before mailcfg could delete and create anew: its card
-    said that nothing is deleted. `preflight` is what was looked up when it was proposed, if it makes
-    a new key.
-    """
-
-    base: MailConfig | None
-    wanted: Wanted
-    may_delete: bool = True
-    undoes: Undoing | None = None
-    preflight: Preflight | None = None
+    base: Any
 
     @property
-    def operation(self) -> Operation:
-        return Operation.SET
+    @abstractmethod
+    def subject(self) -> str: ...
 
     @property
-    def title(self) -> str:
-        if self.base is None:
-            return "set a custom sender"
-        if self.wanted.changes_address(self.base):
-            return "change sender address"
-        labels = [change.label for change in self.diff()]
-        return f"change {_inside_a_sentence(labels[0])}" if len(labels) == 1 else "change sender"
+    @abstractmethod
+    def operation(self) -> str: ...
 
     @property
-    def sensitive_because(self) -> str | None:
-        return "the address changes" if self.wanted.changes_address(self.base) else None
-
-    @property
-    def issues_new_key(self) -> bool:
-        return self.wanted.issues_new_key(self.base)
-
-    @property
-    def domain(self) -> str:
-        """The From domain that is asked for."""
-        return mail_config.domain_of(self.wanted.email_id)
-
-    @property
-    def may_delete_first(self) -> bool:
-        """Whether it is approved to remove `base` first, should Cliq keep the old address."""
-        replaces = self.base is not None and self.wanted.changes_address(self.base)
-        return self.may_delete and replaces
-
-    def steps(self) -> tuple[Plan, ...]:
-        """The writes that it may take, in their order, each with a base and a target of its own.
-
-        The later ones are for a Cliq that accepts another address and keeps the old one.
-        """
-        if self.base is None or not self.may_delete_first:
-            return (self,)
-        return (self, ResetPlan(self.base), replace(self, base=None))
+    def method(self) -> str:
+        return ""
 
     @property
     def writes(self) -> bool:
-        return True
-
-    def diff(self) -> tuple[FieldChange, ...]:
-        return mail_config.diff_set(self.base, self.wanted)
-
-    def consequences(self) -> tuple[str, ...]:
-        said = []
-        if self.base is not None and self.wanted.changes_address(self.base):
-            said.append(IF_KEPT if self.may_delete_first else IF_KEPT_STOP)
-        if self.may_delete_first and self._may_shrink_key():
-            said.append(IF_SMALLER)
-        if self.issues_new_key and self.preflight is None:
-            said.append(
-                f"Zoho makes a new DKIM key: mail from {self.domain} is not DKIM-verified until "
-                "the new TXT record is published."
-            )
-        if self.issues_new_key and self.wanted.dkim_key_size is None:
-            said.append(
-                "Zoho chooses the key's size, usually 1024 bits; `dkim=2048` asks for more."
-            )
-        return (*said, *_notes(self.undoes))
-
-    def _may_shrink_key(self) -> bool:
-        """Whether a key that was to stay would be made anew without its size being asked for."""
-        keeps_key = not self.wanted.may_change_key(self.base)
-        return keeps_key and self.base is not None and self.base.dkim_bits == max(KEY_SIZES)
-
-    def is_reached_by(self, live: MailConfig | None) -> bool:
-        """Whether `live` shows what a write of this plan was to bring."""
-        return not self.unmet(live)
-
-    def would_change(self, live: MailConfig | None) -> bool:
-        """Whether there is anything to write; stricter than `is_reached_by`, since before the
-        first write whatever differs from the whole target is somebody else's doing."""
-        return bool(mail_config.diff_set(live, self.wanted))
-
-    def unmet(self, live: MailConfig | None) -> tuple[str, ...]:
-        return self.wanted.unmet(live, self.base)
-
-    def approved(self, observed: MailConfig | None) -> MailConfig | None:
-        """What counts as approved once `observed` was read back: the target, and a DKIM key that
-        was not to change as it was. Whatever else differs by then is somebody else's doing.
-
-        The address in Cliq's spelling: one that it keeps in lower case is the one that was asked for.
-        """
-        if observed is None:
-            return None
-        wanted, base = self.wanted, self.base
-        named = replace(observed, name=wanted.name)
-        if wanted.changes_address(observed):
-            named = replace(named, email_id=wanted.email_id)
-        if base is None or wanted.may_change_key(base):
-            return named
-        return replace(named, dkim_host=base.dkim_host, dkim_value=base.dkim_value)
-
-    def warnings(self, live: MailConfig | None) -> tuple[str, ...]:
-        return () if live is None else self.wanted.warnings(live)
-
-    def target_json(self) -> Any:
-        beside = _undoing_json(self.undoes) | _preflight_json(self.preflight)
-        return self.wanted.as_dict() | beside
-
-
-@dataclass(frozen=True, slots=True)
-class ResetPlan:
-    """Remove the custom sender `base`."""
-
-    base: MailConfig
-    undoes: Undoing | None = None
+        return bool(self.method)
 
     @property
-    def operation(self) -> Operation:
-        return Operation.RESET
-
-    @property
-    def title(self) -> str:
-        return "remove the custom sender"
-
-    @property
-    def sensitive_because(self) -> str | None:
-        return "the custom sender is removed"
-
-    @property
-    def may_delete_first(self) -> bool:
+    def needs_approved(self) -> bool:
         return False
 
-    def steps(self) -> tuple[Plan, ...]:
-        return (self,)
-
     @property
-    def writes(self) -> bool:
-        return True
-
-    def diff(self) -> tuple[FieldChange, ...]:
-        return mail_config.diff_reset(self.base)
-
-    def consequences(self) -> tuple[str, ...]:
-        return (
-            "Notification mail will come from Cliq's system sender.",
-            "Its DKIM key is lost: setting the sender again makes a new key and a new record.",
-            *_notes(self.undoes),
-        )
-
-    def is_reached_by(self, live: MailConfig | None) -> bool:
-        return live is None
-
-    def would_change(self, live: MailConfig | None) -> bool:
-        return live is not None
-
-    def unmet(self, live: MailConfig | None) -> tuple[str, ...]:
-        return () if live is None else ("email_id",)
-
-    def approved(self, observed: MailConfig | None) -> MailConfig | None:
-        return observed
-
-    def warnings(self, live: MailConfig | None) -> tuple[str, ...]:
-        return ()
-
-    def target_json(self) -> Any:
-        return _undoing_json(self.undoes) or None
-
-
-@dataclass(frozen=True, slots=True)
-class AcceptPlan:
-    """Take `live` as approved. `base` is what was approved before; nothing is written to Cliq."""
-
-    base: MailConfig | None
-    live: MailConfig | None
-
-    @property
-    def undoes(self) -> Undoing | None:
+    def undone(self) -> int | None:
+        """The number of the request that it sets back, if it does."""
         return None
 
     @property
-    def operation(self) -> Operation:
-        return Operation.ACCEPT
-
-    @property
+    @abstractmethod
     def title(self) -> str:
-        return "accept the live configuration"
+        """What the request asks to do, inside a sentence: "change sender address"."""
 
     @property
     def sensitive_because(self) -> str | None:
-        if self.base is None and self.live is None:
-            return None
-        if self.base is None:
-            return "no sender was approved before"
-        if self.live is None:
-            return "the accepted sender is another one"
-        moved = not mail_config.same_address(self.base.email_id, self.live.email_id)
-        return "the accepted sender is another one" if moved else None
+        """Why it takes as many approvals as the policy asks for sensitive changes."""
+        return None
+
+    @abstractmethod
+    def diff(self) -> Sequence[Change]: ...
+
+    @abstractmethod
+    def moved(self, observed: Any) -> Sequence[Change]:
+        """Where `observed` differs from what was live when it was asked for."""
 
     @property
-    def may_delete_first(self) -> bool:
-        return False
+    def nothing(self) -> str:
+        """How people are told that a read shows nothing set."""
+        return "nothing is set"
 
-    def steps(self) -> tuple[Plan, ...]:
-        return (self,)
-
-    @property
-    def writes(self) -> bool:
-        return False
-
-    def diff(self) -> tuple[FieldChange, ...]:
-        return mail_config.diff_configs(self.base, self.live)
-
-    def consequences(self) -> tuple[str, ...]:
-        return ("Nothing is written to Cliq: what is live counts as approved from then on.",)
-
-    def is_reached_by(self, live: MailConfig | None) -> bool:
-        return mail_config.is_in_place(self.live, live)
-
-    def would_change(self, live: MailConfig | None) -> bool:
-        return not self.is_reached_by(live)
-
-    def unmet(self, live: MailConfig | None) -> tuple[str, ...]:
-        return () if self.is_reached_by(live) else ("email_id",)
-
-    def approved(self, observed: MailConfig | None) -> MailConfig | None:
-        return observed
-
-    def warnings(self, live: MailConfig | None) -> tuple[str, ...]:
+    def unchanged(self) -> Sequence[str]:
+        """What people may care to know that it leaves alone, as it stands inside a sentence."""
         return ()
 
+    def consequences(self) -> tuple[str, ...]:
+        return ()
+
+    @abstractmethod
+    def confirm_words(self, most: int) -> str:
+        """What an approver is asked to confirm, in at most `most` characters."""
+
+    def old_values(self) -> Mapping[str, str]:
+        """By label, for whoever must restore by hand what a step has removed."""
+        return {}
+
+    def old_record(self) -> tuple[str, Record] | None:
+        """What is said of the DKIM record that belongs to the base, and the record."""
+        return None
+
+    def to_publish(self, observed: Any) -> tuple[str, Record] | None:
+        """The domain whose mail waits for a DKIM record that came with it, and the record."""
+        return None
+
+    def followed(self, observed: Any) -> Record | None:
+        """The DKIM record that is followed to its real end once this is in force."""
+        return None
+
+    def survey(self) -> str | None:
+        """The domain of which DNS is asked before this is shown, if any."""
+        return None
+
+    def foreseeing(self, seen: Answers) -> Plan:
+        """The same with what DNS said of that domain."""
+        return self
+
+    def foreseen(self) -> tuple[str, str] | None:
+        """What DNS said: what it is about, and the sentences."""
+        return None
+
+    def warnings(self, live: Any) -> Sequence[str]:
+        """What is worth saying about a target that was reached."""
+        return ()
+
+    @abstractmethod
     def target_json(self) -> Any:
-        return self.live and self.live.as_dict()
+        """What is stored and sealed of it, beside operation and base."""
+
+    def wish_json(self) -> Any:
+        """The target as it was wished: without what was looked up meanwhile."""
+        return self.target_json()
+
+    def sealed(self) -> dict[str, Any]:
+        """What is sealed beside that though it is not stored: it follows from the digest's version."""
+        return {}
+
+    def steps(self) -> Sequence[Plan]:
+        """The writes that it may take, in their order, each with a base and a target of its own."""
+        return (self,)
+
+    async def send(self, far_end: Any, *, send_by: float) -> None:
+        """Write it through the port of its subject, once. What that promises of `write` holds."""
+        raise AssertionError(f"a plan to {self.title} writes nothing")
+
+    def base_is_in_place(self, live: Any) -> bool:
+        """Whether nothing has moved since it was asked for, so that a write overwrites nothing."""
+        return bool(self.base == live)
+
+    @abstractmethod
+    def unmet(self, live: Any) -> Sequence[str]:
+        """The fields that `live` does not show as a write of this plan was to bring them."""
+
+    def is_reached_by(self, live: Any) -> bool:
+        """Whether `live` shows what a write of this plan was to bring."""
+        return not self.unmet(live)
+
+    def would_change(self, live: Any) -> bool:
+        """Whether there is anything to write. May be stricter than `is_reached_by`, since before the
+        first write whatever differs from the whole target is somebody else's doing."""
+        return not self.is_reached_by(live)
+
+    def approved(self, observed: Any) -> Any:
+        """What counts as approved once `observed` was read back."""
+        return observed
+
+    @abstractmethod
+    def over(self, live: Any, approved: Baseline | None) -> Plan:
+        """The same wish over what is live now; see `Wish`."""
+
+    @abstractmethod
+    def undo(self, number: int, later: Sequence[tuple[int, Plan]], live: Any) -> Plan:
+        """What sets back this plan of the applied request `number`, over what is live now.
+
+        `later` are the requests applied since then to the same subject, newest first. Raises Refusal if
+        it cannot be undone, NoChange if it is undone already.
+        """
 
 
-Plan = SetPlan | ResetPlan | AcceptPlan
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """How what is stored of an operation becomes values again. Either may raise what a damaged row raises.
+
+    `plan` takes base, target and the version of the digest, `value` what stood at the far end.
+    """
+
+    subject: str
+    plan: Callable[[Any, Any, int], Plan]
+    value: Callable[[Any], Any]
 
 
-def _inside_a_sentence(label: str) -> str:
-    """`Display name` becomes `display name`; `DKIM key size` stays."""
-    return label if label[:2].isupper() else label[0].lower() + label[1:]
-
-
-def _listed(labels: tuple[str, ...]) -> str:
-    """`Address`, `Display name` → "address and display name"."""
-    words = [_inside_a_sentence(label) for label in labels]
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
-
-
-def _notes(undoes: Undoing | None) -> tuple[str, ...]:
-    return () if undoes is None else undoes.notes()
-
-
-def _undoing_json(undoes: Undoing | None) -> dict[str, Any]:
-    """Part of the target, so that it is sealed with it."""
-    return {} if undoes is None else {"undoes": undoes.as_dict()}
-
-
-def _preflight_json(preflight: Preflight | None) -> dict[str, Any]:
-    """Part of the target, so that it is sealed with it; nothing where there is none."""
-    return {} if preflight is None else {"preflight": preflight.as_dict()}
-
-
-def wish_json(plan: Plan) -> Any:
-    """The target as it was wished: without what DNS said meanwhile."""
-    return (replace(plan, preflight=None) if isinstance(plan, SetPlan) else plan).target_json()
-
-
-def plan_set(patch: Patch, live: MailConfig | None) -> SetPlan:
-    """Raises NoChange, or InputError if something needed is missing."""
-    plan = SetPlan(live, patch.over(live))
-    if not plan.diff():
-        raise NoChange("Nothing would change: the live configuration already has these values.")
-    return plan
-
-
-def plan_reset(live: MailConfig | None) -> ResetPlan:
-    """Raises NoChange."""
-    if live is None:
-        raise NoChange("Nothing would change: Cliq's system sender is already in use.")
-    return ResetPlan(live)
-
-
-def plan_accept(live: MailConfig | None, approved: Baseline | None) -> AcceptPlan:
-    """Raises NoChange."""
-    if approved is not None and not mail_config.diff_configs(approved.config, live):
-        raise NoChange("Nothing to accept: what is live is what was approved.")
-    return AcceptPlan(None if approved is None else approved.config, live)
-
-
-def restore(
-    operation: str, base: dict[str, Any] | None, target: Any, *, may_delete: bool = True
-) -> Plan:
-    """A plan from its stored form: the inverse of `operation`, `base` and `target_json()`."""
-    before = MailConfig.from_dict(base)
-    match Operation(operation):
-        case Operation.SET:
-            return _restored_set(before, dict(target), may_delete)
-        case Operation.RESET:
-            assert before is not None
-            return ResetPlan(before, Undoing.from_dict((target or {}).get("undoes")))
-        case Operation.ACCEPT:
-            return AcceptPlan(before, MailConfig.from_dict(target))
-
-
-def _restored_set(before: MailConfig | None, target: dict[str, Any], may_delete: bool) -> SetPlan:
-    undoes = Undoing.from_dict(target.pop("undoes", None))
-    seen = target.pop("preflight", None)
-    preflight = None if seen is None else Preflight.from_dict(seen)
-    return SetPlan(before, Wanted.from_dict(target), may_delete, undoes, preflight)
+Operations = Mapping[str, Operation]
+"""What can be asked for, by its word in the row."""

@@ -73,7 +73,7 @@ class Policy:
     `*` every full member. `approvals_sensitive` counts for a changed address, a reset, and an accepted address.
     """
 
-    approvers: tuple[str, ...]
+    approvers: tuple[str, ...] = ()
     requesters: tuple[str, ...] = ()
     approvals: int = 1
     approvals_sensitive: int = 2

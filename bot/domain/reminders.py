@@ -82,14 +82,14 @@ class Reminders:
             yield _Moment(deadline - self.before, f"before {self.before.total_seconds():g}s")
 
 
-USUAL = Reminders()
-ALARM_EVERY = timedelta(hours=1)
+ALARM_AFTER, ALARM_EVERY = timedelta(minutes=15), timedelta(hours=1)
+"""How long an outcome may stay unknown before the alert channel is told; then it is told hourly."""
 
 
-def alarm(unknown_since: datetime, now: datetime, first_after: timedelta) -> int | None:
-    """Which alarm about an unknown outcome is due: 0 after `first_after`, then one each hour.
+def alarm(unknown_since: datetime, now: datetime) -> int | None:
+    """Which alarm about an unknown outcome is due, counted from 0; None before the first.
 
-    None before the first. What was missed is not made up for.
+    What was missed is not made up for.
     """
-    waited = now - unknown_since - first_after
+    waited = now - unknown_since - ALARM_AFTER
     return None if waited < timedelta(0) else waited // ALARM_EVERY

@@ -11,32 +11,11 @@ from typing import Any
 
 from bot.domain.case import Case, plain
 from bot.domain.dkim import Record
-from bot.domain.findings import Diagnosis, Finding, FindingId, State
-from bot.domain.sentences import holders
+from bot.domain.findings import Diagnosis, Finding, Role, State
+from bot.domain.sentences import OUTSIDE, UNKNOWN, holders
 
-ID = FindingId
 TTL = 3600
-RECORD_HELPS = frozenset(
-    {
-        ID.CNAME_BROKEN,
-        ID.DKIM_MULTIPLE,
-        ID.DKIM_REVOKED,
-        ID.DKIM_TRUNCATED,
-        ID.DKIM_MALFORMED,
-        ID.DKIM_KEY_MISMATCH,
-        ID.DKIM_TAG_CONFLICT,
-        ID.DKIM_WRONG_NAME,
-        ID.DKIM_MISSING,
-        ID.DKIM_TEST_MODE,
-    }
-)
-"""Findings that a record of Zoho's own cures."""
-CONSEQUENCES = (ID.STATUS_STALE, ID.DMARC_AT_RISK)
-"""What is said inside the finding that stands above them."""
-OUTSIDE = "Changed outside approval"
 NOT_YET = "Do not publish until accepted"
-DRIFT = (ID.KEY_REISSUED, ID.CONFIG_DRIFT)
-"""The findings that say that what is live was not approved."""
 
 
 def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
@@ -82,7 +61,7 @@ def headline(diagnosis: Diagnosis) -> str:
     """The state in one sentence."""
     case = diagnosis.case
     if diagnosis.state is State.UNKNOWN and case.live is None:
-        return "DKIM could not be checked."
+        return f"{UNKNOWN}."
     if case.live is None:
         return "No custom sender is set: Cliq's system sender is in use, and there is nothing to check."
     of = f"DKIM of {plain(case.live.email_id)}"
@@ -101,13 +80,8 @@ def _holders(case: Case) -> str:
     return f": {said} hold Zoho's key" if said else ""
 
 
-def outside(diagnosis: Diagnosis) -> list[Finding]:
-    """What was changed outside approval; said before everything else."""
-    return [finding for finding in diagnosis.findings if finding.id in DRIFT]
-
-
 def _outside(diagnosis: Diagnosis) -> list[str]:
-    found = outside(diagnosis)
+    found = diagnosis.of(Role.DRIFT)
     if not found:
         return []
     said = [line for finding in found for line in (finding.sentence, *_indented(finding.evidence))]
@@ -118,9 +92,9 @@ def groups(diagnosis: Diagnosis) -> list[list[Finding]]:
     """The findings that are not said already, consequences together with what they follow from."""
     grouped: list[list[Finding]] = []
     for finding in diagnosis.findings:
-        if finding.id in DRIFT:
+        if finding.role is Role.DRIFT:
             continue
-        if finding.id in CONSEQUENCES and grouped:
+        if finding.role is Role.CONSEQUENCE and grouped:
             grouped[0].append(finding)
         else:
             grouped.append([finding])
@@ -149,7 +123,7 @@ def explanation(diagnosis: Diagnosis) -> str:
 
 def record_to_publish(diagnosis: Diagnosis) -> Record | None:
     """The record of Zoho's, where publishing it is what helps."""
-    return diagnosis.record if diagnosis.has(*RECORD_HELPS) else None
+    return diagnosis.record if diagnosis.of(Role.RECORD) else None
 
 
 @dataclass(frozen=True, slots=True)

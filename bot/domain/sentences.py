@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.domain import dkim
-from bot.domain.case import BITS_GOOD, Case, plain
+from bot.domain.case import BITS_GOOD, SYSTEM_SENDER, Case, plain
 from bot.domain.dkim import Damage, Record
 from bot.domain.dns_answers import Reply, Status
 from bot.domain.key_host import is_within
-from bot.domain.verdict import Holding, Kind, Outage, kind_of
+from bot.domain.mail_config import FIELDS
+from bot.domain.verdict import Holding, Outage, RecordKind, kind_of
 
+OUTSIDE = "Changed outside approval"
+UNKNOWN = "DKIM could not be checked"
 UNREADABLE = "unreadable"
 RECORDS_SHOWN = 3
 START_MAX = 24
@@ -27,8 +30,12 @@ VALUE_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """One thing that is so, what to do about it ("" for nothing), and what was seen."""
+    """One thing that is so, what to do about it ("" for nothing), and what was seen.
 
+    `heading` is what an alert is headed by while it is the gravest.
+    """
+
+    heading: str
     sentence: str
     fix: str
     evidence: tuple[str, ...] = ()
@@ -36,6 +43,7 @@ class Words:
 
 def api_invalid(case: Case) -> Words:
     return Words(
+        "Zoho's DKIM data is unusable",
         f"Zoho's own DKIM data is unusable: {case.api_problem}.",
         "Set the sender again in Zoho (this needs approval), then check again.",
     )
@@ -45,7 +53,9 @@ def dns_broken(case: Case) -> Words:
     assert case.verdict is not None
     outage = case.verdict.outage
     assert outage is not None
-    is_right = bool(case.verdict.truth) and {h.kind for h in case.verdict.truth} == {Kind.RIGHT}
+    is_right = bool(case.verdict.truth) and {h.kind for h in case.verdict.truth} == {
+        RecordKind.RIGHT
+    }
     record = (
         "The TXT record is right; leave it alone." if is_right else "Leave the TXT record alone."
     )
@@ -54,7 +64,12 @@ def dns_broken(case: Case) -> Words:
         Outage.DNSSEC: "Fix or remove the DS record at the registrar.",
         Outage.GONE: "Renew the domain at the registrar.",
     }[outage]
-    return Words(f"Nobody can resolve {_zone(case)}: {outage}.", f"{todo} {record}", seen(case))
+    return Words(
+        "DKIM broken: the domain cannot be resolved",
+        f"Nobody can resolve {_zone(case)}: {outage}.",
+        f"{todo} {record}",
+        seen(case),
+    )
 
 
 def cname_broken(case: Case) -> Words:
@@ -67,18 +82,24 @@ def cname_broken(case: Case) -> Words:
         hint = " The target ends in your own zone: probably its final dot is missing."
     todo = f"Delete the CNAME record at {case.host} and publish Zoho's TXT record there, or correct the target."
     return Words(
-        f"{case.host} is an alias to {target}, {what}.{hint}", _publish(case, todo), seen(case)
+        "DKIM broken: an alias that leads to no key",
+        f"{case.host} is an alias to {target}, {what}.{hint}",
+        _publish(case, todo),
+        seen(case),
     )
 
 
 def multiple(case: Case) -> Words:
     texts = _first(case).reply.texts
+    heading = f"DKIM {'at risk' if case.is_harmless_multiple else 'broken'}: more than one record"
     what = f"{case.host} has {len(texts)} TXT records; some receivers pick the wrong one."
-    return Words(what, _publish(case, _which_to_delete(texts, case.sender.dkim_value)), seen(case))
+    return Words(
+        heading, what, _publish(case, _which_to_delete(texts, case.sender.dkim_value)), seen(case)
+    )
 
 
 def _which_to_delete(texts: tuple[str, ...], value: str) -> str:
-    good = [text for text in texts if kind_of(text, value) is Kind.RIGHT]
+    good = [text for text in texts if kind_of(text, value) is RecordKind.RIGHT]
     if not good and _are_halves(texts, value):
         return "The two records are halves of one key: make them one record with two strings."
     if not good:
@@ -100,13 +121,18 @@ def _are_halves(texts: tuple[str, ...], value: str) -> bool:
 
 
 def revoked(case: Case) -> Words:
-    return _replace(case, "The published key is marked revoked (empty p=).")
+    return _replace(
+        case,
+        "DKIM broken: the published key is revoked",
+        "The published key is marked revoked (empty p=).",
+    )
 
 
 def truncated(case: Case) -> Words:
     published, whole = dkim.public_key(_text(case)), dkim.public_key(case.sender.dkim_value)
     return _replace(
         case,
+        "DKIM broken: the published key is cut off",
         f"Only {len(published)} of {len(whole)} key characters are published; the rest was cut.",
         " Use the split form if the panel cuts long values.",
     )
@@ -119,12 +145,15 @@ def malformed(case: Case) -> Words:
     what = f"The value at {case.host} is damaged: {plain(str(damage), VALUE_MAX)}."
     if dkim.lenient_key(text) == dkim.lenient_key(case.sender.dkim_value):
         what += " Some receivers reject it, where lenient ones do not."
-    return _replace(case, what, " Type no quotation marks or backslashes.")
+    return _replace(
+        case, "DKIM broken: the record is damaged", what, " Type no quotation marks or backslashes."
+    )
 
 
 def key_mismatch(case: Case) -> Words:
     return _replace(
         case,
+        "DKIM broken: another key is published",
         f"{case.host} holds another key ({_mark(_text(case))}) than Zoho signs with "
         f"({_mark(case.sender.dkim_value)}).",
     )
@@ -136,6 +165,7 @@ def tag_conflict(case: Case) -> Words:
     tag = dkim.conflicting_tag(record, case.sender.dkim_value) or "a tag"
     name = tag.partition("=")[0]
     return Words(
+        "DKIM broken: a tag forbids the key",
         f"The key is right, but {plain(tag)} makes some receivers ignore it.",
         _publish(case, f"Replace the record by Zoho's value, without `{name}=`."),
         seen(case),
@@ -147,6 +177,7 @@ def wrong_name(case: Case) -> Words:
     found = plain(case.found_at)
     todo = f"In the Name field enter only {_relative(case)}, then delete the record at {found}."
     return Words(
+        "DKIM broken: published at the wrong name",
         f"The key is published at {found} instead of {case.host}.",
         _publish(case, todo),
         (*seen(case), f"{found}: holds Zoho's key"),
@@ -155,6 +186,8 @@ def wrong_name(case: Case) -> Words:
 
 def missing(case: Case) -> Words:
     assert case.verdict is not None
+    # A record that Zoho never saw is not broken, it was not published.
+    heading = "DKIM broken: no record" if case.is_verified else "DKIM record not published yet"
     what = f"No TXT record at {case.host}."
     if any(holding.is_wildcard for holding in case.verdict.truth):
         what += " A wildcard answers in its place."
@@ -162,15 +195,15 @@ def missing(case: Case) -> Words:
         f", at the provider that runs {listed(_name_servers(case))}" if _name_servers(case) else ""
     )
     todo = f"Add a TXT record: Name {_relative(case)}, Value as Zoho gives it, TTL 3600{where}."
-    return Words(what, _publish(case, todo), seen(case))
+    return Words(heading, what, _publish(case, todo), seen(case))
 
 
 def unknown(case: Case) -> Words:
     if case.unread:
         what = f"Could not check{_since(case)}: {plain(case.unread, VALUE_MAX).removesuffix('.')}."
-        return Words(what + _last_known(case), "")
+        return Words(UNKNOWN, what + _last_known(case), "")
     what = f"Could not check {case.host}{_since(case)}: {_reasons(case)}."
-    return Words(what + _last_known(case), "", seen(case))
+    return Words(UNKNOWN, what + _last_known(case), "", seen(case))
 
 
 def _since(case: Case) -> str:
@@ -200,7 +233,7 @@ def propagating(case: Case) -> Words:
     names = listed(_server(holding.reply) for holding in stale)
     verb = "has" if len(stale) == 1 else "have"
     left = _left(stale)
-    if any(h.kind is Kind.RIGHT for h in case.verdict.truth):
+    if any(h.kind is RecordKind.RIGHT for h in case.verdict.truth):
         what = f"{names} still {verb} the old data; up to {left} left."
     else:
         what = (
@@ -209,7 +242,7 @@ def propagating(case: Case) -> Words:
     todo = f"Wait {left}; there is nothing to publish meanwhile."
     if case.history.disagreeing >= case.graces.propagation:
         todo = f"They have differed for {span(case.history.disagreeing)}: check the zone transfer."
-    return Words(what, todo, seen(case))
+    return Words("Name servers still disagree", what, todo, seen(case))
 
 
 def _left(stale: Iterable[Holding]) -> str:
@@ -226,11 +259,17 @@ def verify_pending(case: Case) -> Words:
     todo = "There is nothing to publish, and no call that would hurry Zoho."
     if case.history.waiting >= case.graces.pending:
         todo = f"{todo} After {span(case.graces.pending)} open a ticket at Zoho with what was seen here."
-    return Words(f"DNS is right{since}; Zoho has not confirmed yet.", todo, seen(case))
+    return Words(
+        "Zoho has not confirmed the right record",
+        f"DNS is right{since}; Zoho has not confirmed yet.",
+        todo,
+        seen(case),
+    )
 
 
 def status_stale(case: Case) -> Words:
     return Words(
+        "DKIM broken",
         "Zoho still says verified, but receivers can no longer check the signature.",
         "Fix what is said above.",
     )
@@ -239,12 +278,14 @@ def status_stale(case: Case) -> Words:
 def dmarc_at_risk(case: Case) -> Words:
     policy = case.posture.dmarc
     assert policy is not None
+    heading = "DMARC puts this mail at risk"
     what = f"Policy p={policy.policy}: receivers may {policy.policy} these mails."
     seen = (f"DMARC policy at {plain(policy.domain)}: {policy.policy}",)
     if case.is_broken:
-        return Words(what, "Fix DKIM first; do not relax DMARC.", seen)
+        return Words(heading, what, "Fix DKIM first; do not relax DMARC.", seen)
     signer = case.host.domain if case.host else ""
     return Words(
+        heading,
         f"{what} It asks for a signature by {plain(case.sender.domain)} itself (adkim=s), and Zoho "
         f"signs with {signer}.",
         f"Use a sender at {signer}; do not relax DMARC.",
@@ -257,6 +298,7 @@ def key_reissued(case: Case) -> Words:
     old = approved and f"Approved: {_key(approved.dkim_host, approved.dkim_value)}"
     new = f"Live: {_key(case.sender.dkim_host, case.sender.dkim_value)}"
     return Words(
+        OUTSIDE,
         f"Zoho issued a new DKIM key since {_approval(case)}.",
         "Restore what was approved, or accept the change; both need approval, and neither brings a "
         "replaced key back. Only once it is accepted publish the new record, and keep the old one "
@@ -266,17 +308,22 @@ def key_reissued(case: Case) -> Words:
 
 
 def config_drift(case: Case) -> Words:
+    nothing = "not set" if case.is_comparable else SYSTEM_SENDER
     said = [
-        f"{label} is {plain(live, VALUE_MAX)}, approved is {plain(approved, VALUE_MAX)}."
-        for label, live, approved in case.drifted
+        f"The {FIELDS[change.field].in_a_sentence} is {plain(change.new or nothing, VALUE_MAX)}, "
+        f"approved is {plain(change.old or nothing, VALUE_MAX)}."
+        for change in case.drifted
     ]
     return Words(
-        " ".join(said), "Restore what was approved, or accept the change; both need approval."
+        OUTSIDE,
+        " ".join(said),
+        "Restore what was approved, or accept the change; both need approval.",
     )
 
 
 def test_mode(case: Case) -> Words:
     return Words(
+        "DKIM is in test mode",
         "t=y tells receivers to treat the mails as unsigned.",
         _publish(case, "Publish the same record without t=y."),
         seen(case),
@@ -285,6 +332,7 @@ def test_mode(case: Case) -> Words:
 
 def key_weak(case: Case) -> Words:
     return Words(
+        "DKIM broken: Zoho's key is too short",
         f"Zoho signs with a {case.bits}-bit key.",
         f"Set the sender again with dkim_key_size {BITS_GOOD} (this needs approval). Expect a new "
         "selector and not_verified until the new record is published; publish it at once.",
@@ -302,7 +350,7 @@ def policy_weak(case: Case) -> Words:
     if policy is not None and policy.records != 1:
         said.append(f"{policy.records} DMARC records at {plain(policy.domain)}.")
         todo.append(_to_one("DMARC", bool(policy.records), "v=DMARC1; p=none; rua=mailto:…"))
-    return Words(" ".join(said), " ".join(todo))
+    return Words("SPF or DMARC needs care", " ".join(said), " ".join(todo))
 
 
 def _to_one(what: str, has_some: bool, suggested: str) -> str:
@@ -310,9 +358,9 @@ def _to_one(what: str, has_some: bool, suggested: str) -> str:
     return f"{verb} one {what} record: {suggested}."
 
 
-def _replace(case: Case, what: str, more: str = "") -> Words:
+def _replace(case: Case, heading: str, what: str, more: str = "") -> Words:
     todo = f"Replace the record at {case.host} by Zoho's value.{more}"
-    return Words(what, _publish(case, todo), seen(case))
+    return Words(heading, what, _publish(case, todo), seen(case))
 
 
 def _publish(case: Case, todo: str) -> str:

@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
+from typing import Any
 
 from bot.domain.change import Attempt, ChangeRequest, State
-from bot.domain.mail_config import MailConfig, drift, is_in_place
 
 SENDS_MAX = 3
 """Sends of one step that may have had an effect; what surely had none does not count."""
 
 
-class Kind(Enum):
+class Next(Enum):
     WRITE = auto()
     """Send what the step in hand writes."""
     GO_ON = auto()
@@ -35,31 +35,31 @@ class Kind(Enum):
 class Move:
     """What to do next; `why` is said of what ends badly."""
 
-    kind: Kind
+    next: Next
     why: str = ""
 
 
-def first_move(request: ChangeRequest, live: MailConfig | None) -> Move:
+def first_move(request: ChangeRequest, live: Any) -> Move:
     """After the read right before the first write: done already, moved, or to be written."""
     plan = request.plan
-    if not plan.would_change(live) and not drift(plan.approved(live), live):
-        return Move(Kind.APPLIED)
-    if not plan.writes or not is_in_place(plan.base, live):
-        return Move(Kind.STALE)
-    return Move(Kind.WRITE)
+    if not plan.would_change(live):
+        return Move(Next.APPLIED)
+    if not plan.writes or not plan.base_is_in_place(live):
+        return Move(Next.STALE)
+    return Move(Next.WRITE)
 
 
-def move_if_reached(request: ChangeRequest, live: MailConfig | None) -> Move | None:
+def move_if_reached(request: ChangeRequest, live: Any) -> Move | None:
     """After a read that follows a write; None if what was written does not show."""
     if request.goal.is_reached_by(live):
-        return Move(Kind.APPLIED)
-    return Move(Kind.GO_ON) if request.current.is_reached_by(live) else None
+        return Move(Next.APPLIED)
+    return Move(Next.GO_ON) if request.current.is_reached_by(live) else None
 
 
 def next_move(
     request: ChangeRequest,
     attempts: Sequence[Attempt],
-    live: MailConfig | None,
+    live: Any,
     now: datetime,
     sends_max: int = SENDS_MAX,
 ) -> Move:
@@ -71,23 +71,23 @@ def next_move(
     reached = move_if_reached(request, live)
     if reached is not None:
         return reached
-    if not is_in_place(request.current.base, live):
-        return Move(Kind.CONFLICT, _why_unknown(request, live))
+    if not request.current.base_is_in_place(live):
+        return Move(Next.CONFLICT, _why_unknown(request, live))
     sends = [a for a in attempts if a.step == request.step and a.may_have_effect]
     if _keeps_address(request, sends):
-        return Move(Kind.GO_ON)
+        return Move(Next.GO_ON)
     why = _why_not_again(request, len(sends), sends_max, now)
-    return Move(Kind.WRITE) if why is None else Move(Kind.FAILED, why)
+    return Move(Next.WRITE) if why is None else Move(Next.FAILED, why)
 
 
 def _keeps_address(request: ChangeRequest, sends: Sequence[Attempt]) -> bool:
     """Whether Cliq accepted another address, and shows the old configuration all the same."""
-    is_first = request.step == 1 and request.plan.may_delete_first
+    is_first = request.step == 1 and len(request.plan.steps()) > 1
     return is_first and any(attempt.outcome == "accepted" for attempt in sends)
 
 
-def _why_unknown(request: ChangeRequest, live: MailConfig | None) -> str:
-    if request.has_removed and is_in_place(request.plan.base, live):
+def _why_unknown(request: ChangeRequest, live: Any) -> str:
+    if request.has_removed and request.plan.base_is_in_place(live):
         return "the old configuration was seen to be removed, and Cliq shows it again"
     if request.has_removed:
         return "the old configuration was removed, and Cliq does not show the new one"
@@ -104,9 +104,7 @@ def _why_not_again(request: ChangeRequest, sends: int, sends_max: int, now: date
     return None
 
 
-def is_late_effect(
-    request: ChangeRequest, attempts: Sequence[Attempt], live: MailConfig | None
-) -> bool:
+def is_late_effect(request: ChangeRequest, attempts: Sequence[Attempt], live: Any) -> bool:
     """Whether what is live may be a write of an ended request, carried out after it was given up.
 
     Of any of its steps: a removal on the way to another address may come late as well.

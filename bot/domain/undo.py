@@ -1,4 +1,4 @@
-"""Undo: the plan that sets back what one applied request had changed, over what is live now.
+"""What goes back when a change of the sender is undone, over what is live now, and what cannot.
 
 Only the fields which that request changed are touched, and they go back to what was there before
 it. The result is a plan like any other and needs approval like any other. Nothing here can bring
@@ -8,111 +8,76 @@ back a DKIM key, which is Zoho's to make, or somebody's word about a CNAME; the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from bot.domain.change import ENDED_AS, ChangeRequest, State
-from bot.domain.mail_config import (
-    KEY_SIZES,
-    NOT_VERIFIED,
-    VERIFIED,
-    MailConfig,
-    Patch,
-    diff_set,
-)
-from bot.domain.plan import AcceptPlan, Plan, ResetPlan, SetPlan, Undoing
-from bot.errors import NoChange, Refusal
-
-FIELDS = {
-    "Address": "email_id",
-    "Display name": "name",
-    "DKIM key size": "dkim_key_size",
-    "CNAME status": "cname_status",
-}
-"""Labels of a diff, and what the API calls each of these fields."""
+from bot.domain.mail_config import FIELDS, SENDER_FIELDS, MailConfig, Patch, listed
+from bot.domain.plan import Plan
+from bot.domain.typed import KEY_SIZES, NOT_VERIFIED, VERIFIED
 
 
-def plan_undo(
-    earlier: ChangeRequest, later: Sequence[ChangeRequest], live: MailConfig | None
-) -> Plan:
-    """What undoes `earlier`. `later` are the requests applied after it, newest first.
+@dataclass(frozen=True, slots=True)
+class Undoing:
+    """That a plan undoes request `number`, and what an undo leaves to be said.
 
-    Raises Refusal if there is nothing that could be undone, NoChange if it is undone already.
+    `since` are later requests that changed the same fields, each with their API names. `loses_key`
+    says that Zoho made another DKIM key since, `drops_cname` that a CNAME status of "verified" is
+    not set back.
     """
-    _check_is_undoable(earlier)
-    match earlier.plan:
-        case SetPlan(base=None):
-            return _remove(earlier, later, live)
-        case SetPlan(base=base):
-            changed = tuple(change.label for change in earlier.plan.diff())
-        case ResetPlan(base=base):
-            changed = ("Address", "Display name")
-        case AcceptPlan():
-            raise AssertionError("refused before")
-    assert base is not None
-    return _set_back(earlier, later, live, base, changed)
+
+    number: int
+    since: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    loses_key: bool = False
+    drops_cname: bool = False
+
+    def notes(self) -> tuple[str, ...]:
+        """What cannot be undone, and what else is undone along with it."""
+        said = [
+            f"#{number} changed the {listed(names)} since; this sets back what was there before "
+            f"#{self.number}."
+            for number, names in self.since
+        ]
+        if self.loses_key:
+            said.append(
+                f"The DKIM key from before #{self.number} cannot be brought back, so the record of "
+                "the new one must be published anew."
+            )
+        if self.drops_cname:
+            said.append(
+                "The CNAME status is not set back to verified: that is somebody's word. Whoever "
+                "can give it asks with `/mailcfg set cname=verified`."
+            )
+        return tuple(said)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the row and the seal, in which fields are spelt by their labels."""
+        return {
+            "number": self.number,
+            "since": [
+                [number, [FIELDS[name].label for name in names]] for number, names in self.since
+            ],
+            "loses_key": self.loses_key,
+            "drops_cname": self.drops_cname,
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any] | None) -> Undoing | None:
+        """The inverse of `as_dict`, for a stored row; None stays None."""
+        if values is None:
+            return None
+        names = {field.label: name for name, field in FIELDS.items()}
+        since = tuple((n, tuple(names[label] for label in labels)) for n, labels in values["since"])
+        return cls(**{**values, "since": since})
 
 
-def _check_is_undoable(earlier: ChangeRequest) -> None:
-    if earlier.is_open:
-        raise Refusal(
-            f"#{earlier.number} is still open, so there is nothing to undo. Whoever asked for it "
-            "can `/mailcfg withdraw` it, and an approver can reject it."
-        )
-    if earlier.state is State.CONFLICT:
-        raise Refusal(
-            f"What #{earlier.number} did is not known, so it cannot be undone. Look in the Cliq "
-            "admin panel, then ask for what you want with `/mailcfg set`."
-        )
-    if earlier.state is not State.APPLIED:
-        raise Refusal(
-            f"#{earlier.number} changed nothing ({ENDED_AS[earlier.state]}), so there is nothing "
-            "to undo."
-        )
-    if isinstance(earlier.plan, AcceptPlan):
-        raise Refusal(
-            f"#{earlier.number} wrote nothing: it accepted what was live. To have another sender, "
-            "ask with `/mailcfg set`, and its approval takes the place of this one."
-        )
-
-
-def _remove(
-    earlier: ChangeRequest, later: Sequence[ChangeRequest], live: MailConfig | None
-) -> ResetPlan:
-    """Before `earlier` no custom sender was set."""
-    if live is None:
-        raise NoChange(_done(earlier))
-    return ResetPlan(live, Undoing(earlier.number, _since(later, ("Address", "Display name"))))
-
-
-def _set_back(
-    earlier: ChangeRequest,
-    later: Sequence[ChangeRequest],
-    live: MailConfig | None,
-    base: MailConfig,
-    changed: tuple[str, ...],
-) -> SetPlan:
-    if live is None and not isinstance(earlier.plan, ResetPlan):
-        raise Refusal(
-            f"No custom sender is set any more, so what #{earlier.number} changed cannot be set "
-            "back. Set one with `/mailcfg set`."
-        )
-    drops_cname = _drops_cname(base, live, changed)
-    wanted = _patch(base, live, changed).over(live)
-    if not diff_set(live, wanted):
-        raise NoChange(_done(earlier) + (_ONLY_A_WORD if drops_cname else ""))
-    loses_key, since = wanted.issues_new_key(live), _since(later, changed)
-    return SetPlan(live, wanted, undoes=Undoing(earlier.number, since, loses_key, drops_cname))
-
-
-def _patch(base: MailConfig, live: MailConfig | None, changed: tuple[str, ...]) -> Patch:
+def going_back(base: MailConfig, live: MailConfig | None, changed: Sequence[str]) -> Patch:
     """What goes back to `base`; without what is so already, and without anybody's word.
 
     A new key is asked for in the old one's size, since Zoho by itself would choose a weak one.
     """
-    fields = [FIELDS[label] for label in changed]
-    values: dict[str, Any] = {}
-    values |= {field: getattr(base, field) for field in ("email_id", "name") if field in fields}
-    if "cname_status" in fields and base.cname_status != VERIFIED and _is_at(base, live):
+    decided = (field for field in SENDER_FIELDS if field in changed)
+    values: dict[str, Any] = {field: getattr(base, field) for field in decided}
+    if "cname_status" in changed and base.cname_status != VERIFIED and _is_at(base, live):
         values["cname_status"] = NOT_VERIFIED
     if base.dkim_bits in KEY_SIZES and _makes_key(base, live, changed):
         values["dkim_key_size"] = base.dkim_bits
@@ -124,38 +89,37 @@ def _is_at(base: MailConfig, live: MailConfig | None) -> bool:
     return live is not None and live.domain == base.domain
 
 
-def _moves_back(base: MailConfig, live: MailConfig | None, changed: tuple[str, ...]) -> bool:
-    return "Address" in changed and not _is_at(base, live)
+def _moves_back(base: MailConfig, live: MailConfig | None, changed: Sequence[str]) -> bool:
+    return "email_id" in changed and not _is_at(base, live)
 
 
-def _makes_key(base: MailConfig, live: MailConfig | None, changed: tuple[str, ...]) -> bool:
+def _makes_key(base: MailConfig, live: MailConfig | None, changed: Sequence[str]) -> bool:
     is_other_size = live is None or live.dkim_bits != base.dkim_bits
-    return _moves_back(base, live, changed) or ("DKIM key size" in changed and is_other_size)
+    return _moves_back(base, live, changed) or ("dkim_key_size" in changed and is_other_size)
 
 
-def _drops_cname(base: MailConfig, live: MailConfig | None, changed: tuple[str, ...]) -> bool:
+def drops_cname(base: MailConfig, live: MailConfig | None, changed: Sequence[str]) -> bool:
     """Whether "verified" was said of the CNAME before, and is not said of it any more."""
-    touched = "CNAME status" in changed or _moves_back(base, live, changed)
+    touched = "cname_status" in changed or _moves_back(base, live, changed)
     is_said = live is not None and _is_at(base, live) and live.cname_status == VERIFIED
     return touched and base.cname_status == VERIFIED and not is_said
 
 
-def _since(
-    later: Sequence[ChangeRequest], changed: tuple[str, ...]
+def since(
+    later: Sequence[tuple[int, Plan]], changed: Sequence[str]
 ) -> tuple[tuple[int, tuple[str, ...]], ...]:
-    """The newest later request that changed each field, oldest first, with these fields."""
+    """The newest later request that changed each field, oldest first, with these fields.
+
+    Of what people can ask for, and so ask to set back.
+    """
     found: dict[int, list[str]] = {}
     seen: set[str] = set()
-    for request in later:
-        for label in _changed_by(request):
-            if label in changed and label not in seen:
-                seen.add(label)
-                found.setdefault(request.number, []).append(label)
-    return tuple((number, tuple(labels)) for number, labels in sorted(found.items()))
-
-
-def _changed_by(request: ChangeRequest) -> list[str]:
-    return [change.label for change in request.plan.diff() if change.label in FIELDS]
+    for number, plan in later:
+        for field in (change.field for change in plan.diff() if FIELDS[change.field].ask):
+            if field in changed and field not in seen:
+                seen.add(field)
+                found.setdefault(number, []).append(field)
+    return tuple((number, tuple(fields)) for number, fields in sorted(found.items()))
 
 
 _ONLY_A_WORD = (
@@ -164,5 +128,7 @@ _ONLY_A_WORD = (
 )
 
 
-def _done(earlier: ChangeRequest) -> str:
-    return f"Nothing to undo: what #{earlier.number} changed is already as it was before."
+def already(number: int, *, but_the_cname: bool = False) -> str:
+    """Why there is nothing to undo."""
+    said = f"Nothing to undo: what #{number} changed is already as it was before."
+    return said + (_ONLY_A_WORD if but_the_cname else "")

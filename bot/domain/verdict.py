@@ -15,7 +15,7 @@ from bot.domain.dns_answers import Answers, Reply, Status
 from bot.domain.key_host import is_registry
 
 
-class Kind(Enum):
+class RecordKind(Enum):
     """What one server holds at the host."""
 
     RIGHT = "right"
@@ -41,16 +41,16 @@ class Outage(StrEnum):
 class Holding:
     """What one server holds. `is_wildcard`: not at the host itself, a wildcard record answers."""
 
-    kind: Kind
+    kind: RecordKind
     reply: Reply
     is_wildcard: bool = False
 
     @property
     def sense(self) -> tuple[object, ...]:
         """Equal where two servers agree: TTL, order, split and spaces of records do not matter."""
-        if self.kind in {Kind.RIGHT, Kind.MISSING}:
+        if self.kind in {RecordKind.RIGHT, RecordKind.MISSING}:
             return (self.kind,)
-        if self.kind is Kind.BROKEN_ALIAS:
+        if self.kind is RecordKind.BROKEN_ALIAS:
             return (self.kind, self.reply.aliases[:1])
         return (self.kind, *sorted(dkim.public_key(text) for text in self.reply.texts))
 
@@ -68,7 +68,7 @@ class Verdict:
         return self.outage is None and not self.truth
 
     @property
-    def kind(self) -> Kind | None:
+    def kind(self) -> RecordKind | None:
         """What is so, if those who decide agree on it and the domain can be resolved."""
         if self.outage is not None or len({holding.sense for holding in self.truth}) != 1:
             return None
@@ -80,14 +80,14 @@ class Verdict:
 
         Caches count only once all of the truth is right: they may keep what was there before.
         """
-        if self.outage is not None or not self.truth or self.kind not in {None, Kind.RIGHT}:
+        if self.outage is not None or not self.truth or self.kind not in {None, RecordKind.RIGHT}:
             return ()
         everyone = (*self.truth, *self.caches)
-        return tuple(holding for holding in everyone if holding.kind is not Kind.RIGHT)
+        return tuple(holding for holding in everyone if holding.kind is not RecordKind.RIGHT)
 
     @property
     def is_right_everywhere(self) -> bool:
-        return self.kind is Kind.RIGHT and not self.stale
+        return self.kind is RecordKind.RIGHT and not self.stale
 
     @property
     def record(self) -> str | None:
@@ -128,8 +128,8 @@ def _holding(reply: Reply, dkim_value: str, wildcard: Reply | None) -> Holding:
     is_wildcard = wildcard is not None and reply.has_data and _same_data(reply, wildcard)
     kind = _kind(reply, dkim_value)
     # A wildcard that gives the right record works for receivers, whatever was meant by it.
-    if is_wildcard and kind is not Kind.RIGHT:
-        kind = Kind.MISSING
+    if is_wildcard and kind is not RecordKind.RIGHT:
+        kind = RecordKind.MISSING
     return Holding(kind, reply, is_wildcard)
 
 
@@ -137,17 +137,17 @@ def _same_data(one: Reply, other: Reply) -> bool:
     return one.aliases == other.aliases and sorted(one.texts) == sorted(other.texts)
 
 
-def _kind(reply: Reply, dkim_value: str) -> Kind:
+def _kind(reply: Reply, dkim_value: str) -> RecordKind:
     if reply.aliases and not reply.texts:
-        return Kind.BROKEN_ALIAS
+        return RecordKind.BROKEN_ALIAS
     if not reply.texts:
-        return Kind.MISSING
+        return RecordKind.MISSING
     if len(reply.texts) > 1:
-        return Kind.MULTIPLE
+        return RecordKind.MULTIPLE
     return kind_of(reply.texts[0], dkim_value)
 
 
-def kind_of(text: str, dkim_value: str) -> Kind:
+def kind_of(text: str, dkim_value: str) -> RecordKind:
     """One TXT record against the key that Zoho signs with.
 
     A cut key is looked for before its base64 is decoded: cut at a multiple of four characters it
@@ -155,21 +155,21 @@ def kind_of(text: str, dkim_value: str) -> Kind:
     """
     record, wanted = dkim.read(text), dkim.public_key(dkim_value)
     if isinstance(record, Damage):
-        return Kind.MALFORMED
+        return RecordKind.MALFORMED
     key = dkim.public_key(text)
     if record.is_revoked:
-        return Kind.REVOKED
+        return RecordKind.REVOKED
     if key != wanted:
         if key and wanted.startswith(key):
-            return Kind.TRUNCATED
-        return Kind.MALFORMED if dkim.key_damage(record) else Kind.OTHER_KEY
-    return Kind.TAG_CONFLICT if dkim.conflicting_tag(record, dkim_value) else Kind.RIGHT
+            return RecordKind.TRUNCATED
+        return RecordKind.MALFORMED if dkim.key_damage(record) else RecordKind.OTHER_KEY
+    return RecordKind.TAG_CONFLICT if dkim.conflicting_tag(record, dkim_value) else RecordKind.RIGHT
 
 
 def suspect(answers: Answers, dkim_value: str) -> Reply | None:
     """An answer whose data is not the right record, so that a wildcard may have given it."""
     for reply in answers.truth:
-        if reply.has_data and _kind(reply, dkim_value) is not Kind.RIGHT:
+        if reply.has_data and _kind(reply, dkim_value) is not RecordKind.RIGHT:
             return reply
     return None
 

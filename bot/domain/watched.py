@@ -10,12 +10,12 @@ from bot.domain.change import ChangeRequest
 from bot.domain.checklist import Pass, key_applied_at
 from bot.domain.findings import Diagnosis, State
 from bot.domain.headlines import topmost_bad
-from bot.domain.mail_config import MailConfig
-from bot.domain.verdict import Kind
+from bot.domain.mail_config import MailConfig, undamaged
+from bot.domain.verdict import RecordKind
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CheckResult:
     """What one check found, before anything follows from it.
 
     `slot` is the time for which a tick was due; None is a check that somebody asked for. `unread` is
@@ -35,6 +35,12 @@ class Check:
     @property
     def live(self) -> MailConfig | None:
         return self.found.case.live
+
+    @property
+    def undamaged(self) -> MailConfig | None:
+        """What is live but for Zoho's own damage, which comes and goes without being a change."""
+        approved = None if self.approved is None else self.approved.approved_config
+        return undamaged(self.live, approved)
 
     @property
     def unread(self) -> str:
@@ -63,7 +69,7 @@ class Check:
         if answers is None or verdict is None:
             return Pass(self.at, self.live)
         judged = (*verdict.truth, *verdict.caches)
-        holds = {holding.reply: holding.kind is Kind.RIGHT for holding in judged}
+        holds = {holding.reply: holding.kind is RecordKind.RIGHT for holding in judged}
         caches = [holds[reply] for reply in answers.resolvers if reply in holds]
         return Pass(
             self.at,

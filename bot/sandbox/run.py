@@ -10,12 +10,14 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from rich.console import Console
 
 from bot import settings
 from bot.app import App, build
+from bot.domain.timing import Timing
 from bot.errors import OperatorError
 from bot.sandbox.bot_thread import BotThread
 from bot.sandbox.listening import listen
@@ -25,6 +27,8 @@ from bot.sandbox.stage import STATE_FILE, Stage, open_stage
 from bot.sandbox.tour import WIDTH, Tour
 
 KEY_FILE = "secret.key"
+TIMING = Timing(pace=timedelta(milliseconds=10), commit_budget=timedelta(seconds=2.5))
+"""The emulated Slack has no limit, and a machine that plays every part may be slow."""
 
 
 async def serve(
@@ -139,7 +143,8 @@ async def running_bot(stage: Stage, folder: Path, transport: str = "socket") -> 
     }
     if transport == "http":
         del environment["SLACK_APP_TOKEN"]
-    async with await build(settings.from_values(environment), clock=stage.clock) as app:
+    found = settings.from_values(environment)
+    async with await build(found, stage.clock, TIMING) as app:
         if transport == "http":
             stage.workspace.delivery.request_url = f"http://127.0.0.1:{app.port}/slack/events"
         loop = asyncio.get_running_loop()

@@ -45,13 +45,7 @@ class Stage:
 
     def bot_environment(self) -> dict[str, str]:
         """The settings with which the bot finds this stage; the transport is not among them."""
-        lines = [
-            *self.slack.dotenv(),
-            *self.cliq_at.dotenv(),
-            *self.dns.dotenv(),
-            "MAILCFG_SLACK_PACE=10ms",  # the emulated Slack has no limit
-            "MAILCFG_COMMIT_BUDGET=2500ms",  # a machine that plays every part may be slow
-        ]
+        lines = [*self.slack.dotenv(), *self.cliq_at.dotenv(), *self.dns.dotenv()]
         values = dict(line.split("=", 1) for line in lines)
         return values | {"MAILCFG_ORG": "acme", "MAILCFG_LABEL": "sandbox"}
 

@@ -5,15 +5,17 @@ A refusal is stored before the person is told, with what it rests on.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
 from bot.domain import policy as rules
+from bot.domain.audit import AuditEntry
 from bot.domain.change import ChangeRequest
+from bot.domain.organisation import Organisation
 from bot.domain.policy import Actor, Facts, Policy, Verdict
 from bot.errors import CouldNotCheck, MailcfgError, NotAllowed, Refusal
-from bot.ports import AuditEntry, Clock, Directory, Store
+from bot.ports import Clock, Directory, Store
 from bot.services.approvers import Approvers
 
 
@@ -21,26 +23,26 @@ class Admission:
     """The door to one organisation's services."""
 
     def __init__(
-        self, *, org: str, policy: Policy, store: Store, directory: Directory, clock: Clock
+        self, organisation: Organisation, store: Store, directory: Directory, clock: Clock
     ) -> None:
-        self._org = org
-        self._policy = policy
+        self._org = organisation.id
+        self._policy = organisation.policy
         self._store = store
         self._directory = directory
         self._clock = clock
-        self._approvers = Approvers(policy, directory)
+        self._approvers = Approvers(organisation.policy, directory)
 
     async def admit(
         self,
         actor: Actor,
         action: str,
-        may: Callable[[Facts], Awaitable[Verdict]],
+        may: Callable[[Facts], Verdict],
         request: ChangeRequest | None = None,
     ) -> Facts:
         """The actor's facts, if they may. Raises NotAllowed and CouldNotCheck."""
         async with self.auditing_refusals(actor, action, request):
             facts = await self._directory.look_up(actor, groups_of(self._policy, request))
-            verdict = await may(facts)
+            verdict = may(facts)
             if not verdict.is_allowed:
                 grounds = rules.evidence(facts, self._policy, verdict)
                 raise NotAllowed(verdict.code, verdict.sentence, grounds)
@@ -72,7 +74,7 @@ class Admission:
             body["evidence"] = dict(refusal.evidence)
         subject = None if request is None else request.id
         now = self._clock.now()
-        async with self._store.begin() as tx:
+        async with self._store.begin(self._org) as tx:
             await tx.record(AuditEntry(self._org, now, actor.principal, "refused", subject, body))
 
     async def check_settings(self) -> list[str]:

@@ -7,14 +7,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bot.domain import policy as rules
+from bot.domain.audit import AuditEntry
 from bot.domain.incident import Incident, Kind, standing_facts
 from bot.domain.moment import from_stamp, whole
-from bot.domain.policy import Actor, Facts, Policy, Verdict
-from bot.domain.watched import Check
+from bot.domain.organisation import Organisation
+from bot.domain.policy import Actor, Facts, Verdict
+from bot.domain.watched import CheckResult
 from bot.errors import AlreadySettled, Refusal
-from bot.ports import AuditEntry, Clock, LostRace, Store
+from bot.ports import Clock, Store
 from bot.services.admission import Admission
 from bot.services.approvers import NOBODY
+from bot.services.race import until_won
 from bot.services.watch import Watch
 
 
@@ -23,27 +26,25 @@ class Alerts:
 
     def __init__(
         self,
-        *,
-        org: str,
-        policy: Policy,
+        organisation: Organisation,
         admission: Admission,
         store: Store,
         clock: Clock,
         watch: Watch,
     ) -> None:
-        self.org = org
-        self._policy = policy
+        self.org = organisation.id
+        self._policy = organisation.policy
         self._admission = admission
         self._store = store
         self._clock = clock
         self._watch = watch
 
-    async def check_again(self, actor: Actor) -> tuple[Check, datetime | None]:
+    async def check_again(self, actor: Actor) -> tuple[CheckResult, datetime | None]:
         """What is so now, for any full member, and until when an open alert is watched if all is good.
 
         Raises Refusal while a change is being written.
         """
-        await self._admission.admit(actor, "check", _may_look)
+        await self._admission.admit(actor, "check", rules.may_show)
         check = await self._watch.check_now()
         if check is None:
             raise Refusal(
@@ -57,20 +58,19 @@ class Alerts:
         """Silence the reminders of an open alert, and nothing else; until when. Raises AlreadySettled."""
         await self._admission.admit(actor, "snooze", self._may_snooze)
         until = whole(self._clock.now() + span)
-        while True:
-            row = await self._open(incident_id)
-            known = await self._store.watch(self.org)
-            alert = known.alert.snooze(until)
-            facts = row.facts | standing_facts(alert, from_stamp(row.facts.get("ends_at")))
-            body = {"event": "snoozed", "until": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
-            try:
-                async with self._store.begin() as tx:
-                    await tx.replace_watch(known, replace(known, alert=alert))
-                    await tx.save_incident(row.edited(facts))
-                    await tx.record(self._entry(actor, "incident", body))
-            except LostRace:
-                continue
-            return until
+        await until_won(lambda: self._snooze(actor, incident_id, until))
+        return until
+
+    async def _snooze(self, actor: Actor, incident_id: str, until: datetime) -> None:
+        row = await self._open(incident_id)
+        known = await self._store.watch(self.org)
+        alert = known.alert.snooze(until)
+        facts = row.facts | standing_facts(alert, from_stamp(row.facts.get("ends_at")))
+        body = {"event": "snoozed", "until": f"{until:%Y-%m-%dT%H:%M:%SZ}"}
+        async with self._store.begin(self.org) as tx:
+            await tx.replace_watch(known, replace(known, alert=alert))
+            await tx.save_incident(row.edited(facts))
+            await tx.record(self._entry(actor, "incident", body))
 
     async def _open(self, incident_id: str) -> Incident:
         row = await self._store.open_incident(self.org, Kind.ALERT)
@@ -78,14 +78,10 @@ class Alerts:
             raise AlreadySettled("This alert has ended, so there is nothing to snooze.")
         return row
 
-    async def _may_snooze(self, facts: Facts) -> Verdict:
+    def _may_snooze(self, facts: Facts) -> Verdict:
         """Approvers, also where nobody may ask; and whoever may ask."""
         decides = rules.may_decide(facts, self._policy, NOBODY)
         return decides if decides.is_allowed else rules.may_propose(facts, self._policy)
 
     def _entry(self, actor: Actor, kind: str, body: dict[str, Any]) -> AuditEntry:
         return AuditEntry(self.org, self._clock.now(), actor.principal, kind, None, body)
-
-
-async def _may_look(facts: Facts) -> Verdict:
-    return rules.may_show(facts)

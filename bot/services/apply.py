@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, assert_never
 
 from bot.domain import checklist
+from bot.domain.audit import AuditEntry
 from bot.domain.change import (
     Attempt,
     ChangeRequest,
-    Seal,
     State,
     is_untouched,
     milliseconds,
@@ -27,12 +27,12 @@ from bot.domain.change import (
 from bot.domain.incident import CHECKLIST_ID, Incident
 from bot.domain.incident import Kind as Living
 from bot.domain.mail_config import MailConfig
-from bot.domain.plan import SetPlan
-from bot.domain.policy import Actor, Facts, Policy, may_propose
+from bot.domain.organisation import Organisation
+from bot.domain.policy import Actor, Facts, may_propose
+from bot.domain.sender_plans import SENDER
 from bot.domain.steps import (
-    SENDS_MAX,
-    Kind,
     Move,
+    Next,
     first_move,
     move_if_reached,
     next_move,
@@ -40,27 +40,20 @@ from bot.domain.steps import (
     without_effect,
 )
 from bot.errors import (
-    Ambiguous,
-    AuthError,
-    BudgetSpent,
-    CliqError,
     CouldNotCheck,
-    MalformedAnswer,
+    Effect,
+    FarEndError,
     NotAllowed,
     NotApplied,
-    NotSent,
-    OAuthError,
-    RateLimited,
-    ServerError,
 )
 from bot.logs import about_change
 from bot.ports import (
-    AuditEntry,
     Card,
     Clock,
     Directory,
+    FarEnd,
+    FarEnds,
     LostRace,
-    MailConfigApi,
     Message,
     Purpose,
     Store,
@@ -71,35 +64,6 @@ from bot.services import telling
 from bot.services.admission import groups_of
 from bot.services.audit import doubt
 
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How long to wait for what. The relations between them are what makes a write safe."""
-
-    call_timeout: timedelta = timedelta(seconds=10)
-    quiet: timedelta = timedelta(seconds=20)
-    """How long after its time-out a write may still take effect."""
-    margin: timedelta = timedelta(seconds=5)
-    """What clocks may differ by, and how long after it was stored a write may be sent."""
-    lease: timedelta = timedelta(seconds=60)
-    """How long a claim lasts; it is never renewed, since one claim makes at most one write."""
-    retry: timedelta = timedelta(seconds=30)
-    retry_max: timedelta = timedelta(minutes=5)
-    give_up: timedelta = timedelta(hours=24)
-    """How long an unknown outcome may stay unknown before a person must look."""
-    sends: int = SENDS_MAX
-    """How often one step may be sent; what surely had no effect does not count."""
-
-    @property
-    def send_window(self) -> timedelta:
-        """How long after its claim a write may still be sent: a call must end within the lease."""
-        return self.lease - self.call_timeout - self.margin
-
-
-NO_EFFECT = (NotSent, RateLimited, BudgetSpent, AuthError, OAuthError)
-UNKNOWN = (Ambiguous, ServerError, MalformedAnswer)
-UNREADABLE = (*NO_EFFECT, *UNKNOWN)
-"""Why a read may fail and be tried again; what else a read raises is a definite refusal."""
 ENDED = {
     State.APPLIED: "applied",
     State.CANCELLED: "ineligible",
@@ -115,24 +79,21 @@ class Applier:
 
     def __init__(
         self,
-        *,
-        org: str,
-        policy: Policy,
+        organisation: Organisation,
         store: Store,
-        api: MailConfigApi,
+        far_ends: FarEnds,
         directory: Directory,
         clock: Clock,
-        seal: Seal,
-        timing: Timing = Timing(),
     ) -> None:
-        self.org = org
-        self._policy = policy
+        self._organisation = organisation
+        self.org = organisation.id
+        self._policy = organisation.policy
+        self._seal = organisation.seal
+        self._timing = organisation.timing
         self._store = store
-        self._api = api
+        self._far_ends = far_ends
         self._directory = directory
         self._clock = clock
-        self._seal = seal
-        self._timing = timing
         self._one_at_a_time = asyncio.Lock()
         self._send_by = 0.0  # of the claim in hand, in the clock's elapsed seconds
 
@@ -167,7 +128,7 @@ class Applier:
 
     async def _take_over(self, request: ChangeRequest) -> None:
         """Whoever was applying it has died: what it may have sent is settled by reading."""
-        sent = [a for a in await self._store.attempts(request.id) if a.may_have_effect]
+        sent = [a for a in await self._store.attempts(request) if a.may_have_effect]
         if sent:
             until = self._quiet_after(sent[-1].intent_at)
             why = "mailcfg was stopped while the change was being written"
@@ -206,7 +167,7 @@ class Applier:
             return None if is_backed else "it never had the approvals it needs"
         if self._policy.watch_only:
             return "this deployment only watches now"
-        needed = request.quorum_under(self._policy)
+        needed = self._organisation.needed(request)
         groups = groups_of(self._policy, request)
         requester = await self._facts(request.requester, groups)
         if requester is None or not may_propose(requester, self._policy).is_allowed:
@@ -235,71 +196,73 @@ class Applier:
             if why is not None:
                 cancelled = request.cancel_ineligible(self._clock.now(), why)
                 return await self._end(request, cancelled)
-            live = await self._api.read(Purpose.APPLY)
-        except (*UNREADABLE, CouldNotCheck) as error:
+            live = await self._far_end(request).read(Purpose.APPLY)
+        except (FarEndError, CouldNotCheck) as error:
+            if isinstance(error, FarEndError) and error.effect is Effect.REFUSED:
+                return await self._end(request, request.fail(self._clock.now(), str(error)))
             return await self._park(request, error)
-        except CliqError as error:
-            failed = request.fail(self._clock.now(), str(error))
-            return await self._end(request, failed)
         return await self._go(request, first_move(request, live), live)
 
-    async def _go(self, request: ChangeRequest, move: Move, live: MailConfig | None) -> None:
+    async def _go(self, request: ChangeRequest, move: Move, live: Any) -> None:
         """Do what follows from having read `live`."""
         now = self._clock.now()
-        match move.kind:
-            case Kind.WRITE:
+        match move.next:
+            case Next.WRITE:
                 await self._send(request, live)
-            case Kind.GO_ON:
+            case Next.GO_ON:
                 await self._move(request, request.go_on(now), "next_step")
-            case Kind.APPLIED:
+            case Next.APPLIED:
                 effect = "written" if request.sent or request.uncertain_since else "none"
                 await self._end(request, request.apply(now, live, effect))
-            case Kind.STALE:
+            case Next.STALE:
                 await self._end(request, request.go_stale(now, live))
-            case Kind.FAILED:
+            case Next.FAILED:
                 await self._end(request, request.fail(now, move.why, live))
-            case Kind.CONFLICT:
+            case Next.CONFLICT:
                 await self._end(request, request.conflict(now, move.why, live))
             case _:
-                assert_never(move.kind)
+                assert_never(move.next)
 
-    async def _send(self, request: ChangeRequest, live: MailConfig | None) -> None:
+    async def _send(self, request: ChangeRequest, live: Any) -> None:
         """One write over `live`: stored, sent, its outcome stored."""
-        earlier, step = await self._store.attempts(request.id), request.step
-        method = "PUT" if isinstance(request.current, SetPlan) else "DELETE"
+        earlier, step = await self._store.attempts(request), request.step
+        method = request.current.method
         attempt = Attempt(request.id, len(earlier) + 1, method, self._clock.now(), step=step)
         send_by = self._clock.elapsed() + self._timing.margin.total_seconds()
         body = {"method": method, "n": attempt.n, "step": step}
-        async with self._store.begin() as tx:
+        async with self._store.begin(self.org) as tx:
             await tx.hold(request)
             await tx.add_attempt(attempt)
             await tx.record(self._entry(request, "intent", body))
         try:
-            await self._write(request, min(send_by, self._send_by))
-        except NO_EFFECT as error:
-            await self._park(request, error, self._finished(attempt, "not_sent", error))
-        except UNKNOWN as error:
-            finished = self._finished(attempt, "ambiguous", error)
-            await self._wait_and_see(request, attempt.intent_at, error, finished)
-        except CliqError as error:
-            finished = self._finished(attempt, "refused", error)
-            failed = request.fail(self._clock.now(), str(error), live)
-            await self._end(request, failed, finished)
+            # Soon after it was stored or not at all: the quiet time counts from then.
+            far_end = self._far_end(request)
+            await request.current.send(far_end, send_by=min(send_by, self._send_by))
+        except FarEndError as error:
+            await self._not_accepted(request, attempt, error, live)
         else:
             sent = await self._accepted(request, self._finished(attempt, "accepted"))
             await self._confirm(sent, attempt.intent_at)
 
-    async def _write(self, request: ChangeRequest, send_by: float) -> None:
-        """Soon after it was stored or not at all: the quiet time counts from then."""
-        if isinstance(request.current, SetPlan):
-            arguments = request.current.wanted.put_arguments()
-            await self._api.write(arguments, send_by=send_by)
-        else:
-            await self._api.remove(send_by=send_by)
+    def _far_end(self, request: ChangeRequest) -> FarEnd:
+        return self._far_ends.of(request.plan.subject)
+
+    async def _not_accepted(
+        self, request: ChangeRequest, attempt: Attempt, error: FarEndError, live: Any
+    ) -> None:
+        match error.effect:
+            case Effect.NONE:
+                await self._park(request, error, self._finished(attempt, "not_sent", error))
+            case Effect.UNKNOWN:
+                finished = self._finished(attempt, "ambiguous", error)
+                await self._wait_and_see(request, attempt.intent_at, error, finished)
+            case Effect.REFUSED:
+                failed = request.fail(self._clock.now(), str(error), live)
+                await self._end(request, failed, self._finished(attempt, "refused", error))
 
     async def _accepted(self, request: ChangeRequest, attempt: Attempt) -> ChangeRequest:
         moved = request.mark_sent()
-        async with self._store.begin() as tx:
+        async with self._store.begin(self.org) as tx:
             await tx.replace(request, moved)
             await tx.finish_attempt(attempt)
             await tx.record(self._entry(moved, "accepted", {"n": attempt.n}))
@@ -308,11 +271,11 @@ class Applier:
     async def _confirm(self, request: ChangeRequest, intent_at: datetime) -> None:
         """Only a read that shows the target makes it "In force"."""
         try:
-            live = await self._api.read(Purpose.CONFIRM)
+            live = await self._far_end(request).read(Purpose.CONFIRM)
             move = move_if_reached(request, live)
             if move is None:
-                raise NotApplied("GET", request.current.unmet(live))
-        except (CliqError, OAuthError) as error:
+                raise NotApplied(request.current.unmet(live))
+        except FarEndError as error:
             await self._wait_and_see(request, intent_at, error)
         else:
             await self._go(request, move, live)
@@ -322,16 +285,16 @@ class Applier:
         now, since = self._clock.now(), request.uncertain_since
         assert since is not None
         try:
-            live = await self._api.read(Purpose.CONFIRM)
-        except (CliqError, OAuthError) as error:
+            live = await self._far_end(request).read(Purpose.CONFIRM)
+        except FarEndError as error:
             return await self._still_unknown(request, now - since, error)
-        attempts = await self._store.attempts(request.id)
+        attempts = await self._store.attempts(request)
         move = next_move(request, attempts, live, now, self._timing.sends)
-        if move.kind is Kind.WRITE:
+        if move.next is Next.WRITE:
             return await self._send_if_approved(request, live)
         return await self._go(request, move, live)
 
-    async def _send_if_approved(self, request: ChangeRequest, live: MailConfig | None) -> None:
+    async def _send_if_approved(self, request: ChangeRequest, live: Any) -> None:
         """People are asked about again: some time has passed since the last write."""
         try:
             why = await self._why_no_longer_approved(request)
@@ -386,7 +349,7 @@ class Applier:
         return intent_at + self._timing.margin + self._timing.call_timeout + self._timing.quiet
 
     def _finished(
-        self, attempt: Attempt, outcome: str, error: CliqError | OAuthError | None = None
+        self, attempt: Attempt, outcome: str, error: FarEndError | None = None
     ) -> Attempt:
         return replace(
             attempt,
@@ -404,7 +367,7 @@ class Applier:
         attempt: Attempt | None = None,
     ) -> ChangeRequest:
         body = {"why": new.waits_for, "state": new.state}
-        async with self._store.begin() as tx:
+        async with self._store.begin(self.org) as tx:
             await tx.replace(old, new)
             await _finish(tx, attempt)
             await tx.record(self._entry(new, kind, body))
@@ -421,31 +384,33 @@ class Applier:
         """The last move: with it the result for all and for one, what is to follow, what it left."""
         now = self._clock.now()
         facts = {"state": new.state, "at": milliseconds(now)}
-        left = self._left(await self._store.watch(self.org), new)
-        home = await self._store.card(new.id)
-        async with self._store.begin() as tx:
+        seen = await self._store.watch(self.org)
+        home = await self._store.card(self.org, new.id)
+        async with self._store.begin(self.org) as tx:
             await tx.replace(old, new)
             await _finish(tx, attempt)
-            if new.effect == "written":
-                await tx.save_reading(self.org, left, now)
+            if new.effect == "written" and new.plan.subject == SENDER:
+                await tx.save_reading(self.org, _left(seen, new), now)
             head = await tx.record(self._entry(new, kind or ENDED[new.state], _ending(new)))
             facts["head"] = head.short
             await tx.tell(Message(f"result:{new.id}", "result", facts, subject=new.id))
             await tx.tell(telling.outcome(new))
-            await _follow(tx, new, home)
-
-    def _left(self, seen: WatchState, request: ChangeRequest) -> MailConfig | None:
-        """What the next check is to compare with: what we changed ourselves is no news to it.
-
-        The status of a key that we left alone is Zoho's doing, so that stays to be told.
-        """
-        left, old = request.observed, seen.reading
-        if left is not None and old is not None and left.dkim_host == old.dkim_host:
-            return replace(left, dkim_status=old.dkim_status)
-        return left
+            await _begin_checklist(tx, new, home)
 
     def _entry(self, request: ChangeRequest, kind: str, body: dict[str, Any]) -> AuditEntry:
         return AuditEntry(self.org, self._clock.now(), "mailcfg", kind, request.id, body)
+
+
+def _left(seen: WatchState, request: ChangeRequest) -> MailConfig | None:
+    """What the next check is to compare with: what we changed ourselves is no news to it.
+
+    The status of a key that we left alone is Zoho's doing, so that stays to be told.
+    """
+    left: MailConfig | None = request.observed
+    old = seen.reading
+    if left is not None and old is not None and left.dkim_host == old.dkim_host:
+        return replace(left, dkim_status=old.dkim_status)
+    return left
 
 
 def _ending(request: ChangeRequest) -> dict[str, Any]:
@@ -460,8 +425,8 @@ async def _finish(tx: Transaction, attempt: Attempt | None) -> None:
         await tx.finish_attempt(attempt)
 
 
-async def _follow(tx: Transaction, ended: ChangeRequest, home: Card | None) -> None:
-    """A checklist in the request's thread follows an applied sender to its real end."""
+async def _begin_checklist(tx: Transaction, ended: ChangeRequest, home: Card | None) -> None:
+    """A checklist in the request's thread follows the key of an applied change to its real end."""
     following = checklist.begin(ended) if ended.state is State.APPLIED else None
     if following is None:
         return

@@ -7,38 +7,19 @@ places that whoever holds the database does not hold: the log, and the result of
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
-import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, TextIO
 
+from bot.domain.audit import GENESIS, AuditEntry, AuditHead, AuditRow, broken
 from bot.domain.change import ChangeRequest, Seal, State, VoteKind, canonical, is_untouched
-from bot.errors import InputError, Tampered
-from bot.ports import AuditEntry, AuditHead, AuditRow, Clock, Store
+from bot.domain.organisation import Organisation
+from bot.errors import Tampered
+from bot.ports import Clock, Store
 
-GENESIS = "0" * 64
 FIELDS = ("org", "seq", "at", "actor", "kind", "request_id", "body", "prev", "hash")
-
-
-def canonical_body(entry: AuditEntry) -> str:
-    """What is sealed of an entry, as canonical JSON: everything but its place in the chain."""
-    return canonical(
-        {
-            "at": entry.at.isoformat(timespec="milliseconds"),
-            "actor": entry.actor,
-            "kind": entry.kind,
-            "request_id": entry.request_id,
-            "body": entry.body,
-        }
-    )
-
-
-def chain_hash(previous: str, org: str, seq: int, body: str) -> str:
-    """SHA-256 over the previous hash, the place and the canonical body."""
-    return hashlib.sha256(f"{previous}|{org}|{seq}|{body}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +30,6 @@ class Verification:
     requests: int
     head: str
     problem: str = ""
-
-
-HEAD = re.compile(r"([1-9][0-9]{0,9}):([0-9a-f]{16,64})")
-
-
-def noted_head(text: str) -> AuditHead:
-    """A head as it was noted, `7:3f2a…` with 16 digits or more of its hash. Raises InputError."""
-    found = HEAD.fullmatch(text.strip().lower())
-    if found is None:
-        raise InputError(
-            f"`{text}` is no head of an audit. Write it as it was noted, like 7:3f2a9c0d1e5b8a47."
-        )
-    return AuditHead(int(found[1]), found[2])
 
 
 async def verify(
@@ -76,7 +44,7 @@ async def verify(
     previous, count, proposed = GENESIS, 0, 0
     async for row in store.audit(org):
         count += 1
-        problem = _broken(row, previous, count) or _elsewhere(row, noted)
+        problem = broken(row, previous, count) or _elsewhere(row, noted)
         if problem:
             return Verification(count, 0, previous, problem)
         previous = row.hash
@@ -102,7 +70,7 @@ async def verify_end(store: Store, org: str, most: int) -> Verification:
     previous, followed = None, 0
     async for row in store.audit(org, start):
         followed += 1
-        problem = _broken(row, previous or row.prev, start + followed)
+        problem = broken(row, previous or row.prev, start + followed)
         if problem:
             return Verification(followed, 0, previous or row.prev, problem)
         previous = row.hash
@@ -116,7 +84,7 @@ async def _problem_of(store: Store, request: ChangeRequest, seal: Seal | None) -
             problem = _forged(request)
         else:
             problem = disagreement(request, await store.audit_of(request))
-        now = await store.request(request.id) if problem else request
+        now = await store.request(request.org, request.id) if problem else request
         if now is None or now.rev == request.rev:
             return problem
         request = now
@@ -125,8 +93,8 @@ async def _problem_of(store: Store, request: ChangeRequest, seal: Seal | None) -
 class DailyHead:
     """Gives the head of one organisation's audit once a day (UTC), to whoever asks first."""
 
-    def __init__(self, *, org: str, store: Store, clock: Clock) -> None:
-        self._org = org
+    def __init__(self, organisation: Organisation, store: Store, clock: Clock) -> None:
+        self._org = organisation.id
         self._store = store
         self._clock = clock
         self._day: date | None = None
@@ -136,7 +104,7 @@ class DailyHead:
         if now.date() == self._day:
             return None
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        async with self._store.begin() as tx:
+        async with self._store.begin(self._org) as tx:
             is_ours = await tx.take_slot(f"head:{self._org}", midnight)
         self._day = now.date()
         return await self._store.audit_head(self._org) if is_ours else None
@@ -155,7 +123,7 @@ async def doubt(store: Store, request: ChangeRequest) -> str:
         first = entries[0]
         previous, expected = first.prev, first.seq
         async for row in store.audit(request.org, first.seq - 1):
-            problem = _broken(row, previous, expected)
+            problem = broken(row, previous, expected)
             if problem:
                 return problem
             previous, expected = row.hash, expected + 1
@@ -237,17 +205,6 @@ def _cut_off(count: int, noted: AuditHead | None) -> str:
     if noted is None or noted.seq <= count:
         return ""
     return f"The audit ends at entry {count}, before the noted head {noted}: its end was cut off."
-
-
-def _broken(row: AuditRow, previous: str, expected: int) -> str:
-    """What is wrong with one row of the chain, or ""."""
-    if row.seq != expected:
-        return f"Entry {expected} is missing: after entry {expected - 1} comes {row.seq}."
-    if row.prev != previous:
-        return f"Entry {row.seq} does not follow entry {row.seq - 1}: that one was replaced."
-    if row.hash != chain_hash(previous, row.entry.org, row.seq, canonical_body(row.entry)):
-        return f"Entry {row.seq} of the audit was changed after it was written."
-    return ""
 
 
 def _forged(request: ChangeRequest) -> str:

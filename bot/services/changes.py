@@ -17,10 +17,10 @@ from typing import Any
 from structlog.contextvars import bind_contextvars
 
 from bot.domain import policy as rules
+from bot.domain.audit import AuditEntry
 from bot.domain.change import (
     ChangeRequest,
     Decision,
-    Seal,
     State,
     VoteKind,
     canonical,
@@ -29,21 +29,13 @@ from bot.domain.change import (
 )
 from bot.domain.command import Accept, Reset, Set
 from bot.domain.dns_answers import Answers
-from bot.domain.mail_config import CNAME_STATUSES, REASON_MAX, MailConfig, Patch, clean_reason
-from bot.domain.plan import (
-    AcceptPlan,
-    Baseline,
-    Plan,
-    ResetPlan,
-    SetPlan,
-    plan_accept,
-    plan_reset,
-    plan_set,
-)
-from bot.domain.policy import Actor, Facts, Policy, Verdict
-from bot.domain.preflight import Preflight
-from bot.domain.reminders import MENTION_EVERY, USUAL, Reminders, alarm
-from bot.domain.undo import plan_undo
+from bot.domain.mail_config import SENDER_FIELDS, MailConfig, Patch
+from bot.domain.organisation import Organisation
+from bot.domain.plan import Baseline, Plan, Wish
+from bot.domain.policy import Actor, Facts, Verdict
+from bot.domain.reminders import MENTION_EVERY, alarm
+from bot.domain.sender_plans import SENDER
+from bot.domain.typed import CNAME_STATUSES, REASON_MAX, clean_reason
 from bot.errors import (
     AlreadyOpen,
     NotAllowed,
@@ -51,19 +43,10 @@ from bot.errors import (
     Tampered,
     UnknownRequest,
 )
-from bot.ports import (
-    AuditEntry,
-    Card,
-    Clock,
-    LostRace,
-    MailConfigApi,
-    Message,
-    Purpose,
-    Resolver,
-    Store,
-)
+from bot.ports import Card, Clock, FarEnds, LostRace, Message, Purpose, Resolver, Store
 from bot.services import telling
 from bot.services.admission import Admission
+from bot.services.race import until_won
 
 BASE_MAX_AGE = timedelta(minutes=10)
 """How old the live value may be on which a request is built."""
@@ -74,80 +57,74 @@ FORM_LOOKS_AHEAD = 0.5
 UNDO_LOOKS_AT = 20
 """How many of the requests applied since an undo names, where they changed the same."""
 
-Wish = Set | Reset | Accept
-
 
 class Changes:
     """The requests of one organisation."""
 
     def __init__(
         self,
-        *,
-        org: str,
-        policy: Policy,
-        approval_channel: str,
+        organisation: Organisation,
         store: Store,
-        api: MailConfigApi,
+        far_ends: FarEnds,
         resolver: Resolver,
         admission: Admission,
         clock: Clock,
-        seal: Seal,
         new_id: Callable[[], str],
-        reminders: Reminders = USUAL,
-        alarm_after: timedelta = timedelta(minutes=15),
     ) -> None:
-        self.org = org
-        self.policy = policy
-        self._channel = approval_channel
+        self._organisation = organisation
+        self.org = organisation.id
+        self.policy = organisation.policy
+        self._seal = organisation.seal
         self._store = store
-        self._api = api
-        self._admission = admission
+        self._far_ends = far_ends
         self._resolver = resolver
+        self._admission = admission
         self._clock = clock
-        self._seal = seal
         self._new_id = new_id
-        self._reminders = reminders
-        self._alarm_after = alarm_after
         self._raised: tuple[str, int] | None = None
         self._told_unreadable: set[int] = set()
 
-    async def propose(self, actor: Actor, wish: Wish) -> ChangeRequest:
+    async def propose(self, actor: Actor, command: Set | Reset | Accept) -> ChangeRequest:
+        """Ask for what somebody typed; raises as `ask`."""
+        return await self.ask(actor, command, command.reason)
+
+    async def ask(self, actor: Actor, wish: Wish, reason: str) -> ChangeRequest:
         """Ask for a change of what is live now.
 
         The same wish of the same person while it is open returns that request. Raises NotAllowed,
-        AlreadyOpen, NoChange, InputError, CouldNotCheck, CliqError or OAuthError.
+        AlreadyOpen, NoChange, InputError, CouldNotCheck or FarEndError.
         """
         facts = await self._allowed(actor, "propose", self._may_propose)
-        live = await self._api.read(Purpose.LOOK)
+        live = await self._far_ends.of(wish.subject).read(Purpose.LOOK)
         async with self._admission.auditing_refusals(actor, "propose"):
-            return await self._propose(facts, wish, live)
+            approved = await self.baseline(wish.subject) if wish.needs_approved else None
+            return await self._ask_for(facts, wish.over(live, approved), reason)
 
-    async def propose_over(self, actor: Actor, wish: Wish, base: str) -> ChangeRequest:
+    async def propose_over(self, actor: Actor, wish: Set, base: str) -> ChangeRequest:
         """Ask for a change of the configuration that a form showed: `base` is `sealed_base()`'s."""
         facts = await self._allowed(actor, "propose", self._may_propose)
         async with self._admission.auditing_refusals(actor, "propose"):
             live = self._unseal(base)
-            if isinstance(wish, Set):
-                wish = replace(wish, patch=wish.patch.beyond(live))
-            return await self._propose(facts, wish, live, FORM_LOOKS_AHEAD)
+            plan = replace(wish, patch=wish.patch.beyond(live)).over(live, None)
+            return await self._ask_for(facts, plan, wish.reason, FORM_LOOKS_AHEAD)
 
     async def propose_again(self, actor: Actor, request_id: str) -> ChangeRequest:
-        """Ask anew for what an ended request wanted, over what is live now; raises as `propose`."""
+        """Ask anew for what an ended request wanted, over what is live now; raises as `ask`."""
         earlier = await self._found(request_id)
         reason = f"Again: {earlier.reason.removeprefix('Again: ')}"
-        if earlier.plan.undoes is not None:
-            return await self.propose_undo(actor, earlier.plan.undoes.number, reason)
-        return await self.propose(actor, _wish_of(earlier, reason))
+        if earlier.plan.undone is not None:
+            return await self.propose_undo(actor, earlier.plan.undone, reason)
+        return await self.ask(actor, earlier.plan, reason[:REASON_MAX])
 
     async def propose_restore(self, actor: Actor, reason: str) -> ChangeRequest:
-        """Ask to set the sender back to what was approved last; raises as `propose`."""
+        """Ask to set the sender back to what was approved last; raises as `ask`."""
         approved = await self.baseline()
         if approved is None:
             raise Refusal("Nothing has been approved yet, so there is nothing to restore.")
         return await self.propose(actor, _restoring(approved.config, clean_reason(reason)))
 
     async def check_may_propose(self, actor: Actor) -> None:
-        """Refuse early what `propose` would refuse; raises NotAllowed or CouldNotCheck."""
+        """Refuse early what `ask` would refuse; raises NotAllowed or CouldNotCheck."""
         await self._allowed(actor, "propose", self._may_propose)
 
     async def propose_undo(
@@ -155,17 +132,17 @@ class Changes:
     ) -> ChangeRequest:
         """Ask to set back what request `number` changed; its reason is quoted where none is given.
 
-        Raises as `propose`, and Refusal or UnknownRequest where there is nothing to undo.
+        Raises as `ask`, and Refusal or UnknownRequest where there is nothing to undo.
         """
         facts = await self._allowed(actor, "propose", self._may_propose)
         async with self._admission.auditing_refusals(actor, "propose"):
             earlier = await self._store.numbered(self.org, number)
             if earlier is None:
                 raise UnknownRequest(number)
-            live = await self._api.read(Purpose.LOOK)
+            live = await self._far_ends.of(earlier.plan.subject).read(Purpose.LOOK)
             later = await self._store.applied_after(earlier, UNDO_LOOKS_AT)
             why = reason or f"Undo #{number}: {earlier.reason}"
-            return await self._ask(facts, plan_undo(earlier, later, live), why[:REASON_MAX])
+            return await self._ask_for(facts, earlier.undo(later, live), why[:REASON_MAX])
 
     async def check_may_decide(self, actor: Actor, request_id: str, kind: VoteKind) -> None:
         """Refuse early what `decide` would refuse; raises as `decide`."""
@@ -174,7 +151,7 @@ class Changes:
     async def sealed_base(self, actor: Actor) -> tuple[MailConfig | None, str]:
         """The live configuration and a signed copy of it, to travel through a form and back."""
         await self._allowed(actor, "propose", self._may_propose)
-        live = await self._api.read(Purpose.LOOK)
+        live = await self._far_ends.sender.read(Purpose.LOOK)
         at = milliseconds(self._clock.now())
         text = canonical({"org": self.org, "at": at, "live": live and live.as_dict()})
         return live, canonical({"base": text, "mac": self._seal.sign_text(text)})
@@ -190,14 +167,17 @@ class Changes:
         if kind is VoteKind.REJECT:
             reason = clean_reason(reason)
         facts, request = await self._allowed_to_decide(actor, kind, request_id)
-        while True:  # each round some other move has won, so rounds are few
-            with suppress(LostRace):
-                return await self._decide(facts, request, kind, reason)
-            request = await self._found(request_id)
+        seen = [request]  # as it was before Slack was asked; whoever loses a race reads again
+
+        async def attempt() -> ChangeRequest:
+            current = seen.pop() if seen else await self._found(request_id)
+            return await self._decide(facts, current, kind, reason)
+
+        return await until_won(attempt)
 
     async def withdraw(self, actor: Actor, request_id: str | None = None) -> ChangeRequest:
         """Take one's own request back; without an id, the open one."""
-        return await self._race(lambda: self._withdraw(actor, request_id))
+        return await until_won(lambda: self._withdraw(actor, request_id))
 
     async def expire(self) -> None:
         """End the open request if its time has run out."""
@@ -212,9 +192,9 @@ class Changes:
     async def show_todays_rules(self) -> None:
         """Have the card of the open request shown anew, since its quorum may have been raised."""
         request = await self._store.open_request(self.org)
-        card = await self._store.card(request.id) if request is not None else None
+        card = await self._store.card(self.org, request.id) if request is not None else None
         if card is not None and card.ts:
-            async with self._store.begin() as tx:
+            async with self._store.begin(self.org) as tx:
                 await tx.save_card(replace(card, shown_rev=0))
 
     async def remind(self) -> None:
@@ -225,10 +205,11 @@ class Changes:
         request = await self._store.open_request(self.org)
         if request is None or request.state is not State.PENDING:
             return
-        told = telling.names(await self._store.told(request.id, telling.REMINDER))
-        due = self._reminders.due(request.created_at, request.expires_at, told, self._clock.now())
+        told = telling.names(await self._store.told(self.org, request.id, telling.REMINDER))
+        reminders = self._organisation.reminders
+        due = reminders.due(request.created_at, request.expires_at, told, self._clock.now())
         if due is not None:
-            async with self._store.begin() as tx:
+            async with self._store.begin(self.org) as tx:
                 await tx.tell(telling.reminder(request, due))
                 await tx.show_again(request.id)
 
@@ -238,9 +219,9 @@ class Changes:
         since = None if request is None else request.uncertain_since
         if request is None or since is None:
             return
-        due = alarm(since, self._clock.now(), self._alarm_after)
+        due = alarm(since, self._clock.now())
         if due is not None and self._raised != (request.id, due):
-            async with self._store.begin() as tx:
+            async with self._store.begin(self.org) as tx:
                 await tx.tell(telling.unknown(request, due, since))
             self._raised = (
                 request.id,
@@ -252,28 +233,19 @@ class Changes:
         if damage.number is None or damage.number in self._told_unreadable:
             return
         key, facts = f"unreadable:{self.org}:{damage.number}", {"number": damage.number}
-        async with self._store.begin() as tx:
+        async with self._store.begin(self.org) as tx:
             await tx.tell(Message(key, "unreadable", facts))
         self._told_unreadable.add(damage.number)
 
     async def pending(self) -> ChangeRequest | None:
         return await self._store.open_request(self.org)
 
-    def needed(self, request: ChangeRequest) -> int:
-        """The approvals that a request needs under today's rules as well."""
-        return request.quorum_under(self.policy)
-
-    async def baseline(self) -> Baseline | None:
+    async def baseline(self, subject: str = SENDER) -> Baseline | None:
         """What was approved last, or None if nothing ever was."""
-        last = await self._store.last_applied(self.org)
+        last = await self._store.last_applied(self.org, subject)
         return None if last is None else Baseline(last.approved_config)
 
-    async def _propose(
-        self, facts: Facts, wish: Wish, live: MailConfig | None, look_ahead: float = LOOKS_AHEAD
-    ) -> ChangeRequest:
-        return await self._ask(facts, await self._plan(wish, live), wish.reason, look_ahead)
-
-    async def _ask(
+    async def _ask_for(
         self, facts: Facts, plan: Plan, reason: str, look_ahead: float = LOOKS_AHEAD
     ) -> ChangeRequest:
         """Store the request; DNS may take `look_ahead` seconds to say what its key will meet."""
@@ -288,25 +260,17 @@ class Changes:
                 return current
             raise
 
-    async def _plan(self, wish: Wish, live: MailConfig | None) -> Plan:
-        match wish:
-            case Set():
-                return plan_set(wish.patch, live)
-            case Reset():
-                return plan_reset(live)
-            case Accept():
-                return plan_accept(live, await self.baseline())
-
     async def _look_ahead(self, plan: Plan, seconds: float) -> Plan:
         """The plan with what DNS says now, where a new key will need a new record."""
-        if not isinstance(plan, SetPlan) or not plan.issues_new_key:
+        domain = plan.survey()
+        if domain is None:
             return plan
         try:
             async with asyncio.timeout(seconds):
-                seen = await self._resolver.survey(plan.domain)
+                seen = await self._resolver.survey(domain)
         except TimeoutError:
-            seen = Answers(plan.domain, self._clock.now())
-        return replace(plan, preflight=Preflight.of(plan.domain, seen))
+            seen = Answers(domain, self._clock.now())
+        return plan.foreseeing(seen)
 
     def _new_request(self, facts: Facts, plan: Plan, reason: str) -> ChangeRequest:
         now = self._clock.now()
@@ -327,9 +291,11 @@ class Changes:
 
     async def _add(self, request: ChangeRequest) -> ChangeRequest:
         mention_at = await self._mention_at(request)
-        async with self._store.begin() as tx:
+        async with self._store.begin(self.org) as tx:
             stored = await tx.add_request(request)
-            await tx.save_card(Card(stored.id, self._channel, mention_at=mention_at))
+            await tx.save_card(
+                Card(stored.id, self._organisation.channels.approval, mention_at=mention_at)
+            )
             if mention_at > stored.created_at:
                 await tx.tell(telling.mention(stored), after=mention_at)
             await tx.record(
@@ -359,7 +325,7 @@ class Changes:
         async with self._admission.auditing_refusals(facts.actor, kind, request):
             moved = self._count(request, vote)
         said = {"user": facts.actor.user, "reason": reason, "given": len(moved.approvals)}
-        said |= {"needed": self.needed(request), "at": milliseconds(vote.at)}
+        said |= {"needed": self._organisation.needed(request), "at": milliseconds(vote.at)}
         word = "approved" if kind is VoteKind.APPROVE else "rejected"
         who, evidence = facts.actor.principal, vote.evidence
         await self._store_move(request, moved, word, who, said, evidence=evidence)
@@ -367,7 +333,7 @@ class Changes:
 
     def _count(self, request: ChangeRequest, vote: Decision) -> ChangeRequest:
         if vote.kind is VoteKind.APPROVE:
-            return request.approve(vote, vote.at, self.needed(request))
+            return request.approve(vote, vote.at, self._organisation.needed(request))
         return request.reject(vote, vote.at)
 
     def _vote(self, request: ChangeRequest, facts: Facts, kind: VoteKind, reason: str) -> Decision:
@@ -390,7 +356,7 @@ class Changes:
                     f"Only the person who asked for #{request.number} can withdraw it; an approver "
                     "can reject it.",
                 )
-        await self._allowed(actor, "withdraw", _may_look, request)
+        await self._allowed(actor, "withdraw", rules.may_show, request)
         async with self._admission.auditing_refusals(actor, "withdraw", request):
             moved = request.withdraw(self._clock.now())
         await self._store_move(request, moved, "withdrawn", actor.principal, {"user": actor.user})
@@ -406,7 +372,7 @@ class Changes:
         **sealed: Any,
     ) -> None:
         """One move with its line for the thread; `sealed` goes to the audit only."""
-        async with self._store.begin() as tx:
+        async with self._store.begin(self.org) as tx:
             await tx.replace(old, new)
             head = await tx.record(self._entry(new, kind, actor, facts | sealed))
             told = facts if new.is_open else facts | {"head": head.short}
@@ -414,28 +380,14 @@ class Changes:
             if not new.is_open and kind != "withdrawn":
                 await tx.tell(telling.outcome(new))
 
-    async def _race(self, attempt: Callable[[], Any]) -> ChangeRequest:
-        """Repeat until nobody was faster; each round some other move has won, so rounds are few."""
-        while True:
-            try:
-                done: ChangeRequest = await attempt()
-            except LostRace:
-                continue
-            return done
-
-    async def _known(self, request_id: str) -> ChangeRequest | None:
-        """Of this organisation only: a vote belongs in the audit that its request is in."""
-        request = await self._store.request(request_id)
-        return request if request is not None and request.org == self.org else None
-
     async def _found(self, request_id: str) -> ChangeRequest:
-        request = await self._known(request_id)
+        request = await self._store.request(self.org, request_id)
         if request is None:
             raise UnknownRequest
         bind_contextvars(change=request.number)
         return request
 
-    async def _may_propose(self, facts: Facts) -> Verdict:
+    def _may_propose(self, facts: Facts) -> Verdict:
         return rules.may_propose(facts, self.policy)
 
     async def _allowed_to_decide(
@@ -445,9 +397,9 @@ class Changes:
 
         It may have moved since then; whoever stores a vote on it notices.
         """
-        request = await self._known(request_id)
+        request = await self._store.request(self.org, request_id)
 
-        async def may(facts: Facts) -> Verdict:
+        def may(facts: Facts) -> Verdict:
             if request is None:
                 raise UnknownRequest
             return self._may_decide(facts, request)
@@ -466,7 +418,7 @@ class Changes:
         self,
         actor: Actor,
         action: str,
-        may: Callable[[Facts], Any],
+        may: Callable[[Facts], Verdict],
         request: ChangeRequest | None = None,
     ) -> Facts:
         """The actor's facts, if they may."""
@@ -495,29 +447,9 @@ class Changes:
         return MailConfig.from_dict(base["live"])
 
 
-async def _may_look(facts: Facts) -> Verdict:
-    return rules.may_show(facts)
-
-
-def _wish_of(request: ChangeRequest, reason: str) -> Wish:
-    """The wish behind a request; its reason is cut to what a reason may be."""
-    short = reason[:REASON_MAX]
-    match request.plan:
-        case SetPlan(wanted=wanted):
-            asked = {field: getattr(wanted, field) for field in wanted.asked}
-            return Set(Patch(**asked), short)
-        case ResetPlan():
-            return Reset(short)
-        case AcceptPlan():
-            return Accept(short)
-
-
-def _restoring(approved: MailConfig | None, reason: str) -> Wish:
+def _restoring(approved: MailConfig | None, reason: str) -> Set | Reset:
     if approved is None:
         return Reset(reason)
-    patch = Patch.of(
-        name=approved.name,
-        email_id=approved.email_id,
-        cname_status=approved.cname_status if approved.cname_status in CNAME_STATUSES else None,
-    )
-    return Set(patch, reason)
+    status = approved.cname_status if approved.cname_status in CNAME_STATUSES else None
+    decided = {name: getattr(approved, name) for name in SENDER_FIELDS}
+    return Set(Patch.of(**decided, cname_status=status), reason)

@@ -28,7 +28,7 @@ class Checked:
     next_at: datetime
 
 
-class Check:
+class ManualCheck:
     """The check by hand of one organisation."""
 
     def __init__(self, look: Look, watch: Watch) -> None:

@@ -5,22 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bot.domain import policy as rules
+from bot.domain.audit import AuditHead, AuditRow
+from bot.domain.case import api_problem
 from bot.domain.change import ChangeRequest
 from bot.domain.dkim import Record
 from bot.domain.key_host import KeyHost
 from bot.domain.mail_config import MailConfig, drift
-from bot.domain.policy import Actor, Facts, Policy, Verdict
+from bot.domain.organisation import Organisation
+from bot.domain.policy import Actor, Facts
+from bot.domain.sender_plans import SENDER
 from bot.errors import Refusal, UnknownRequest
-from bot.ports import (
-    AuditHead,
-    AuditRow,
-    Directory,
-    MailConfigApi,
-    Purpose,
-    Resolver,
-    Store,
-    WatchState,
-)
+from bot.ports import Directory, MailConfigApi, Purpose, Resolver, Store, WatchState
 from bot.services.admission import Admission
 from bot.services.approvers import NOBODY
 
@@ -82,17 +77,15 @@ class Look:
 
     def __init__(
         self,
-        *,
-        org: str,
-        policy: Policy,
+        organisation: Organisation,
         store: Store,
         api: MailConfigApi,
         resolver: Resolver,
         directory: Directory,
         admission: Admission,
     ) -> None:
-        self.org = org
-        self.policy = policy
+        self.org = organisation.id
+        self.policy = organisation.policy
         self._store = store
         self._api = api
         self._resolver = resolver
@@ -100,20 +93,28 @@ class Look:
         self._admission = admission
 
     async def show(self, actor: Actor) -> Overview:
-        """The live configuration, read now. Raises CliqError and OAuthError as well."""
+        """The live configuration, read now. Raises FarEndError as well."""
         await self.check_member(actor, "show")
         live = await self._api.read(Purpose.LOOK)
         return Overview(
-            live, await self._store.last_applied(self.org), await self._store.watch(self.org)
+            live,
+            await self._store.last_applied(self.org, SENDER),
+            await self._store.watch(self.org),
         )
 
     async def record(self, actor: Actor) -> Publishing:
         """The record that the live configuration needs; raises Refusal if it needs none."""
         await self.check_member(actor, "dns")
         live = await self._api.read(Purpose.LOOK)
-        if live is None or not live.dkim_value:
+        if live is None:
             raise Refusal("Cliq's system sender is in use, so there is no record to publish.")
-        approved = await self._store.last_applied(self.org)
+        problem = api_problem(live)
+        if problem:
+            raise Refusal(
+                f"Zoho's own DKIM data is unusable: {problem}. There is no record to publish until "
+                "the sender is set again in Zoho, which needs approval."
+            )
+        approved = await self._store.last_applied(self.org, SENDER)
         is_approved = approved is not None and not drift(approved.approved_config, live)
         host = KeyHost.of(live.dkim_host)
         seen = await self._resolver.survey(host.domain if host else live.domain)
@@ -126,7 +127,7 @@ class Look:
 
     async def request(self, actor: Actor, request_id: str) -> ChangeRequest | None:
         await self.check_member(actor, "details")
-        return await self._store.request(request_id)
+        return await self._store.request(self.org, request_id)
 
     async def history(self, actor: Actor, count: int) -> list[ChangeRequest]:
         """The newest requests, newest first."""
@@ -139,7 +140,7 @@ class Look:
         if isinstance(which, int):
             found = await self._store.numbered(self.org, which)
         else:
-            found = await self._store.request(which)
+            found = await self._store.request(self.org, which)
         if found is None:
             raise UnknownRequest(which if isinstance(which, int) else None)
         return Story(found, tuple(await self._store.audit_of(found)))
@@ -153,8 +154,4 @@ class Look:
 
     async def check_member(self, actor: Actor, action: str = "look") -> None:
         """Raises NotAllowed unless this is a full, active member."""
-
-        async def may(facts: Facts) -> Verdict:
-            return rules.may_show(facts)
-
-        await self._admission.admit(actor, action, may)
+        await self._admission.admit(actor, action, rules.may_show)

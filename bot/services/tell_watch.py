@@ -13,25 +13,27 @@ from typing import Any
 
 from bot.domain import checklist, notices
 from bot.domain.alert import Event, EventKind
+from bot.domain.audit import AuditEntry
 from bot.domain.change import milliseconds
 from bot.domain.checklist import Checklist, News
-from bot.domain.findings import Diagnosis, FindingId
+from bot.domain.findings import ROLES, Diagnosis, FindingId, Role
 from bot.domain.headlines import dns_line, topmost_bad
 from bot.domain.incident import (
     Facts,
     Incident,
     Kind,
     alert_facts,
-    is_outside,
     outside_facts,
     standing_facts,
     watch_facts,
 )
+from bot.domain.mail_config import fingerprint
 from bot.domain.moment import stamp
 from bot.domain.notices import Reading
-from bot.domain.report import DRIFT, explanation, headline
-from bot.domain.watched import Check
-from bot.ports import AuditEntry, Card, Message, Store, Transaction, WatchState
+from bot.domain.organisation import Organisation
+from bot.domain.report import explanation, headline
+from bot.domain.watched import CheckResult
+from bot.ports import Card, Message, Store, Transaction, WatchState
 
 FOLLOWED, FOLLOWED_DM = "followed", "followed_dm"
 """The end of a checklist, told in the thread and to the requester alone."""
@@ -43,7 +45,7 @@ DMARC = "dmarc"
 class Told:
     """A check, what was known before and after it, and what is to be told."""
 
-    check: Check
+    check: CheckResult
     before: WatchState
     after: WatchState
     events: tuple[Event, ...]
@@ -60,7 +62,7 @@ class Told:
     @property
     def is_over(self) -> bool:
         """Whether nothing is left that an alert could be about. Unread is no statement on that."""
-        is_calm = not self.check.unread and not is_outside(self.check.found)
+        is_calm = not self.check.unread and self.check.found.case.is_approved
         return self.after.alert.incident is None and is_calm
 
 
@@ -76,11 +78,9 @@ class Rows:
 class WatchTeller:
     """Writes for one organisation."""
 
-    def __init__(
-        self, org: str, alert_channel: str, store: Store, new_id: Callable[[], str]
-    ) -> None:
-        self._org = org
-        self._channel = alert_channel
+    def __init__(self, organisation: Organisation, store: Store, new_id: Callable[[], str]) -> None:
+        self._org = organisation.id
+        self._channel = organisation.channels.alert
         self._store = store
         self._new_id = new_id
 
@@ -207,7 +207,7 @@ class WatchTeller:
         match event.kind:
             case EventKind.CANNOT_CHECK | EventKind.CHECKS_RESUMED:
                 await tx.tell(Message(key, str(event.kind), facts))
-            case EventKind.OPENED if is_new or event.finding in DRIFT:
+            case EventKind.OPENED if is_new or ROLES.get(event.finding) is Role.DRIFT:
                 return
             case EventKind.FLAPPING if is_new:
                 return
@@ -246,7 +246,7 @@ class WatchTeller:
 
     async def _step_checklist(self, tx: Transaction, row: Incident, told: Told) -> None:
         earlier = _checklist(row)
-        if told.check.found.has(FindingId.DMARC_AT_RISK):
+        if FindingId.DMARC_AT_RISK in told.check.found.ids:
             risk = {"said": _at_risk(told.check.found)}
             await tx.tell(Message(f"{DMARC}:{row.key}", DMARC, risk, subject=row.key))
         moved, news = checklist.step(earlier, told.check.for_checklist())
@@ -264,16 +264,16 @@ class WatchTeller:
         await tx.record(AuditEntry(self._org, told.check.at, "mailcfg", "incident", None, body))
 
 
-def _marks(check: Check) -> Facts:
+def _marks(check: CheckResult) -> Facts:
     """What the audit says of a change outside approval."""
     late = {"late": check.late.number} if check.late else {}
-    return {"live": notices.fingerprint(check.live)} | late
+    return {"live": fingerprint(check.undamaged)} | late
 
 
 def _explained(found: Diagnosis) -> str:
     """The finding that alerts, and what to do."""
     worst = topmost_bad(found)
-    if worst is not None and worst.id in DRIFT:
+    if worst is not None and worst.role is Role.DRIFT:
         return f"{worst.sentence} {worst.fix}"
     return explanation(found)
 

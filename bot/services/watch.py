@@ -14,17 +14,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bot.domain import alert, notices
-from bot.domain.alert import USUAL, AlertState, Event, Parameters
+from bot.domain.alert import AlertState, Event
 from bot.domain.case import Case, Graces, History, Snapshot
 from bot.domain.change import IN_FLIGHT, ChangeRequest, from_milliseconds, milliseconds
 from bot.domain.findings import Severity, diagnose
-from bot.domain.incident import Kind, is_outside
+from bot.domain.incident import Kind
 from bot.domain.mail_config import MailConfig
+from bot.domain.organisation import Organisation
+from bot.domain.sender_plans import SENDER
 from bot.domain.steps import is_late_effect
-from bot.domain.watched import Check
-from bot.errors import CliqError, OAuthError, Tampered
-from bot.ports import Clock, LostRace, MailConfigApi, Purpose, Resolver, Store, WatchState
+from bot.domain.watched import CheckResult
+from bot.errors import FarEndError, Tampered
+from bot.ports import Clock, MailConfigApi, Purpose, Resolver, Store, WatchState
 from bot.services.dns_pass import ask_dns
+from bot.services.race import until_won
 from bot.services.tell_watch import Told, WatchTeller
 
 JOB = "drift"
@@ -37,7 +40,7 @@ LATE_AMONG = 5
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The open request and the last applied one.
+    """The open request and the last one that was applied to the sender.
 
     Compared before and after a check: one that began before a write and ends after it would hold
     the old configuration against the new approval, so its findings are dropped.
@@ -52,25 +55,21 @@ class Watch:
 
     def __init__(
         self,
-        *,
-        org: str,
-        every: timedelta,
-        alert_channel: str,
+        organisation: Organisation,
         store: Store,
         api: MailConfigApi,
         resolver: Resolver,
         clock: Clock,
         new_id: Callable[[], str],
-        parameters: Parameters = USUAL,
     ) -> None:
-        self.org = org
-        self.every = every
-        self.parameters = parameters
+        self.org = organisation.id
+        self._every = organisation.check_every
+        self._parameters = organisation.alerts
         self._store = store
         self._api = api
         self._resolver = resolver
         self._clock = clock
-        self._teller = WatchTeller(org, alert_channel, store, new_id)
+        self._teller = WatchTeller(organisation, store, new_id)
         self._last_slot: datetime | None = None
         self._open_slot: datetime | None = None
         self._retry_at: datetime | None = None
@@ -85,7 +84,7 @@ class Watch:
         now = self._clock.now()
         slot = self._slot(now)
         if slot != self._last_slot:
-            async with self._store.begin() as tx:
+            async with self._store.begin(self.org) as tx:
                 is_ours = await tx.take_slot(f"{JOB}:{self.org}", slot)
             self._last_slot, self._open_slot = slot, slot if is_ours else None
             self._retry_at = None
@@ -98,28 +97,28 @@ class Watch:
         elif await self._was_applied():
             await self._check(None)
 
-    async def check_now(self) -> Check | None:
+    async def check_now(self) -> CheckResult | None:
         """A check that somebody asks for; None while a change is being written.
 
         It tells what is told at once and renders everything anew, but opens and resolves nothing.
         """
         return await self._check(None)
 
-    async def look(self) -> Check:
+    async def look(self) -> CheckResult:
         """What is so now, for whoever asks while a change is being written; nothing follows from it."""
         known = await self._store.watch(self.org)
-        approved = await self._store.last_applied(self.org)
+        approved = await self._store.last_applied(self.org, SENDER)
         return await self._gather(known, approved, None, is_in_flight=True)
 
     async def _was_applied(self) -> bool:
         """Whether a change came into force since the last check."""
         line = await self._store.open_incident(self.org, Kind.WATCH)
-        approved = await self._store.last_applied(self.org)
+        approved = await self._store.last_applied(self.org, SENDER)
         if line is None or approved is None:
             return False
         return bool(line.facts.get("number") != approved.number)
 
-    async def _check(self, slot: datetime | None) -> Check | None:
+    async def _check(self, slot: datetime | None) -> CheckResult | None:
         """One check; one after the other if several are asked for at once."""
         async with self._one_at_a_time:
             self._retry_at = self._clock.now() + RETRY
@@ -136,16 +135,16 @@ class Watch:
             return check
 
     async def _standing(self) -> Standing | None:
-        """Where the requests stand; None while a change is being written."""
+        """Where the requests stand; None while a change of the sender is being written."""
         try:
             current = await self._store.open_request(self.org)
         except Tampered as damage:
             # Nobody applies what cannot be read, so it is no reason not to look.
-            approved = await self._store.last_applied(self.org)
+            approved = await self._store.last_applied(self.org, SENDER)
             return Standing(f"unreadable #{damage.number}", approved)
-        if current is not None and current.state in IN_FLIGHT:
+        if current is not None and current.state in IN_FLIGHT and current.plan.subject == SENDER:
             return None
-        approved = await self._store.last_applied(self.org)
+        approved = await self._store.last_applied(self.org, SENDER)
         return Standing(None if current is None else current.id, approved)
 
     async def _gather(
@@ -155,11 +154,11 @@ class Watch:
         slot: datetime | None,
         *,
         is_in_flight: bool = False,
-    ) -> Check:
+    ) -> CheckResult:
         unread, live = "", None
         try:
             live = await self._api.read(Purpose.LOOK)
-        except (CliqError, OAuthError) as error:
+        except FarEndError as error:
             unread = str(error)
         at = self._clock.now()
         answers = await ask_dns(self._resolver, live, known.last_pass.apex)
@@ -168,25 +167,25 @@ class Watch:
             answers=answers,
             snapshot=_snapshot(approved, known.last_pass.apex),
             history=_history(known, slot or at, at),
-            graces=Graces(self.parameters.pending_grace, self.parameters.propagation_grace),
+            graces=Graces(self._parameters.pending_grace, self._parameters.propagation_grace),
             unread=unread,
             is_in_flight=is_in_flight,
         )
-        following = self._slot(at) + self.every
+        following = self._slot(at) + self._every
         next_at = min(at + RETRY, following) if unread and slot else following
         found = diagnose(case)
-        late = await self._late_effect(live) if is_outside(found) else None
+        late = None if case.is_approved else await self._late_effect(live)
         is_followed = await self._is_followed(approved)
-        return Check(at, slot, approved, found, next_at, is_followed, late)
+        return CheckResult(at, slot, approved, found, next_at, is_followed, late)
 
     async def _late_effect(self, live: MailConfig | None) -> ChangeRequest | None:
         """The request whose write Zoho has carried out after it was given up, if it looks so."""
         try:
-            newest = await self._store.newest(self.org, LATE_AMONG)
+            newest = await self._store.newest(self.org, LATE_AMONG, SENDER)
         except Tampered:  # it is told elsewhere; this would only be a hint
             return None
         for request in newest:
-            if is_late_effect(request, await self._store.attempts(request.id), live):
+            if is_late_effect(request, await self._store.attempts(request), live):
                 return request
         return None
 
@@ -194,57 +193,61 @@ class Watch:
         rows = await self._store.open_incidents(self.org, Kind.CHECKLIST)
         return approved is not None and approved.id in {row.key for row in rows}
 
-    async def _record(self, check: Check, before: Standing) -> bool:
+    async def _record(self, check: CheckResult, before: Standing) -> bool:
         """Store and tell what follows; whoever loses a race looks at what the winner left.
 
         False if that makes the check worthless: a change of ours, or a newer reading.
         """
-        while await self._standing() == before:
+
+        async def attempt() -> bool:
+            if await self._standing() != before:
+                return False
             known = await self._store.watch(self.org)
             if known.read_at is not None and known.read_at > check.at:
                 return False
-            try:
-                await self._follow(check, known)
-            except LostRace:
-                continue
+            await self._follow(check, known)
             return True
-        return False
 
-    async def _follow(self, check: Check, known: WatchState) -> None:
+        return await until_won(attempt)
+
+    async def _follow(self, check: CheckResult, known: WatchState) -> None:
         state, events = self._step(known.alert, check)
         after, is_news = self._after(known, check, state)
         told = Told(check, known, after, events, is_news, self._ends_at(state, check))
         rows = await self._teller.rows()
-        async with self._store.begin() as tx:
+        async with self._store.begin(self.org) as tx:
             await tx.replace_watch(known, after)
             await self._teller.tell(tx, rows, told)
 
-    def _step(self, state: AlertState, check: Check) -> tuple[AlertState, tuple[Event, ...]]:
+    def _step(self, state: AlertState, check: CheckResult) -> tuple[AlertState, tuple[Event, ...]]:
         if check.slot is None:
             return state, ()
-        return alert.step(state, check.observation(), check.slot, self.parameters)
+        return alert.step(state, check.observation(), check.slot, self._parameters)
 
-    def _after(self, known: WatchState, check: Check, state: AlertState) -> tuple[WatchState, bool]:
+    def _after(
+        self, known: WatchState, check: CheckResult, state: AlertState
+    ) -> tuple[WatchState, bool]:
         """What the watch then knows, and whether a change outside approval is news."""
         last_pass = known.last_pass.after(check.found, check.at)
         after = replace(known, last_error=check.unread, alert=state, last_pass=last_pass)
         if check.unread:
             return after, False
-        told, is_news = notices.outside_approval(known.told, check.live, check.found.ids)
+        is_approved = check.found.case.is_approved
+        told, is_news = notices.outside_approval(known.told, check.undamaged, is_approved)
         after = replace(after, has_reading=True, reading=check.live, read_at=check.at, told=told)
         return after, is_news
 
-    def _ends_at(self, state: AlertState, check: Check) -> datetime | None:
+    def _ends_at(self, state: AlertState, check: CheckResult) -> datetime | None:
         """Until when an open incident is watched, if all is good now."""
         seen = check.observation()
         is_good = seen.severity is Severity.INFO
         if state.incident is None or not is_good:
             return None
-        return state.incident.ends_at(check.at, self.parameters)
+        return state.incident.ends_at(check.at, self._parameters)
 
     def _slot(self, at: datetime) -> datetime:
         """The start of the interval that holds `at`; intervals count from 1970, in UTC."""
-        length = self.every // timedelta(milliseconds=1)
+        length = self._every // timedelta(milliseconds=1)
         return from_milliseconds(milliseconds(at) // length * length)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from bot.adapters.dns.resolver import DnsResolver
+from bot.adapters.dns.resolver import DnsResolver, Times
 from bot.domain.case import Case, History, Snapshot, api_problem, key_host
 from bot.domain.dns_answers import Answers
 from bot.domain.findings import Diagnosis, diagnose
@@ -144,8 +144,7 @@ class Scene:
                 [self.servers[name].address for name in RESOLVERS],
                 [self.servers[name].address for name in OWN],
                 FakeClock(),
-                try_seconds=try_seconds,
-                pass_seconds=pass_seconds,
+                times=Times(try_seconds, pass_seconds),
                 new_label=lambda: LABEL,
             )
             return diagnose(self.judged(await self._answers(resolver)))

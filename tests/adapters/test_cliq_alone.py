@@ -41,7 +41,7 @@ async def test_what_travels_in_the_open_goes_through_no_proxy(monkeypatch: pytes
 
 @pytest.mark.parametrize(
     ("refresh_token", "said"),
-    [(None, "MailConfig(email_id='scott@acme.example'"), ("1000.x.y", "Zoho no longer accepts")],
+    [(None, "email_id='scott@acme.example'"), ("1000.x.y", "Zoho no longer accepts")],
 )
 async def test_the_example_in_the_readme_reads_the_configuration_or_says_why_not(
     capsys: pytest.CaptureFixture[str], refresh_token: str | None, said: str

@@ -7,6 +7,7 @@ import json
 import logging
 import traceback
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import parse_qs
 
@@ -16,9 +17,10 @@ import structlog
 from pydantic import SecretStr
 
 from bot.adapters.cliq.accounts import Credentials
-from bot.adapters.cliq.client import CliqClient, new_http_client
+from bot.adapters.cliq.client import CliqClient, Tries, new_http_client
 from bot.adapters.cliq.oauth import ZohoAuth
 from bot.adapters.cliq.throttle import MemoryBudget
+from bot.domain.mail_config import Wanted
 from bot.errors import (
     Ambiguous,
     AuthError,
@@ -44,6 +46,7 @@ from bot.sandbox.clock import AdjustableClock
 
 SENDER = {"email_id": "scott@acme.example", "name": "Scott", "cname_status": "verified"}
 ARGUMENTS: dict[str, str | int] = {**SENDER, "dkim_key_size": 2048}
+WANTED = Wanted(**ARGUMENTS, asked=())  # type: ignore[arg-type]
 CONFIGURED = httpx.Response(200, json={"data": SENDER})
 UNAUTHORISED = httpx.Response(401, json={"message": "invalid AuthToken"})
 CANARIES = ("canary-secret", "1000.canary-refresh", "1000.canary-access")
@@ -149,9 +152,7 @@ def make_client(
         http=http,
         clock=clock,
         budget=MemoryBudget(clock),
-        sleep=sleep,
-        random=lambda: 1.0,
-        **options,
+        tries=Tries(sleep=sleep, random=lambda: 1.0, **options),
     )
 
 
@@ -173,12 +174,19 @@ class TestRequests:
     async def test_a_write_sends_the_arguments_as_they_are(
         self, cliq: CliqClient, far_end: FarEnd
     ) -> None:
-        await cliq.write(ARGUMENTS)
+        await cliq.write(WANTED)
 
         (request,) = far_end.api
         assert request.method == "PUT"
         assert request.headers["Content-Type"] == "application/json"
         assert json.loads(request.content) == ARGUMENTS
+
+    async def test_the_key_size_is_sent_only_when_it_was_asked_for(
+        self, cliq: CliqClient, far_end: FarEnd
+    ) -> None:
+        await cliq.write(replace(WANTED, dkim_key_size=None))
+
+        assert json.loads(far_end.api[0].content) == SENDER
 
     async def test_a_removal_is_a_delete_without_body(
         self, cliq: CliqClient, far_end: FarEnd
@@ -194,18 +202,6 @@ class TestRequests:
         far_end.script = [httpx.Response(200, json={"data": {}})]
 
         assert await cliq.read(Purpose.LOOK) is None
-
-    async def test_the_other_header_scheme_is_an_option(
-        self, http: httpx.AsyncClient, far_end: FarEnd, clock: AdjustableClock
-    ) -> None:
-        secrets = Credentials("id", SecretStr("s"), SecretStr("r"))
-        auth = ZohoAuth(
-            "https://accounts.zoho.example", secrets, http, clock, scheme="Zoho-oauthtoken"
-        )
-
-        await make_client(http, auth, clock, []).read(Purpose.LOOK)
-
-        assert far_end.api[0].headers["Authorization"] == f"Zoho-oauthtoken {CANARIES[2]}.1"
 
     async def test_a_token_may_take_as_long_as_any_other_call_to_zoho(
         self, http: httpx.AsyncClient, far_end: FarEnd, clock: AdjustableClock
@@ -325,7 +321,7 @@ class TestRepetition:
         far_end.script = [failure, CONFIGURED]
 
         with pytest.raises(CliqError) as caught:
-            await cliq.write(ARGUMENTS)
+            await cliq.write(WANTED)
 
         assert type(caught.value) is kind
         assert len(far_end.api) == 1
@@ -422,7 +418,7 @@ class TestTokens:
         await auth.token()
         far_end.revoke()
 
-        await cliq.write(ARGUMENTS)
+        await cliq.write(WANTED)
 
         assert [request.headers["Authorization"][-1] for request in far_end.api] == ["1", "2"]
 
@@ -430,7 +426,7 @@ class TestTokens:
         far_end.script = [UNAUTHORISED]
 
         with pytest.raises(AuthError):
-            await cliq.write(ARGUMENTS)
+            await cliq.write(WANTED)
 
         assert (len(far_end.api), len(far_end.tokens)) == (2, 2)
 
@@ -450,7 +446,7 @@ class TestTokens:
         far_end.script = [httpx.Response(401, json={"code": "oauthtoken_scope_invalid"})]
 
         with pytest.raises(ScopeError, match="UPDATE"):
-            await cliq.write(ARGUMENTS)
+            await cliq.write(WANTED)
         await auth.token()
 
         assert (len(far_end.api), len(far_end.tokens)) == (1, 1)
@@ -484,7 +480,7 @@ class TestTokens:
         far_end.token_script = [answer]
 
         with pytest.raises(kind):
-            await cliq.write(ARGUMENTS)
+            await cliq.write(WANTED)
 
         assert far_end.api == []
 
@@ -496,7 +492,7 @@ class TestTokens:
         far_end.token_script = [httpx.Response(200, json={"error": "invalid_code"})]
 
         with pytest.raises(ReauthRequired):
-            await cliq.write(ARGUMENTS)
+            await cliq.write(WANTED)
 
         assert len(far_end.api) == 1
 
@@ -550,7 +546,7 @@ class TestBudget:
         for _ in range(8):
             await cliq.read(Purpose.LOOK)
         for _ in range(4):
-            await cliq.write(ARGUMENTS)
+            await cliq.write(WANTED)
 
         with pytest.raises(BudgetSpent):
             await cliq.remove()
@@ -617,7 +613,7 @@ class TestBudget:
             await cliq.read(Purpose.LOOK)
         clock.advance(timedelta(minutes=minutes, seconds=-1))
         with pytest.raises(RateLimited) as second:
-            await cliq.write(ARGUMENTS)
+            await cliq.write(WANTED)
         sent_while_locked = len(far_end.api)
         clock.advance(timedelta(seconds=1))
 
@@ -666,7 +662,7 @@ class TestSecrets:
         far_end.script = [httpx.Response(400, json={"code": "operation_failed"})]
 
         with structlog.testing.capture_logs() as logs, pytest.raises(BadRequest):
-            await cliq.write(ARGUMENTS)
+            await cliq.write(WANTED)
 
         call = logs[-1]
         assert (call["method"], call["status"], call["code"]) == ("PUT", 400, "operation_failed")
@@ -680,7 +676,7 @@ async def _failures(cliq: CliqClient, far_end: FarEnd) -> list[str]:
         far_end.script = [step]
         far_end.token_script = [httpx.Response(200, json={"error": "invalid_client"})]
         try:
-            await cliq.write(ARGUMENTS)
+            await cliq.write(WANTED)
         except MailcfgError as error:
             told += [str(error), repr(vars(error)), "".join(traceback.format_exception(error))]
     return told

@@ -91,6 +91,7 @@ def test_a_case_is_an_answer_that_slack_takes(case: dict[str, Any], played: dict
     assert problems(shown) == []
     assert live_tokens(shown) == {"<!date>"}
     assert all(escape_free(finding.sentence) in plain(shown) for finding in found.findings)
+    assert not any("verified" in f.heading or len(f.heading) > 150 for f in found.findings)
 
 
 def escape_free(sentence: str) -> str:

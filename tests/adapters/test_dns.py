@@ -10,7 +10,7 @@ import dns.message
 import dns.rrset
 import pytest
 
-from bot.adapters.dns.resolver import DnsResolver
+from bot.adapters.dns.resolver import DnsResolver, Times
 from bot.domain.dkim import TxtAnswer
 from bot.domain.dns_answers import Status
 from bot.sandbox.clock import AdjustableClock
@@ -44,7 +44,7 @@ def clock() -> AdjustableClock:
 
 @pytest.fixture
 def resolver(server: NameServer, clock: AdjustableClock) -> DnsResolver:
-    return DnsResolver([at(server)], [at(server)], clock, try_seconds=TRY_SECONDS)
+    return DnsResolver([at(server)], [at(server)], clock, times=Times(TRY_SECONDS))
 
 
 def at(server: NameServer) -> tuple[str, int]:
@@ -53,7 +53,7 @@ def at(server: NameServer) -> tuple[str, int]:
 
 def discovering(server: NameServer, clock: AdjustableClock) -> DnsResolver:
     return DnsResolver(
-        [at(server)], [], clock, discovered_port=server.port, try_seconds=TRY_SECONDS
+        [at(server)], [], clock, discovered_port=server.port, times=Times(TRY_SECONDS)
     )
 
 
@@ -128,7 +128,7 @@ async def test_one_silent_server_does_not_hide_the_others(
     other_server.break_all("silent")
 
     resolver = DnsResolver(
-        [at(server)], [at(server), at(other_server)], clock, try_seconds=TRY_SECONDS
+        [at(server)], [at(server), at(other_server)], clock, times=Times(TRY_SECONDS)
     )
     answers = await resolver.txt(HOST)
 
@@ -142,7 +142,7 @@ async def test_a_server_that_is_not_there_is_a_time_out(
     gone = at(server)
     await server.close()
 
-    answers = await DnsResolver([gone], [gone], clock, try_seconds=TRY_SECONDS).txt(HOST)
+    answers = await DnsResolver([gone], [gone], clock, times=Times(TRY_SECONDS)).txt(HOST)
 
     assert {answer.values for answer in answers} == {None}
     assert {answer.problem for answer in answers} <= {"timed out", "unreachable"}
@@ -160,7 +160,9 @@ async def test_over_tcp_a_server_may_take_as_long_as_both_tries_over_udp(
 
     async with await asyncio.start_server(answer_late, "127.0.0.1", 0) as late:
         address = late.sockets[0].getsockname()
-        reached = await DnsResolver([address], [], clock, try_seconds=TRY_SECONDS).reach_resolvers()
+        reached = await DnsResolver(
+            [address], [], clock, times=Times(TRY_SECONDS)
+        ).reach_resolvers()
 
     assert [each.tcp for each in reached] == [Status.REFUSED]
 
@@ -330,7 +332,7 @@ async def test_the_last_found_servers_are_kept_while_no_resolver_answers(
 ) -> None:
     server.publish(HOST, KEY)
     resolver = DnsResolver(
-        [at(other_server)], [], clock, discovered_port=server.port, try_seconds=TRY_SECONDS
+        [at(other_server)], [], clock, discovered_port=server.port, times=Times(TRY_SECONDS)
     )
     await resolver.txt(HOST)
     clock.advance(timedelta(hours=2))

@@ -37,8 +37,8 @@ async def test_no_look_of_the_bot_reads_the_whole_history(
     await office.applier.settle()
     await office.look.pending(ALICE)
     await office.watch.tick()
-    await sqlite_store.due_cards(clock.now())
-    await sqlite_store.due_messages(clock.now())
+    await sqlite_store.due_cards(office.org, clock.now())
+    await sqlite_store.due_messages(office.org, clock.now())
 
     plans = {sql: await plan(sqlite_store, sql, values) for sql, values in tuple(asked)}
     assert len(plans) > 10

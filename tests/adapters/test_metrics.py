@@ -76,7 +76,7 @@ async def test_a_move_that_was_not_committed_is_not_counted(office: Office):
     request = await office.changes.propose(ALICE, RENAME)
     moved = request.withdraw(office.clock.now())
     with suppress(RuntimeError):
-        async with office.store.begin() as tx:
+        async with office.store.begin(office.org) as tx:
             await tx.replace(request, moved)
             raise RuntimeError("the connection is lost")
 

@@ -21,14 +21,15 @@ from bot.adapters.store.migrate import _config, migrate
 from bot.adapters.store.sql import SqlStore, open_engine
 from bot.adapters.store.version import check_is_current, plain_engine, revisions
 from bot.domain.alert import AlertState
+from bot.domain.audit import GENESIS, AuditEntry, canonical_body, chain_hash
 from bot.domain.change import EPOCH, Attempt, ChangeRequest, Decision, State, VoteKind
 from bot.domain.incident import Incident, Kind
 from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import Patch
-from bot.domain.plan import plan_set
 from bot.domain.policy import Facts
-from bot.ports import AuditEntry, Card, Message
-from bot.services.audit import GENESIS, canonical_body, chain_hash, verify
+from bot.domain.sender_plans import plan_set
+from bot.ports import Card, Message
+from bot.services.audit import verify
 from tests.conftest import database_url
 from tests.fakes import MORNING, FakeClock, config
 from tests.office import ALICE, BOB, POLICY, RENAME, SEAL, Office
@@ -133,9 +134,9 @@ def fill(url: str) -> None:
             insert(connection, "request", rows.request_row(asked))
             for decision in asked.decisions:
                 insert(connection, "decision", rows.decision_row(asked.id, decision))
-            insert(connection, "card", rows.card_row(Card(asked.id, "C1", "1.0", 1), None))
+            insert(connection, "card", rows.card_row("", Card(asked.id, "C1", "1.0", 1), None))
             message = Message(f"said:{asked.id}", "approved", {"user": "U0BOB"}, asked.id)
-            insert(connection, "outbox", rows.message_row(message) | {"n": len(state)})
+            insert(connection, "outbox", rows.message_row("", message) | {"n": len(state)})
             audit(connection, asked)
             if state in {State.UNCERTAIN, State.APPLIED, State.CONFLICT}:
                 insert(connection, "attempt", rows.attempt_row(Attempt(asked.id, 1, "PUT", SOON)))
@@ -218,7 +219,7 @@ def test_there_is_one_in_every_state():
 
 @pytest.mark.parametrize("state", State)
 async def test_an_upgrade_leaves_each_request_as_it_was(store: SqlStore, state: State):
-    assert await store.request(STATES[state].id) == upgraded(state)
+    assert await store.request(STATES[state].org, STATES[state].id) == upgraded(state)
 
 
 @pytest.mark.parametrize("state", State)
@@ -247,6 +248,33 @@ async def test_what_had_ended_makes_room_for_the_next_request(store: SqlStore, s
     assert (await office.changes.propose(ALICE, RENAME)).number == 2
 
 
+@pytest.mark.parametrize("state", State)
+async def test_what_is_told_of_a_request_belongs_to_its_organisation(store: SqlStore, state: State):
+    asked = STATES[state]
+    card = await store.card(asked.org, asked.id)
+
+    assert card == Card(asked.id, "C1", "1.0", 1)
+    assert f"said:{asked.id}" in await store.told(asked.org, asked.id, "approved")
+
+
+async def test_what_is_told_of_nothing_belongs_to_the_only_organisation(
+    new_database: Callable[[], str],
+):
+    url = new_database()
+    migrate(url, "0010")
+    with connected(url) as connection:
+        insert(connection, "request", rows.request_row(STATES[State.FAILED]))
+        message = rows.message_row("", Message("status:1", "status", {}))
+        insert(connection, "outbox", message | {"n": 1})
+
+    migrate(url)
+
+    store = SqlStore(open_engine(url))
+    (waiting,) = await store.due_messages(STATES[State.FAILED].org, SOON)
+    assert waiting.message.key == "status:1"
+    await store.close()
+
+
 ALERTS = [
     ("outside", "C1", None),
     ("record", "C2", None),
@@ -270,7 +298,7 @@ async def test_an_alert_of_an_earlier_version_says_that_it_is_over(new_database:
     migrate(url)
 
     store = SqlStore(open_engine(url))
-    shown = [await store.subject(name) for _, name, _ in ALERTS]
+    shown = [await store.subject("acme", name) for _, name, _ in ALERTS]
     assert [s.rev for s in shown if isinstance(s, Incident)] == [4, 4, 4, 3]
     assert await store.open_incident("acme", Kind.ALERT) is None
     assert (await store.open_incident("acme", Kind.WATCH)) == shown[3]
@@ -300,7 +328,7 @@ async def test_down_and_up_again_is_an_upgrade_like_the_first(first_version: str
 
     store = SqlStore(open_engine(first_version))
     for state in State:
-        assert await store.request(STATES[state].id) == upgraded(state)
+        assert await store.request(STATES[state].org, STATES[state].id) == upgraded(state)
     await store.close()
 
 

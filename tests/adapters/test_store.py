@@ -20,28 +20,21 @@ from bot.adapters.store.migrate import migrate
 from bot.adapters.store.sql import SqlStore, open_engine
 from bot.adapters.store.version import check_is_current
 from bot.domain import alert
-from bot.domain.alert import USUAL, AlertState, Observation
+from bot.domain.alert import AlertState, Observation, Parameters
+from bot.domain.audit import GENESIS, AuditEntry, canonical_body, chain_hash
 from bot.domain.change import Attempt, ChangeRequest, Decision, State, VoteKind, from_milliseconds
 from bot.domain.findings import Severity
 from bot.domain.incident import Incident, Kind
 from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import MailConfig, Patch
-from bot.domain.plan import AcceptPlan, Plan, ResetPlan, plan_set
+from bot.domain.plan import Plan
 from bot.domain.policy import Actor, Facts
 from bot.domain.posture import Dmarc
 from bot.domain.preflight import Preflight
+from bot.domain.sender_plans import SENDER, AcceptPlan, ResetPlan, plan_set
+from bot.domain.undo import Undoing
 from bot.errors import AlreadyOpen, DatabaseError, Tampered
-from bot.ports import (
-    AuditEntry,
-    Backlog,
-    Card,
-    LostRace,
-    Message,
-    Transaction,
-    Waiting,
-    WatchState,
-)
-from bot.services.audit import GENESIS, canonical_body, chain_hash
+from bot.ports import Backlog, Card, LostRace, Message, Transaction, Waiting, WatchState
 from tests.conftest import database_url
 from tests.fakes import MORNING, TEAM, config
 from tests.office import ALICE, BOB, CAROL, NEW_ADDRESS, ORG, POLICY, SEAL, Office
@@ -58,6 +51,7 @@ FORESEEN = replace(
         "acme.example", ("ns1.acme.example",), 0, Dmarc("acme.example", 1, "reject")
     ),
 )
+UNDOING = Undoing(42, ((45, ("name", "dkim_key_size")),), loses_key=True, drops_cname=True)
 
 
 def request(request_id: str = "opaque", plan: Plan | None = None, org: str = ORG) -> ChangeRequest:
@@ -83,12 +77,12 @@ def vote(on: ChangeRequest, voter: Actor, at: datetime = SOON) -> Decision:
 
 
 async def add(store: SqlStore, new: ChangeRequest) -> ChangeRequest:
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         return await tx.add_request(new)
 
 
 async def move(store: SqlStore, old: ChangeRequest, new: ChangeRequest) -> ChangeRequest:
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.replace(old, new)
     return new
 
@@ -101,15 +95,65 @@ async def move(store: SqlStore, old: ChangeRequest, new: ChangeRequest) -> Chang
         FORESEEN,
         replace(FORESEEN, preflight=Preflight("acme.example", (), None, None)),
         ResetPlan(BASE),
+        ResetPlan(BASE, UNDOING),
+        replace(FORESEEN, undoes=UNDOING),
         AcceptPlan(None, BASE),
         AcceptPlan(BASE, None),
+        AcceptPlan(None, None),
     ],
 )
 async def test_a_request_comes_back_as_it_was(store: SqlStore, plan: Plan):
     stored = await add(store, request(plan=plan))
 
     assert stored == replace(request(plan=plan), number=1)
-    assert await store.request("opaque") == await store.open_request(ORG) == stored
+    assert await store.request(ORG, "opaque") == await store.open_request(ORG) == stored
+
+
+OF_AN_ORGANISATION: list[Callable[[SqlStore, str], Awaitable[object]]] = [
+    lambda store, org: store.request(org, "opaque"),
+    lambda store, org: store.subject(org, "opaque"),
+    lambda store, org: store.subject(org, "i-1"),
+    lambda store, org: store.card(org, "opaque"),
+    lambda store, org: store.told(org, "opaque", "reminder"),
+    lambda store, org: store.due_cards(org, LATER),
+    lambda store, org: store.due_messages(org, LATER),
+    lambda store, org: store.open_request(org),
+    lambda store, org: store.numbered(org, 1),
+    lambda store, org: store.newest(org, 1),
+    lambda store, org: store.open_incidents(org, Kind.ALERT),
+    lambda store, org: store.backlog(org),
+]
+
+
+@pytest.mark.parametrize("read", OF_AN_ORGANISATION)
+async def test_what_is_of_another_organisation_is_as_unknown_as_what_does_not_exist(
+    store: SqlStore, read: Callable[[SqlStore, str], Awaitable[object]]
+):
+    nothing = await read(store, ORG)
+    await add(store, request())
+    async with store.begin(ORG) as tx:
+        await tx.save_incident(Incident("i-1", ORG, Kind.ALERT, "", MORNING))
+        await tx.save_card(Card("opaque", "C1"))
+        await tx.tell(Message("a", "reminder", {}, subject="opaque"))
+
+    assert await read(store, ORG) != nothing
+    assert await read(store, "another") == nothing
+
+
+async def test_a_step_of_one_organisation_touches_no_card_or_message_of_another(store: SqlStore):
+    shown = Card("opaque", "C1", "1.0", shown_rev=1)
+    async with store.begin(ORG) as tx:
+        await tx.save_card(shown)
+        await tx.tell(Message("a", "result", {}))
+    async with store.begin("another") as tx:
+        await tx.save_card(Card("opaque", "C2"))
+        await tx.show_again("opaque")
+        await tx.finish_message("a", MORNING)
+        assert not await tx.claim_card(shown, LATER, LATER)
+        assert not await tx.claim_message("a", LATER, LATER)
+
+    assert await store.card(ORG, "opaque") == shown
+    assert len(await store.due_messages(ORG, LATER)) == 1
 
 
 async def test_every_step_of_a_life_comes_back_as_it_was(store: SqlStore):
@@ -127,16 +171,16 @@ async def test_every_step_of_a_life_comes_back_as_it_was(store: SqlStore):
         lambda r: r.apply(LATER, config("it@acme.example"), "written"),
     ):
         current = await move(store, current, step(current))
-        assert await store.request("opaque") == current
+        assert await store.request(ORG, "opaque") == current
 
 
 async def test_unknown_ids_are_nothing(store: SqlStore):
-    assert await store.request("made up") is None
-    assert await store.subject("made up") is None
-    assert await store.card("made up") is None
+    assert await store.request(ORG, "made up") is None
+    assert await store.subject(ORG, "made up") is None
+    assert await store.card(ORG, "made up") is None
     assert await store.open_request(ORG) is None
-    assert await store.last_applied(ORG) is None
-    assert await store.attempts("made up") == []
+    assert await store.last_applied(ORG, SENDER) is None
+    assert await store.attempts(request("made up")) == []
     assert await store.watch(ORG) == WatchState(ORG)
 
 
@@ -147,7 +191,7 @@ async def test_an_organisation_has_one_open_request(store: SqlStore):
         await add(store, request("second"))
 
     assert caught.value.number == 1
-    assert await store.request("second") is None
+    assert await store.request(ORG, "second") is None
 
 
 @pytest.mark.parametrize("state", ["PENDING", "APPROVED", "APPLYING", "UNCERTAIN"])
@@ -174,7 +218,7 @@ async def test_who_moves_an_outdated_request_loses(store: SqlStore):
     with pytest.raises(LostRace):
         await move(store, seen, seen.approve(vote(seen, CAROL), SOON, 2))
 
-    current = await store.request("opaque")
+    current = await store.request(ORG, "opaque")
     assert current is not None
     assert [d.voter for d in current.decisions] == [BOB]
 
@@ -192,7 +236,7 @@ async def test_the_loser_of_a_race_leaves_no_trace(store: SqlStore):
     await move(store, seen, seen.approve(vote(seen, BOB), SOON, 2))
 
     async def come_second() -> None:
-        async with store.begin() as tx:
+        async with store.begin(ORG) as tx:
             await tx.record(AuditEntry(ORG, SOON, "bob", "approved"))
             await tx.tell(Message("key", "approved", {}))
             await tx.replace(seen, seen.withdraw(SOON))
@@ -201,7 +245,7 @@ async def test_the_loser_of_a_race_leaves_no_trace(store: SqlStore):
         await come_second()
 
     assert [row async for row in store.audit(ORG)] == []
-    assert await store.due_messages(LATER) == []
+    assert await store.due_messages(ORG, LATER) == []
 
 
 @pytest.mark.parametrize("ends", [(SOON, LATER), (LATER, SOON)], ids=["", "by clocks that differ"])
@@ -217,7 +261,7 @@ async def test_the_baseline_is_what_was_applied_last(
     withdrawn = await add(store, request("third"))
     await move(store, withdrawn, withdrawn.withdraw(LATER))
 
-    last = await store.last_applied(ORG)
+    last = await store.last_applied(ORG, SENDER)
     assert last is not None
     assert (last.id, last.observed) == ("second", BASE)
 
@@ -228,36 +272,36 @@ async def test_attempts_come_back_in_order_with_their_outcome(store: SqlStore):
     second = Attempt("opaque", 2, "DELETE", SOON, step=2)
     done = replace(first, outcome="refused", status=403, code="no", finished_at=SOON)
 
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.add_attempt(first)
         await tx.add_attempt(second)
         await tx.finish_attempt(done)
 
-    assert await store.attempts("opaque") == [done, second]
+    assert await store.attempts(request()) == [done, second]
 
 
 async def test_an_attempt_belongs_to_a_request(store: SqlStore):
     with pytest.raises(DatabaseError):
-        async with store.begin() as tx:
+        async with store.begin(ORG) as tx:
             await tx.add_attempt(Attempt("made up", 1, "PUT", MORNING))
 
 
 async def test_an_incident_is_open_until_it_is_resolved(store: SqlStore):
     opened = Incident("i-1", ORG, Kind.ALERT, "", MORNING, {"host": "ä"})
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.save_incident(opened)
-    assert await store.open_incident(ORG, Kind.ALERT) == await store.subject("i-1") == opened
+    assert await store.open_incident(ORG, Kind.ALERT) == await store.subject(ORG, "i-1") == opened
     assert await store.open_incident(ORG, Kind.WATCH) is None
 
     resolved = replace(opened, resolved_at=LATER, rev=2)
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.save_incident(resolved)
     assert await store.open_incident(ORG, Kind.ALERT) is None
-    assert await store.subject("i-1") == resolved
+    assert await store.subject(ORG, "i-1") == resolved
 
 
 async def open_incident(store: SqlStore, incident_id: str, key: str, org: str = ORG) -> None:
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.save_incident(Incident(incident_id, org, Kind.CHECKLIST, key, MORNING))
 
 
@@ -278,15 +322,15 @@ async def test_incidents_of_several_keys_may_be_open_at_once(store: SqlStore):
 
 @pytest.mark.parametrize("reading", [BASE, None])
 async def test_what_the_watch_knows_comes_back(store: SqlStore, reading: MailConfig | None):
-    after, _ = alert.step(AlertState(), SEEN, MORNING, USUAL)
+    after, _ = alert.step(AlertState(), SEEN, MORNING, Parameters())
     last = LastPass(
         SOON, "DKIM in order at 2 of 2 servers", "in order", "acme.example", "no answer"
     )
     known = WatchState(ORG, True, reading, MORNING, "no answer", after, ("a", "b"), last)
 
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.replace_watch(WatchState(ORG), WatchState(ORG))
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.replace_watch(WatchState(ORG, rev=1), known)
 
     assert await store.watch(ORG) == replace(known, rev=2)
@@ -294,11 +338,11 @@ async def test_what_the_watch_knows_comes_back(store: SqlStore, reading: MailCon
 
 @pytest.mark.parametrize("rev", [0, 2])
 async def test_what_the_watch_knows_is_replaced_only_by_who_read_it_last(store: SqlStore, rev: int):
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.replace_watch(WatchState(ORG), WatchState(ORG))
 
     with pytest.raises(LostRace):
-        async with store.begin() as tx:
+        async with store.begin(ORG) as tx:
             await tx.replace_watch(WatchState(ORG, rev=rev), WatchState(ORG, last_error="late"))
 
     assert await store.watch(ORG) == WatchState(ORG, rev=1)
@@ -308,71 +352,71 @@ async def test_what_the_watch_knows_is_replaced_only_by_who_read_it_last(store: 
 async def test_what_our_own_write_left_makes_a_check_lose_its_race(store: SqlStore, is_first: bool):
     before = WatchState(ORG)
     if not is_first:
-        async with store.begin() as tx:
+        async with store.begin(ORG) as tx:
             await tx.replace_watch(before, replace(before, told=("a",)))
         before = await store.watch(ORG)
 
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.save_reading(ORG, BASE, SOON)
 
     after = await store.watch(ORG)
     assert (after.has_reading, after.reading, after.read_at) == (True, BASE, SOON)
     assert after.told == before.told
     with pytest.raises(LostRace):
-        async with store.begin() as tx:
+        async with store.begin(ORG) as tx:
             await tx.replace_watch(before, before)
 
 
 async def test_a_card_is_due_while_it_shows_less_than_its_row_has(store: SqlStore):
     current = await add(store, request())
     incident = Incident("i-1", ORG, Kind.WATCH, "watch", MORNING)
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.save_card(Card("opaque", "C1"))
         await tx.save_card(Card("i-1", "C2"))
         await tx.save_incident(incident)
-    assert await store.due_cards(MORNING) == [Card("i-1", "C2"), Card("opaque", "C1")]
-    assert await store.subject("i-1") == incident
-    assert await store.subject("opaque") == current
+    assert await store.due_cards(ORG, MORNING) == [Card("i-1", "C2"), Card("opaque", "C1")]
+    assert await store.subject(ORG, "i-1") == incident
+    assert await store.subject(ORG, "opaque") == current
 
     shown = Card("opaque", "C1", ts="1.0", shown_rev=1)
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.save_card(shown)
         await tx.save_card(Card("i-1", "C2", ts="2.0", shown_rev=1))
-    assert await store.due_cards(MORNING) == []
+    assert await store.due_cards(ORG, MORNING) == []
 
     await move(store, current, current.approve(vote(current, BOB), SOON, 2))
-    assert await store.due_cards(MORNING) == [shown]
-    assert await store.card("opaque") == shown
+    assert await store.due_cards(ORG, MORNING) == [shown]
+    assert await store.card(ORG, "opaque") == shown
 
 
 async def test_a_card_that_was_put_off_waits(store: SqlStore):
     await add(store, request())
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.save_card(Card("opaque", "C1", tries=1), after=SOON)
 
-    assert await store.due_cards(MORNING) == []
-    assert len(await store.due_cards(SOON)) == 1
+    assert await store.due_cards(ORG, MORNING) == []
+    assert len(await store.due_cards(ORG, SOON)) == 1
 
 
 async def test_a_card_that_was_shown_is_due_again_when_asked_for(store: SqlStore):
     await add(store, request())
     shown = Card("opaque", "C1", "1.0", 1, mention_at=MORNING, instead_of="C2")
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.save_card(shown)
         await tx.save_card(Card("other", "C1", "2.0", 1))
         await tx.show_again("opaque")
 
-    assert await store.due_cards(MORNING) == [replace(shown, shown_rev=0)]
+    assert await store.due_cards(ORG, MORNING) == [replace(shown, shown_rev=0)]
 
 
 async def test_a_card_that_somebody_is_showing_is_not_taken_from_them(store: SqlStore):
     await add(store, request())
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.save_card(Card("opaque", "C1"))
         await tx.claim_card(Card("opaque", "C1"), MORNING, SOON)
         await tx.show_again("opaque")
 
-    assert await store.due_cards(MORNING) == []
+    assert await store.due_cards(ORG, MORNING) == []
 
 
 async def test_the_last_mention_is_the_newest_that_has_come_in_this_organisation(store: SqlStore):
@@ -380,7 +424,7 @@ async def test_the_last_mention_is_the_newest_that_has_come_in_this_organisation
     ended = await add(store, request())
     await move(store, ended, ended.withdraw(SOON))
     await add(store, request("second"))
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.save_card(Card("opaque", "C1", mention_at=MORNING))
         await tx.save_card(Card("second", "C1", mention_at=LATER))
 
@@ -390,15 +434,15 @@ async def test_the_last_mention_is_the_newest_that_has_come_in_this_organisation
 
 
 async def test_a_message_can_wait_for_its_time(store: SqlStore):
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.tell(Message("a", "mention", {}, "opaque"), after=SOON)
 
-    assert await store.due_messages(MORNING) == []
-    assert [waiting.message.key for waiting in await store.due_messages(SOON)] == ["a"]
+    assert await store.due_messages(ORG, MORNING) == []
+    assert [waiting.message.key for waiting in await store.due_messages(ORG, SOON)] == ["a"]
 
 
 async def test_what_was_told_about_a_subject_is_known_also_once_it_is_sent(store: SqlStore):
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         for key, kind, subject in (
             ("b", "reminder", "opaque"),
             ("a", "reminder", "opaque"),
@@ -408,38 +452,38 @@ async def test_what_was_told_about_a_subject_is_known_also_once_it_is_sent(store
             await tx.tell(Message(key, kind, {}, subject))
         await tx.finish_message("b", MORNING)
 
-    assert await store.told("opaque", "reminder") == ("b", "a")
+    assert await store.told(ORG, "opaque", "reminder") == ("b", "a")
 
 
 async def test_a_message_is_stored_once_and_sent_in_order(store: SqlStore):
     first, second = Message("b", "x", {"n": 1}, "opaque"), Message("a", "y", {})
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.tell(first)
         await tx.tell(second)
         await tx.tell(replace(first, facts={"n": 2}))
-    assert await store.due_messages(MORNING) == [Waiting(first), Waiting(second)]
+    assert await store.due_messages(ORG, MORNING) == [Waiting(first), Waiting(second)]
 
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.put_off_message("b", SOON, "Slack is out of reach")
         await tx.finish_message("a", MORNING)
-    assert await store.due_messages(MORNING) == []
-    assert await store.due_messages(SOON) == [Waiting(first, tries=1)]
+    assert await store.due_messages(ORG, MORNING) == []
+    assert await store.due_messages(ORG, SOON) == [Waiting(first, tries=1)]
 
 
 async def test_a_message_knows_the_thread_it_goes_in(store: SqlStore):
     asked = Message("a", "approved", {}, "opaque")
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.tell(asked)
         await tx.save_card(Card("opaque", "C1"))
-    assert await store.due_messages(SOON) == [Waiting(asked, channel="C1")]
+    assert await store.due_messages(ORG, SOON) == [Waiting(asked, channel="C1")]
 
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.save_card(Card("opaque", "C1", ts="1.0", shown_rev=1))
-    assert await store.due_messages(SOON) == [Waiting(asked, channel="C1", ts="1.0")]
+    assert await store.due_messages(ORG, SOON) == [Waiting(asked, channel="C1", ts="1.0")]
 
 
 async def test_a_slot_is_taken_once(store: SqlStore):
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         assert await tx.take_slot("drift", MORNING)
         assert not await tx.take_slot("drift", MORNING)
         assert await tx.take_slot("drift", LATER)
@@ -476,7 +520,7 @@ async def test_whoever_tells_slack_is_woken_by_what_is_due_and_by_nothing_else(s
 
     async def after(work: Callable[[Transaction], Awaitable[object]]) -> int:
         woken.clear()
-        async with store.begin() as tx:
+        async with store.begin(ORG) as tx:
             await work(tx)
         return len(woken)
 
@@ -497,7 +541,7 @@ async def test_nobody_is_woken_by_a_rollback(store: SqlStore):
     store.on_due = lambda: woken.append("due")
 
     async def fail() -> None:
-        async with store.begin() as tx:
+        async with store.begin(ORG) as tx:
             await tx.tell(Message("a", "x", {}))
             raise LostRace
 
@@ -509,14 +553,14 @@ async def test_nobody_is_woken_by_a_rollback(store: SqlStore):
 
 async def test_a_failed_step_is_rolled_back_whole(store: SqlStore):
     async def fail_half_way() -> None:
-        async with store.begin() as tx:
+        async with store.begin(ORG) as tx:
             await tx.add_request(request())
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         await fail_half_way()
 
-    assert await store.request("opaque") is None
+    assert await store.request(ORG, "opaque") is None
 
 
 async def test_a_restart_keeps_everything(url: str):
@@ -526,14 +570,14 @@ async def test_a_restart_keeps_everything(url: str):
     done = await office.applied()
     await office.watch.tick()
     pending = await office.changes.propose(ALICE, replace(NEW_ADDRESS, patch=Patch(name="X")))
-    messages = await before.due_messages(office.clock.now())
+    messages = await before.due_messages(ORG, office.clock.now())
     await before.close()
 
     after = SqlStore(open_engine(url))
-    assert await after.request(done.id) == await after.last_applied(ORG) == done
+    assert await after.request(ORG, done.id) == await after.last_applied(ORG, SENDER) == done
     assert await after.open_request(ORG) == pending
     assert (await after.watch(ORG)).reading == office.cliq.live
-    assert await after.due_messages(office.clock.now()) == messages
+    assert await after.due_messages(ORG, office.clock.now()) == messages
     assert await after.open_incident(ORG, Kind.WATCH) is not None
     await after.close()
 
@@ -564,7 +608,7 @@ def sealed(previous: str, row: object) -> str:
 
 
 async def test_each_organisation_has_a_chain_of_its_own(store: SqlStore, office: Office):
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.record(AuditEntry("one", MORNING, "a", "x"))
         await tx.record(AuditEntry("two", MORNING, "a", "x"))
 
@@ -651,7 +695,7 @@ async def test_migrating_twice_is_harmless(database: Path):
     migrate(database_url(database))
 
     again = SqlStore(open_engine(database_url(database)))
-    assert await again.request("opaque") == stored
+    assert await again.request(ORG, "opaque") == stored
     await again.close()
 
 
@@ -715,7 +759,7 @@ from tests.office import Office
 async def main(url, user, request_id):
     store = SqlStore(open_engine(url))
     office = Office(store)
-    request = await store.request(request_id)
+    request = await store.request(office.org, request_id)
     print("ready", flush=True)
     sys.stdin.readline()
     await office.approve(Actor("T0ACME", user), request)
@@ -771,26 +815,26 @@ async def test_the_only_process_need_not_wait_for_what_a_dead_one_had_claimed(
     claimed = (await office.approved()).claim(office.clock.now() + timedelta(minutes=1))
     await move(store, await store.open_request(ORG), claimed)  # type: ignore[arg-type]
     now = office.clock.now()
-    due = await store.due_cards(now)
-    async with store.begin() as tx:
+    due = await store.due_cards(ORG, now)
+    async with store.begin(ORG) as tx:
         assert await tx.claim_card(due[0], now, now + timedelta(minutes=1))
-    assert await store.due_cards(now) == []
+    assert await store.due_cards(ORG, now) == []
 
     await store.release()
 
-    assert len(await store.due_cards(now)) == 1
+    assert len(await store.due_cards(ORG, now)) == 1
     assert (await office.now(claimed)).is_orphaned(now)
 
 
 async def test_the_backlog_counts_the_rows_of_one_organisation(store: SqlStore):
     assert await store.backlog(ORG) == Backlog({}, 0, None, 0)
     ended = await add(store, request("ended"))
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.save_card(Card("ended", "C1", shown_rev=1), after=LATER)
     await move(store, ended, ended.withdraw(SOON))
     waiting = await add(store, request("waiting"))
     await add(store, request("elsewhere", org="another"))
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.save_card(Card("waiting", "C1", shown_rev=waiting.rev))
         for key in ("sent", "oldest", "newer"):
             await tx.tell(Message(key, "result", {}))
@@ -808,20 +852,20 @@ async def test_the_backlog_counts_the_rows_of_one_organisation(store: SqlStore):
 async def test_a_card_is_due_from_each_move_until_it_shows_it(store: SqlStore):
     living = Incident("i1", ORG, Kind.ALERT, "missing", MORNING)
     asked = await add(store, request())
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.save_incident(living)
         await tx.save_card(Card("i1", "C1"))
         await tx.save_card(Card("opaque", "C1"))
 
     async def due() -> list[str]:
-        return sorted(card.subject for card in await store.due_cards(MORNING))
+        return sorted(card.subject for card in await store.due_cards(ORG, MORNING))
 
     assert await due() == ["i1", "opaque"]
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.save_card(Card("i1", "C1", "1.1", living.rev))
         await tx.save_card(Card("opaque", "C1", "1.2", asked.rev))
     assert await due() == []
-    async with store.begin() as tx:
+    async with store.begin(ORG) as tx:
         await tx.save_incident(replace(living, rev=living.rev + 1))
     assert await due() == ["i1"]
     await move(store, asked, asked.withdraw(SOON))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bot.adapters.dns.resolver import DnsResolver
+from bot.adapters.dns.resolver import DnsResolver, Times
 from bot.domain.dns_answers import Answers
 from bot.domain.posture import Dmarc, posture
 from tests.adapters.dkim_scene import OWN, RESOLVERS, Scene
@@ -27,7 +27,7 @@ async def survey(case: dict[str, Any], domain: str = DOMAIN, seconds: float = SE
             [scene.servers[name].address for name in RESOLVERS],
             [scene.servers[name].address for name in OWN],
             FakeClock(),
-            survey_seconds=seconds,
+            times=Times(survey_seconds=seconds),
         )
         return await resolver.survey(domain)
 

@@ -8,7 +8,7 @@ from typing import Any
 from desk import Desk, Sandbox
 from playwright.sync_api import expect
 
-from bot.domain.mail_config import REASON_MAX
+from bot.domain.typed import REASON_MAX
 
 ASK = 'set name="Scott F" reason="A shorter name"'
 MARKUP = "<!channel> <script>alert(1)</script> <@U0BOB> &amp; *b* \u05e9\u05dc\u05d5\u05dd "

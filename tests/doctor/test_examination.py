@@ -21,14 +21,14 @@ from bot.doctor.examination import Examination, Limits
 from bot.doctor.findings import Finding, Mark
 from bot.doctor.record import WHOLE_UP_TO
 from bot.doctor.report import examine
-from bot.ports import AuditEntry, Purpose
+from bot.domain.audit import GENESIS, AuditEntry
+from bot.ports import Purpose
 from bot.sandbox.cliq.faults import Fault, FaultKind, Target
 from bot.sandbox.cliq.state import Role
 from bot.sandbox.slack.faults import Fault as SlackFault
 from bot.sandbox.slack.faults import FaultKind as SlackFaultKind
 from bot.sandbox.stage import Stage, open_stage
 from bot.sandbox.world import ADMIN_CHANNEL, ALERT_CHANNEL, ALICE, BOB, CAROL, MAIL_APPROVERS
-from bot.services.audit import GENESIS
 from bot.settings import partly_from_values
 from bot.storage import own_clock
 from tests.fakes import MORNING
@@ -159,7 +159,7 @@ async def test_the_call_and_the_token_are_the_bots_own(patient: Patient):
 
 async def test_beside_a_bot_that_holds_the_database_it_works_as_well(patient: Patient):
     store = SqlStore(open_engine(f"sqlite+aiosqlite:///{patient.database}"))
-    async with store.begin() as tx:
+    async with store.begin("acme") as tx:
         await tx.record(AuditEntry("acme", MORNING, "T0ACME:U0ALICE", "refused"))
     findings = await patient.examined()
     await store.close()
@@ -301,7 +301,8 @@ Arrange = Callable[[Patient], None]
 
 
 WRONG: list[tuple[Arrange, dict[str, str], str, Mark, str]] = [
-    (do_nothing, {"MAILCFG_LEASE": "1s"}, "settings", FAILURE, "MAILCFG_LEASE must be at"),
+    (do_nothing, {"MAILCFG_APPROVALS": "0"}, "settings", FAILURE, "MAILCFG_APPROVALS must be 1"),
+    (do_nothing, {"MAILCFG_LEASE": "1s"}, "settings", WARNING, "MAILCFG_LEASE is no longer used"),
     (outdate, {}, "database.tables", FAILURE, "of a version that this one does not know"),
     (
         do_nothing,
@@ -502,7 +503,7 @@ async def test_a_token_that_died_is_renewed_as_the_bot_would(patient: Patient):
 
 async def test_of_a_long_audit_the_end_is_followed(patient: Patient):
     store = SqlStore(open_engine(f"sqlite+aiosqlite:///{patient.database}"))
-    async with store.begin() as tx:
+    async with store.begin("acme") as tx:
         for _ in range(WHOLE_UP_TO + 3):
             await tx.record(AuditEntry("acme", MORNING, "T0ACME:U0ALICE", "refused"))
     await store.close()

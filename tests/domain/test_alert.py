@@ -347,3 +347,10 @@ def test_parts_of_a_millisecond_do_not_make_a_restart_matter():
     timeline = Timeline(tuple(ticks))
 
     assert timeline.play(restarts=True) == timeline.play()
+
+
+def test_alerts_can_open_can_flap_and_end_later_when_they_do():
+    usual = Parameters()
+    assert usual.confirm_bad <= usual.confirm_window
+    assert usual.flap_window > (usual.flap_opens - 1) * usual.resolve_after
+    assert usual.flap_quiet >= usual.resolve_after

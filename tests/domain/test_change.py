@@ -24,10 +24,10 @@ from bot.domain.change import (
     people_still_for,
 )
 from bot.domain.mail_config import Patch
-from bot.domain.plan import SetPlan, plan_set
 from bot.domain.policy import Actor, Facts
 from bot.domain.posture import Dmarc
 from bot.domain.preflight import Preflight
+from bot.domain.sender_plans import SetPlan, plan_set
 from bot.errors import AlreadySettled, NotAllowed
 from tests.fakes import MORNING, TEAM, config
 from tests.office import ALICE, BOB, CAROL, ERIN, POLICY, SEAL

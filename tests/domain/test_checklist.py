@@ -11,7 +11,7 @@ import pytest
 from bot.domain.change import ChangeRequest
 from bot.domain.checklist import Checklist, News, Pass, begin, key_applied_at, step
 from bot.domain.mail_config import Patch
-from bot.domain.plan import AcceptPlan, ResetPlan, plan_set
+from bot.domain.sender_plans import AcceptPlan, ResetPlan, plan_set
 from tests.domain.test_change import SENT
 from tests.fakes import MORNING, config
 

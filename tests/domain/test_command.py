@@ -97,7 +97,7 @@ def test_arguments_are_read_as_people_type_them(typed: str, meant: Command):
 def test_every_field_can_be_set_at_once():
     typed = 'set name="Scott Fisher" email=scott@acme.example dkim=2048 cname=verified reason=all'
 
-    patch = Patch("Scott Fisher", "scott@acme.example", "verified", 2048)
+    patch = Patch("Scott Fisher", "scott@acme.example", 2048, "verified")
     assert parse(typed) == Set(patch, "all")
 
 

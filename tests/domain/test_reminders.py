@@ -118,4 +118,4 @@ def test_an_unknown_outcome_is_told_after_a_quarter_of_an_hour_and_then_hourly(
     minutes: int, number: int | None
 ):
     now = ASKED + timedelta(minutes=minutes)
-    assert alarm(ASKED, now, timedelta(minutes=15)) == number
+    assert alarm(ASKED, now) == number

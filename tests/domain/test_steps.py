@@ -9,8 +9,9 @@ import pytest
 
 from bot.domain.change import Attempt, ChangeRequest, State
 from bot.domain.mail_config import MailConfig, Patch
-from bot.domain.plan import Plan, plan_reset, plan_set
-from bot.domain.steps import Kind, Move, first_move, is_late_effect, move_if_reached, next_move
+from bot.domain.plan import Plan
+from bot.domain.sender_plans import plan_reset, plan_set
+from bot.domain.steps import Move, Next, first_move, is_late_effect, move_if_reached, next_move
 from tests.fakes import MORNING, config
 from tests.office import ALICE, POLICY
 
@@ -54,16 +55,16 @@ def made(*outcomes: str, step: int = 1) -> list[Attempt]:
     return [*(other for other in others if other.step < step), *mine]
 
 
-WRITE, GO_ON, APPLIED = Move(Kind.WRITE), Move(Kind.GO_ON), Move(Kind.APPLIED)
-NEITHER = Move(Kind.CONFLICT, "Cliq shows neither the old nor the wanted configuration")
+WRITE, GO_ON, APPLIED = Move(Next.WRITE), Move(Next.GO_ON), Move(Next.APPLIED)
+NEITHER = Move(Next.CONFLICT, "Cliq shows neither the old nor the wanted configuration")
 NOT_THE_NEW = Move(
-    Kind.CONFLICT, "the old configuration was removed, and Cliq does not show the new one"
+    Next.CONFLICT, "the old configuration was removed, and Cliq does not show the new one"
 )
-BACK = Move(Kind.CONFLICT, "the old configuration was seen to be removed, and Cliq shows it again")
+BACK = Move(Next.CONFLICT, "the old configuration was seen to be removed, and Cliq shows it again")
 
 
 def failed(why: str) -> Move:
-    return Move(Kind.FAILED, why)
+    return Move(Next.FAILED, why)
 
 
 TABLE: list[tuple[str, Plan, int, list[str], MailConfig | None, Move]] = [
@@ -170,21 +171,21 @@ def test_what_a_read_right_after_a_write_leads_to(
 
 
 @pytest.mark.parametrize(
-    ("plan", "live", "kind"),
+    ("plan", "live", "due"),
     [
-        (ADDRESS, BASE, Kind.WRITE),
-        (ADDRESS, MOVED, Kind.APPLIED),
-        (ADDRESS, RENAMED, Kind.STALE),
-        (ADDRESS, None, Kind.STALE),
-        (FIRST, None, Kind.WRITE),
-        (RESET, None, Kind.APPLIED),
-        (RESET, RENAMED, Kind.STALE),
+        (ADDRESS, BASE, Next.WRITE),
+        (ADDRESS, MOVED, Next.APPLIED),
+        (ADDRESS, RENAMED, Next.STALE),
+        (ADDRESS, None, Next.STALE),
+        (FIRST, None, Next.WRITE),
+        (RESET, None, Next.APPLIED),
+        (RESET, RENAMED, Next.STALE),
     ],
 )
 def test_what_the_read_before_the_first_write_leads_to(
-    plan: Plan, live: MailConfig | None, kind: Kind
+    plan: Plan, live: MailConfig | None, due: Next
 ):
-    assert first_move(request(plan), live).kind is kind
+    assert first_move(request(plan), live).next is due
 
 
 @pytest.mark.parametrize(

@@ -9,16 +9,9 @@ import pytest
 
 from bot.domain.change import ChangeRequest, State
 from bot.domain.mail_config import MailConfig, Patch
-from bot.domain.plan import (
-    AcceptPlan,
-    Plan,
-    ResetPlan,
-    SetPlan,
-    Undoing,
-    plan_set,
-    restore,
-)
-from bot.domain.undo import plan_undo
+from bot.domain.plan import Plan
+from bot.domain.sender_plans import AcceptPlan, ResetPlan, SetPlan, plan_set
+from bot.domain.undo import Undoing
 from bot.errors import NoChange, Refusal
 from tests.fakes import MORNING, config
 from tests.office import ALICE, ORG, POLICY
@@ -99,7 +92,7 @@ UNDONE = {
 def test_an_undo_sets_back_what_was_changed_and_nothing_else(
     earlier: ChangeRequest, live: MailConfig | None, asked: dict[str, object]
 ):
-    plan = plan_undo(earlier, (), live)
+    plan = earlier.undo((), live)
 
     assert isinstance(plan, SetPlan)
     assert plan.base == live
@@ -109,7 +102,7 @@ def test_an_undo_sets_back_what_was_changed_and_nothing_else(
 
 
 def test_what_was_the_first_sender_is_removed():
-    assert plan_undo(FIRST, (), BASE) == ResetPlan(BASE, Undoing(42))
+    assert FIRST.undo((), BASE) == ResetPlan(BASE, Undoing(42))
 
 
 CANNOT = {
@@ -132,15 +125,15 @@ CANNOT = {
 def test_an_undo_names_what_cannot_be_undone(
     earlier: ChangeRequest, live: MailConfig | None, said: str
 ):
-    assert said in plan_undo(earlier, (), live).consequences()
+    assert said in earlier.undo((), live).consequences()
 
 
 def test_an_undo_that_brings_everything_back_has_nothing_to_say():
-    assert plan_undo(RENAMED, (), replace(BASE, name="Acme Support")).consequences() == ()
+    assert RENAMED.undo((), replace(BASE, name="Acme Support")).consequences() == ()
 
 
 def test_a_word_that_nobody_gave_is_not_given_by_an_undo():
-    assert plan_undo(NEW_DOMAIN, (), ELSEWHERE).wanted.cname_status == "not_verified"  # type: ignore[union-attr]
+    assert NEW_DOMAIN.undo((), ELSEWHERE).wanted.cname_status == "not_verified"  # type: ignore[union-attr]
 
 
 def test_an_undo_names_each_later_request_that_changed_the_same():
@@ -151,7 +144,7 @@ def test_an_undo_names_each_later_request_that_changed_the_same():
     ]
     live = replace(MOVED, email_id="ops@acme.example", name="Desk")
 
-    assert plan_undo(both, later, live).consequences()[-2:] == (
+    assert both.undo(later, live).consequences()[-2:] == (
         "#45 changed the address since; this sets back what was there before #42.",
         "#47 changed the display name since; this sets back what was there before #42.",
     )
@@ -160,7 +153,7 @@ def test_an_undo_names_each_later_request_that_changed_the_same():
 def test_the_removal_of_a_first_sender_names_who_changed_it_since():
     later = [setting(BASE, 45, email_id="ops@acme.example", name="Ops")]
 
-    plan = plan_undo(FIRST, later, config("ops@acme.example", "Ops"))
+    plan = FIRST.undo(later, config("ops@acme.example", "Ops"))
 
     assert plan.consequences()[-1] == (
         "#45 changed the address and display name since; this sets back what was there before #42."
@@ -215,18 +208,10 @@ def test_what_cannot_be_undone_is_refused_with_what_to_do(
     earlier: ChangeRequest, live: MailConfig | None, said: str
 ):
     with pytest.raises(Refusal) as caught:
-        plan_undo(earlier, (), live)
+        earlier.undo((), live)
 
     assert str(caught.value) == said
     assert isinstance(caught.value, NoChange) is said.startswith(ALREADY)
-
-
-@pytest.mark.parametrize(
-    ("earlier", "live"), [(e, live) for e, live, _ in UNDONE.values()] + [(FIRST, BASE)]
-)
-def test_an_undo_comes_back_from_its_stored_form(earlier: ChangeRequest, live: MailConfig | None):
-    plan = plan_undo(earlier, [setting(MOVED, 45, name="Desk")], live)
-    assert restore(plan.operation, plan.base and plan.base.as_dict(), plan.target_json()) == plan
 
 
 def test_a_plan_that_undoes_nothing_is_stored_as_ever():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from bot.domain.dns_answers import Answers, Reply, Status
-from bot.domain.verdict import Kind, judge
+from bot.domain.verdict import RecordKind, judge
 from tests.fakes import config, dkim_value
 
 LIVE = config(bits=2048)
@@ -31,20 +31,20 @@ def answers(*replies: Reply, wildcard: Reply | None = None) -> Answers:
 def test_a_wildcard_that_gives_the_right_record_is_right_and_noted():
     verdict = judge(answers(reply("ns1", VALUE), wildcard=reply("ns1", VALUE)), VALUE)
 
-    assert verdict.kind is Kind.RIGHT
+    assert verdict.kind is RecordKind.RIGHT
     assert verdict.truth[0].is_wildcard
 
 
 def test_a_wildcard_that_gives_anything_else_leaves_the_host_missing():
     verdict = judge(answers(reply("ns1", "parked"), wildcard=reply("ns1", "parked")), VALUE)
 
-    assert verdict.kind is Kind.MISSING
+    assert verdict.kind is RecordKind.MISSING
 
 
 def test_a_wildcard_beside_an_own_record_takes_nothing_from_it():
     verdict = judge(answers(reply("ns1", "own"), wildcard=reply("ns1", "parked")), VALUE)
 
-    assert verdict.kind is Kind.MALFORMED
+    assert verdict.kind is RecordKind.MALFORMED
 
 
 def test_caches_count_only_once_the_truth_is_right():
@@ -53,7 +53,7 @@ def test_caches_count_only_once_the_truth_is_right():
     wrong = judge(answers(reply("ns1", other), reply("r1", VALUE)), VALUE)
     right = judge(answers(reply("ns1", VALUE), reply("r1", other)), VALUE)
 
-    assert (wrong.kind, wrong.stale) == (Kind.OTHER_KEY, ())
+    assert (wrong.kind, wrong.stale) == (RecordKind.OTHER_KEY, ())
     assert [holding.reply.server for holding in right.stale] == ["r1"]
     assert not right.is_right_everywhere
 

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from bot import settings
-from bot.adapters.cliq.client import CliqClient
+from bot.adapters.cliq.client import Tries
 from bot.app import App, build
+from bot.domain.timing import Timing
 from bot.sandbox import world
 from bot.sandbox.cliq.faults import Fault, FaultKind, Target
+from bot.sandbox.run import TIMING
 from bot.sandbox.slack.records import Message, View
 from bot.sandbox.stage import CHECK_EVERY, Stage
 from bot.sandbox.world import ALICE, BOB, CAROL, MALLORY, Person
@@ -82,12 +84,14 @@ class Play:
             "MAILCFG_SECRET_KEY": SECRET_KEY,
         }
 
-    async def start(self, *, transport: str = "socket", **changes: str) -> App:
+    async def start(
+        self, *, transport: str = "socket", timing: Timing = TIMING, **changes: str
+    ) -> App:
         """Start the bot and wait for its first check."""
         values = self.environment() | changes
         if transport == "http":
             del values["SLACK_APP_TOKEN"]
-        built = await build(settings.from_values(values), clock=self.stage.clock)
+        built = await build(settings.from_values(values), self.stage.clock, timing)
         self.bot = await self._running.enter_async_context(built)
         if transport == "http":
             self.slack.delivery.request_url = f"http://127.0.0.1:{self.bot.port}/slack/events"
@@ -110,10 +114,7 @@ class Play:
     def be_impatient(self, seconds: float = 0.1) -> None:
         """Let the bot's calls to Cliq time out soon, and repeat reads without a pause."""
         assert self.bot is not None
-        api = self.bot.parts.changes._api
-        assert isinstance(api, CliqClient)
-        api._total_seconds = seconds
-        api._sleep = _at_once
+        self.bot.served.api._tries = Tries(seconds, sleep=_at_once)
 
     def spoil(self, kind: FaultKind, method: str = "GET", **more: Any) -> None:
         """Let the next calls of `method` to Cliq go wrong."""

@@ -48,11 +48,13 @@ class Process:
         self._readers = [asyncio.create_task(self._read(stream)) for stream in streams]
 
     @classmethod
-    async def start(cls, *arguments: str, folder: Path, **environment: str) -> Process:
+    async def start(
+        cls, *arguments: str, folder: Path, module: str = "bot", **environment: str
+    ) -> Process:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "bot",
+            module,
             *arguments,
             cwd=folder,
             env=OURS | {"PATH": os.environ["PATH"], "HOME": str(folder)} | environment,

@@ -64,7 +64,7 @@ async def test_whoever_joins_the_group_approves_at_once(grouped: Play):
 async def test_a_group_that_cannot_be_read_refuses_the_click(grouped: Play):
     card = await grouped.asks()
     assert grouped.bot is not None
-    grouped.bot.parts.directory.forget_groups()
+    grouped.bot.served.directory.forget_groups()
     grouped.slack.faults.plan(Fault("usergroups.users.list", FaultKind.RATELIMITED, times=5))
 
     answer = await grouped.clicks(BOB, "approve", card)
@@ -102,7 +102,7 @@ async def test_the_bot_does_not_start_with_approvers_who_can_never_approve(
 ):
     empty_play.slack.state.scopes = (*empty_play.slack.state.scopes, *scopes)
     values = empty_play.environment() | {"MAILCFG_APPROVERS": approvers}
-    async with await build(settings.from_values(values), clock=empty_play.stage.clock) as app:
+    async with await build(settings.from_values(values), empty_play.stage.clock) as app:
         with pytest.raises(SettingsError) as refused:
             await app.wait()
         assert not (await app.readiness())["slack"]

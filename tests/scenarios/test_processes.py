@@ -60,10 +60,10 @@ class Town:
     dns: Control
     port: int
 
-    async def bot(self, **changes: str) -> Process:
+    async def bot(self, *words: str, module: str = "bot", **changes: str) -> Process:
         listen = {"MAILCFG_LISTEN": f"127.0.0.1:{self.port}"}
         values = self.settings | OURS | listen | changes
-        process = await Process.start("run", folder=self.folder, **values)
+        process = await Process.start(*words, folder=self.folder, module=module, **values)
         self.ending.push_async_callback(process.kill)
         await process.says("connected to Slack")
         return process
@@ -109,7 +109,7 @@ async def test_the_whole_job_across_processes_with_a_kill_in_the_middle(
     town: Town, http: httpx.AsyncClient
 ):
     people = town.people
-    first = await town.bot()
+    first = await town.bot("run")
     await people.types("U0ALICE", "show")
     assert "Address: scott@acme.example" in await people.sees("U0ALICE", "Display name")
 
@@ -125,7 +125,7 @@ async def test_the_whole_job_across_processes_with_a_kill_in_the_middle(
     await people.sees("U0BOB", "1 of 2 approvals")
     await first.kill()
 
-    second = await town.bot()
+    second = await town.bot("run")
     await people.clicks("U0CAROL", "approve")
     await people.sees("U0BOB", "In force: change sender address")
     assert await writes(town) == ["PUT"]
@@ -137,7 +137,10 @@ async def test_the_whole_job_across_processes_with_a_kill_in_the_middle(
     assert '"event": "stopped"' in second.output
 
     a_quiet_minute_passes(town)
-    third = await town.bot(MAILCFG_CHECK_EVERY="1s", MAILCFG_PUBLISH_GRACE="1s")
+    third = await town.bot(
+        "1", module="tests.timed_bot", MAILCFG_CHECK_EVERY="1s", MAILCFG_LEASE="1s"
+    )
+    assert third.output.count("MAILCFG_LEASE is no longer used: take it out.") == 1
     alert = await people.sees("U0BOB", "The record to publish", ALERTS)
     assert alert.startswith("DKIM record not published yet\n")
     assert "k=rsa; p=" in alert

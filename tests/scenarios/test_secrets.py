@@ -98,7 +98,7 @@ async def everything_goes_wrong(play: Play) -> None:
 async def our_own_fault(play: Play) -> None:
     """A traceback in the log."""
     assert play.bot is not None
-    async with play.bot.parts.store._engine.begin() as connection:
+    async with play.bot.deployment.store._engine.begin() as connection:
         await connection.exec_driver_sql("ALTER TABLE request RENAME TO lost")
     await play.types(ALICE, "pending")
 
@@ -150,15 +150,35 @@ async def test_no_secret_is_in_the_repr_of_what_holds_one(empty_play: Play):
     environment = play.environment() | {"MAILCFG_APPROVAL_DEADLINE": "25h"}
     bot = await play.start()
     await play.types(ALICE, "show")
-    parts, api = bot.parts, bot.parts.changes._api
+    api = bot.served.api
     assert isinstance(api, CliqClient)
     auth = api._auth
     state = await auth._shared.read()
     parsed = settings.from_values(environment)
     partly = settings.partly_from_values(environment | {"SLACK_BOT_TOKEN": "xoxp-canary"})
-    holders: list[object] = [parsed, partly, bot, parts, api, api._http, auth, auth._credentials]
-    holders += [auth._accounts, state, state.token, parts.store, parts.store._engine]
-    holders += [parts.workspace, parts.workspace.client, bot._connection, bot._connection.bolt]
+    holders: list[object] = [
+        parsed,
+        partly,
+        bot,
+        bot.served,
+        api,
+        api._http,
+        auth,
+        auth._credentials,
+    ]
+    holders += [
+        auth._accounts,
+        state,
+        state.token,
+        bot.deployment.store,
+        bot.deployment.store._engine,
+    ]
+    holders += [
+        bot.deployment.workspace,
+        bot.deployment.workspace.client,
+        bot._connection,
+        bot._connection.bolt,
+    ]
     reprs = "\n".join(f"{each!r} {each}" for each in holders)
     secrets = canaries(play)
     await play.stop()
@@ -203,11 +223,12 @@ async def test_connecting_shows_neither_the_code_nor_what_it_is_exchanged_for(
 ):
     play = empty_play
     code = play.cliq.issue_code() if is_anew else None
-    environment = play.environment() | {"MAILCFG_CALL_TIMEOUT": "100ms"}
+    environment = play.environment()
     zoho_settings = settings.ZohoSettings(**environment)
     if fault is not None:
         play.cliq.faults.add(Fault(fault, path=path))
-    said = await what_is_said(connect(zoho_settings, SecretStr(code) if code else None))
+    typed, soon = SecretStr(code) if code else None, timedelta(seconds=0.1)
+    said = await what_is_said(connect(zoho_settings, typed, soon))
     secrets = {*canaries(play), *play.cliq.state.refresh_tokens} | ({code} if code else set())
     stored = b"".join(file.read_bytes() for file in play.folder.glob("mailcfg.db*"))
 

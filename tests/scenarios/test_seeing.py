@@ -174,7 +174,7 @@ async def test_what_fails_while_deciding_is_logged_with_its_reference_and_the_ch
 ):
     card = await play.asks(MOVE)
     assert play.bot is not None
-    async with play.bot.parts.store._engine.begin() as connection:
+    async with play.bot.deployment.store._engine.begin() as connection:
         await connection.exec_driver_sql("ALTER TABLE audit RENAME TO lost")
     await play.clicks(BOB, "approve", card)
     (line,) = [line for line in logged if line["event"] == "could not be done"]

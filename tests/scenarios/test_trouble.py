@@ -354,7 +354,7 @@ async def test_a_button_of_another_version_is_answered(play: Play):
     card = await play.asks()
     assert play.bot is not None
     old = actions("gone", [button("gone", "Gone", "x")]).to_dict()
-    await play.bot.parts.workspace.call(
+    await play.bot.deployment.workspace.call(
         "chat.update", channel=card.channel, ts=card.ts, text="Old", blocks=[old]
     )
 
@@ -367,7 +367,7 @@ async def test_a_form_of_another_version_asks_for_nothing(play: Play):
     view = await play.opens(CAROL, "details")
     assert play.bot is not None
     old = forms.note("gone", "Gone", "Why?", "Ask", channel=ADMIN).to_dict()
-    await play.bot.parts.workspace.call("views.update", view_id=view.id, view=old)
+    await play.bot.deployment.workspace.call("views.update", view_id=view.id, view=old)
 
     assert (await play.slack.submit(CAROL.id, view.id, {"reason": "x"})).ok
     left = play.slack.open_view(CAROL.id)
@@ -378,7 +378,7 @@ async def test_a_form_of_another_version_asks_for_nothing(play: Play):
 async def test_a_fault_of_our_own_gives_a_reference_that_is_in_the_log(play: Play):
     bot = play.bot
     assert bot is not None
-    async with bot.parts.store._engine.begin() as connection:
+    async with bot.deployment.store._engine.begin() as connection:
         await connection.exec_driver_sql("ALTER TABLE request RENAME TO lost")
     with structlog.testing.capture_logs() as logged:
         assert await play.types(ALICE, "pending") == (

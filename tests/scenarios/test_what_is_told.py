@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 
+from bot.sandbox.run import TIMING
 from bot.sandbox.world import Person
 from tests.scenarios.play import ADMIN, ALICE, BOB, RENAME, Play
 
@@ -63,7 +65,7 @@ async def test_a_card_that_was_deleted_comes_back_for_who_asks_what_is_pending(p
 
 async def test_who_clicks_while_the_database_is_busy_is_told_in_time(empty_play: Play):
     play = empty_play
-    await play.start(MAILCFG_COMMIT_BUDGET="200ms")
+    await play.start(timing=replace(TIMING, commit_budget=timedelta(seconds=0.2)))
     card = await play.asks(RENAME)
     busy = sqlite3.connect(play.database, isolation_level=None, check_same_thread=False)
     with closing(busy) as other:

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import update
 
 from bot.adapters.store import rows, schema
+from bot.domain.audit import canonical_body, chain_hash
 from bot.domain.change import ChangeRequest, State
 from bot.domain.command import Set
 from bot.domain.incident import Kind
@@ -28,7 +29,6 @@ from bot.errors import (
     ServerError,
     Tampered,
 )
-from bot.services.audit import canonical_body, chain_hash
 from tests.fakes import MORNING, Killed, config
 from tests.office import ALICE, BOB, CAROL, NEW_ADDRESS, Office
 
@@ -242,7 +242,7 @@ async def test_its_attempts_say_which_step_they_were_for(way: Way):
     request = await way.to_step(1)
     await way.to_end(request)
 
-    attempts = await way.office.store.attempts(request.id)
+    attempts = await way.office.store.attempts(request)
 
     assert [(a.n, a.step, a.method, a.outcome) for a in attempts] == [
         (1, 1, "PUT", "accepted"),

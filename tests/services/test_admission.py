@@ -10,7 +10,6 @@ import pytest
 from bot.domain.change import State, VoteKind
 from bot.domain.policy import OTHER_TEAM, Actor, Facts
 from bot.errors import AlreadyOpen, CouldNotCheck, GroupTrouble, NotAllowed, SettingsError
-from bot.services.admission import Admission
 from tests.fakes import TEAM
 from tests.office import (
     ALICE,
@@ -47,16 +46,6 @@ def members(office: Office, *people: str) -> None:
 
 async def refusals(office: Office) -> list[Any]:
     return [json.loads(row.body) for row in await office.audit() if row.kind == "refused"]
-
-
-def admission(office: Office) -> Admission:
-    return Admission(
-        org=office.org,
-        policy=office.policy,
-        store=office.store,
-        directory=office.directory,
-        clock=office.clock,
-    )
 
 
 async def test_the_members_of_a_group_approve_and_the_evidence_names_the_group(grouped: Office):
@@ -258,7 +247,7 @@ async def test_who_may_not_even_look_is_in_the_audit(office: Office, action: str
 
 async def test_somebody_of_another_workspace_is_turned_away_without_a_look_up(office: Office):
     with pytest.raises(NotAllowed) as refused:
-        await admission(office).turn_away(OUTSIDER, "approve", OTHER_TEAM)
+        await office.admission.turn_away(OUTSIDER, "approve", OTHER_TEAM)
 
     assert str(refused.value) == OTHER_TEAM.sentence
     assert office.directory.asked == []
@@ -269,11 +258,11 @@ async def test_somebody_of_another_workspace_is_turned_away_without_a_look_up(of
 async def test_enough_approvers_are_worth_no_word(office: Office):
     office.restart(approvers=(BOB.user, CAROL.user, ERIN.user))
 
-    assert await admission(office).check_settings() == []
+    assert await office.admission.check_settings() == []
 
 
 async def test_just_enough_approvers_are_worth_a_warning(office: Office):
-    assert await admission(office).check_settings() == [
+    assert await office.admission.check_settings() == [
         "MAILCFG_APPROVERS names just 2 who may approve, as many as a change can need: one that an "
         "approver asks for cannot be approved."
     ]
@@ -282,7 +271,7 @@ async def test_just_enough_approvers_are_worth_a_warning(office: Office):
 async def test_a_listed_person_who_is_gone_is_worth_a_warning(office: Office):
     office.restart(approvers=(GONE.user, BOB.user, CAROL.user, ERIN.user, "U0NEVER"))
 
-    assert await admission(office).check_settings() == [
+    assert await office.admission.check_settings() == [
         "MAILCFG_APPROVERS lists U0GONE, who is gone, a guest or a bot and cannot approve.",
         "MAILCFG_APPROVERS lists U0NEVER, who is gone, a guest or a bot and cannot approve.",
     ]
@@ -295,7 +284,7 @@ async def test_too_few_in_the_group_stop_the_start(
     members(grouped, *people, MALLORY.user, GONE.user)
 
     with pytest.raises(SettingsError) as refused:
-        await admission(grouped).check_settings()
+        await grouped.admission.check_settings()
 
     assert refused.value.faults == (
         f"MAILCFG_APPROVERS names {who} may approve, but a change can need 2 approvals: add full, "
@@ -307,7 +296,7 @@ async def test_a_group_that_does_not_exist_stops_the_start(office: Office):
     office.restart(approvers=(BOB.user, CAROL.user, "S0GONE"))
 
     with pytest.raises(SettingsError) as refused:
-        await admission(office).check_settings()
+        await office.admission.check_settings()
 
     assert refused.value.faults == (
         "MAILCFG_APPROVERS has the group S0GONE: Slack knows no such group.",
@@ -318,7 +307,7 @@ async def test_slack_out_of_reach_is_no_reason_not_to_start(grouped: Office):
     grouped.directory.is_reachable = False
 
     with pytest.raises(CouldNotCheck) as waits:
-        await admission(grouped).check_settings()
+        await grouped.admission.check_settings()
 
     assert not isinstance(waits.value, GroupTrouble)
 
@@ -327,13 +316,13 @@ async def test_somebody_who_cannot_be_looked_up_is_not_counted_as_missing(office
     office.directory.unreadable = BOB.user
 
     with pytest.raises(CouldNotCheck):
-        await admission(office).check_settings()
+        await office.admission.check_settings()
 
 
 async def test_where_it_only_watches_nobody_is_needed(office: Office):
     office.restart(approvers=(), watch_only=True)
 
-    assert await admission(office).check_settings() == []
+    assert await office.admission.check_settings() == []
     assert office.directory.asked == []
 
 

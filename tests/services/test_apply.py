@@ -445,7 +445,7 @@ async def test_a_failed_attempt_keeps_what_the_api_said(office: Office):
 
     await office.applier.settle()
 
-    (attempt,) = await office.store.attempts(request.id)
+    (attempt,) = await office.store.attempts(request)
     assert (attempt.outcome, attempt.status, attempt.code) == ("refused", 403, "not_an_admin")
 
 

@@ -11,7 +11,7 @@ from bot.adapters.store.sql import SqlStore
 from bot.domain.change import State
 from bot.domain.command import Accept, Reset, Set
 from bot.domain.mail_config import Patch
-from bot.domain.plan import ResetPlan, SetPlan
+from bot.domain.sender_plans import ResetPlan
 from bot.errors import AlreadyOpen, NoChange, NotAllowed, Refusal, UnknownRequest
 from bot.services.audit import verify
 from tests.fakes import FakeClock, config
@@ -43,15 +43,6 @@ async def test_an_undo_waits_for_approval_and_sets_back_what_was_there(office: O
     assert (await office.now(asked)).state is State.APPLIED
     assert office.cliq.live == config()
     assert (await verify(office.store, ORG, SEAL)).problem == ""
-
-
-async def test_an_undo_comes_back_from_the_database_as_it_was_approved(office: Office):
-    await office.applied(RENAME)
-    done = await undone(office, 1, "customers complain")
-
-    assert isinstance(done.plan, SetPlan)
-    assert done.plan.undoes is not None
-    assert (done.plan.undoes.number, done.reason) == (1, "customers complain")
 
 
 async def test_a_removed_sender_comes_back_and_an_undone_first_one_goes(office: Office):

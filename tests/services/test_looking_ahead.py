@@ -12,8 +12,8 @@ from bot.adapters.store import schema
 from bot.domain.change import State
 from bot.domain.command import Accept, Reset, Set
 from bot.domain.mail_config import Patch
-from bot.domain.plan import SetPlan
 from bot.domain.preflight import Preflight
+from bot.domain.sender_plans import SetPlan
 from bot.errors import AlreadyOpen
 from tests.office import ALICE, BOB, RENAME, Office
 

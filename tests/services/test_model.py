@@ -27,8 +27,8 @@ from bot.adapters.store.sql import SqlStore, open_engine
 from bot.domain.change import ChangeRequest, State, VoteKind
 from bot.domain.command import Accept, Reset, Set
 from bot.domain.mail_config import MailConfig, Patch
-from bot.domain.plan import SetPlan
 from bot.domain.policy import Actor
+from bot.domain.sender_plans import SetPlan
 from bot.errors import (
     Ambiguous,
     MailcfgError,
@@ -283,7 +283,7 @@ class OfficeModel(RuleBasedStateMachine):
 
     def needed(self, request: ChangeRequest, write: Write) -> int:
         before = request.plan.base and request.plan.base.email_id
-        is_sensitive = write.arguments.get("email_id") != before
+        is_sensitive = write.wanted is None or write.wanted.email_id != before
         return POLICY.approvals_sensitive if is_sensitive else POLICY.approvals
 
     def open_request(self) -> ChangeRequest | None:

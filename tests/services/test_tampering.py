@@ -11,10 +11,10 @@ from sqlalchemy import Table, delete, insert, select, update
 
 from bot.adapters.store import schema
 from bot.adapters.store.sql import SqlStore
+from bot.domain.audit import GENESIS, AuditHead, canonical_body, chain_hash, noted_head
 from bot.domain.change import State
 from bot.errors import Tampered
-from bot.ports import AuditHead
-from bot.services.audit import GENESIS, canonical_body, chain_hash, noted_head, verify
+from bot.services.audit import verify
 from tests.fakes import FakeClock
 from tests.office import ALICE, BOB, CAROL, NEW_ADDRESS, ORG, RENAME, SEAL, Office
 
@@ -188,7 +188,7 @@ async def add_a_vote_to_the_audit(office: Office) -> None:
     """With a right hash: the chain holds, and tells of a vote that nobody cast."""
     last = (await office.audit())[-1]
     (newest,) = [row async for row in office.store.audit(ORG, last.seq - 1)]
-    async with office.store.begin() as tx:
+    async with office.store.begin(office.org) as tx:
         await tx.record(newest.entry)
 
 

@@ -17,13 +17,13 @@ from tests.office import ALICE, BOB, ERIN, NEW_ADDRESS, RENAME, Office
 
 
 async def card(office: Office, request: ChangeRequest) -> Card:
-    found = await office.store.card(request.id)
+    found = await office.store.card(office.org, request.id)
     assert found is not None
     return found
 
 
 async def reminders(office: Office) -> list[str]:
-    due = await office.store.due_messages(office.clock.now())
+    due = await office.store.due_messages(office.org, office.clock.now())
     return [each.message.key for each in due if each.message.kind == "reminder"]
 
 
@@ -59,13 +59,13 @@ async def test_nobody_is_reminded_of_what_is_decided(office: Office):
 
 async def test_a_reminder_shows_the_card_again(office: Office):
     request = await office.changes.propose(ALICE, NEW_ADDRESS)
-    async with office.store.begin() as tx:
+    async with office.store.begin(office.org) as tx:
         await tx.save_card(Card(request.id, "C0ADMIN", "1.0", request.rev))
     office.clock.advance(hours=1)
 
     await office.changes.remind()
 
-    assert len(await office.store.due_cards(office.clock.now())) == 1
+    assert len(await office.store.due_cards(office.org, office.clock.now())) == 1
 
 
 async def test_two_processes_remind_once(url: str, office: Office, clock: FakeClock):

@@ -47,7 +47,7 @@ async def forget_messages(office: Office) -> None:
 
 
 async def told(office: Office) -> list[Message]:
-    return [w.message for w in await office.store.due_messages(office.clock.now())]
+    return [w.message for w in await office.store.due_messages(office.org, office.clock.now())]
 
 
 def break_record(office: Office) -> None:
@@ -83,7 +83,7 @@ async def test_the_first_check_says_what_is_watched_and_nothing_else(office: Off
     assert (line.facts["number"], line.facts["is_drifted"]) == (None, False)
     assert await alert(office) is None
     assert await office.messages() == []
-    card = await office.store.card(line.id)
+    card = await office.store.card(office.org, line.id)
     assert card is not None
     assert card.channel == "C0ALERTS"
 
@@ -811,7 +811,7 @@ async def test_two_replicas_that_find_the_same_tell_it_once(healthy: Office):
 async def followed(office: Office) -> dict[str, Any]:
     """The newest checklist's values, open or not."""
     rows = [r for r in await office.rows(schema.incident) if r.kind == "checklist"]
-    row = await office.store.subject(max(r.id for r in rows))
+    row = await office.store.subject(office.org, max(r.id for r in rows))
     assert isinstance(row, Incident)
     values: dict[str, Any] = row.facts["checklist"]
     return values

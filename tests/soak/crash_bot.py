@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +20,17 @@ import aiohttp
 import httpx
 from sqlalchemy import Engine, Pool, event
 
-from bot.__main__ import main
+from bot.domain.timing import Timing
+from tests.timed_bot import run
+
+TIMING = Timing(
+    call_timeout=timedelta(seconds=1),
+    quiet=timedelta(seconds=1.5),
+    margin=timedelta(seconds=0.5),
+    lease=timedelta(seconds=4),
+    retry=timedelta(seconds=0.5),
+)
+"""Under which a lease and a quiet time pass in seconds."""
 
 
 class Death:
@@ -111,5 +122,4 @@ if __name__ == "__main__":
     for watch in (watch_commits, watch_httpx, watch_aiohttp):
         watch(death)
     threading.Thread(target=death.obey, daemon=True).start()
-    sys.argv = ["mailcfg", "run"]
-    main()
+    run(TIMING)

@@ -17,22 +17,16 @@ from sqlalchemy import create_engine, delete, update
 
 from bot.adapters.store import schema
 from bot.sandbox.world import ADMIN_CHANNEL, ALICE, BOB, CAROL
+from tests.soak.crash_bot import TIMING
 from tests.soak.processes import Bot, FarEnds, start_python
 
-CALL_TIMEOUT, QUIET, MARGIN, LEASE = 1.0, 1.5, 0.5, 4.0
 QUICK = {
-    "MAILCFG_CALL_TIMEOUT": "1s",
-    "MAILCFG_QUIET": "1500ms",
-    "MAILCFG_MARGIN": "500ms",
-    "MAILCFG_LEASE": "4s",
-    "MAILCFG_RETRY": "500ms",
     "MAILCFG_LISTEN": "127.0.0.1:0",
     "MAILCFG_SECRET_KEY": "a key of thirty-two bytes or more",
     "MAILCFG_ORG": "acme",
     "MAILCFG_LOG_FORMAT": "json",
 }
-"""Settings under which a lease and a quiet time pass in seconds."""
-RECOVERY = LEASE + 5.0
+RECOVERY = TIMING.lease.total_seconds() + 5.0
 """Seconds from the restart to the end; each write that was open adds its quiet time."""
 STUCK = 60.0
 ZOHO_PAUSE = 660
@@ -110,7 +104,7 @@ OUTCOMES: dict[str, dict[str, Any]] = {
     "timeout before": {"fault": "timeout_before_effect"},
     "timeout after": {"fault": "timeout_after_effect"},
     "reset after": {"fault": "reset_after_effect"},
-    "late": {"fault": "delay", "seconds": CALL_TIMEOUT + 0.3},
+    "late": {"fault": "delay", "seconds": TIMING.call_timeout.total_seconds() + 0.3},
     "truncated": {"fault": "truncated"},
     "html": {"fault": "html"},
     "redirect": {"fault": "redirect"},
@@ -378,7 +372,8 @@ class Change:
 
     def _judge_recovery(self, requests: list[Any]) -> None:
         sent = _sent(requests) - self._sent_before
-        allowed = RECOVERY + sent * (CALL_TIMEOUT + QUIET + MARGIN)
+        unclear = TIMING.call_timeout + TIMING.quiet + TIMING.margin
+        allowed = RECOVERY + sent * unclear.total_seconds()
         if self._life and self._result.recovery > allowed:
             took = f"{self._result.recovery:.1f} s of {allowed:.1f} s"
             raise Violated(f"recovery took {took}")

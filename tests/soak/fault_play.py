@@ -20,6 +20,7 @@ from bot import settings
 from bot.app import App, build
 from bot.domain.change import Seal
 from bot.errors import SettingsError
+from bot.sandbox import run as sandbox
 from bot.sandbox.cliq.log import LoggedRequest
 from bot.sandbox.slack.records import Message, PersonCannot
 from bot.sandbox.stage import Stage, open_stage
@@ -29,11 +30,10 @@ from tests.conftest import database_url
 
 KEY = "a key of thirty-two bytes or more"
 QUICK = {
-    "MAILCFG_CALL_TIMEOUT": "300ms",
-    "MAILCFG_UNCERTAIN_FOR": "2h",
     "MAILCFG_LISTEN": "127.0.0.1:0",
     "MAILCFG_SECRET_KEY": KEY,
 }
+TIMING = replace(sandbox.TIMING, call_timeout=timedelta(seconds=0.3), give_up=timedelta(hours=2))
 STEP = timedelta(minutes=5)
 STEPS_MAX = 60
 STILL_SECONDS = 0.2
@@ -140,7 +140,7 @@ async def running_bot(stage: Stage, database: Path) -> AsyncIterator[App]:
     environment["MAILCFG_DATABASE_URL"] = database_url(database)
     found = settings.from_values(environment)
     for _ in range(5):
-        async with await build(found, clock=stage.clock) as app:
+        async with await build(found, stage.clock, TIMING) as app:
             stage.clock.on_move(app.wake)
             try:
                 await app.connected()
@@ -279,7 +279,7 @@ class Play:
                 yield "said to be in force without having been read back"
         for call in calls_while_locked(requests, self._trouble.locked_by):
             yield f"called while locked: {call.method} at {call.at}"
-        problem = (await verify(self._app.parts.store, "acme", Seal((KEY.encode(),)))).problem
+        problem = (await verify(self._app.deployment.store, "acme", Seal((KEY.encode(),)))).problem
         if problem:
             yield problem
 

@@ -190,16 +190,16 @@ class Judge:
 
     def _needed(self, sent: Sent, row: Row) -> int:
         base = json.loads(row["base_json"]) or {}
-        return 1 if sent.arguments.get("email_id") == base.get("email_id") else 2
+        return 1 if sent.wanted and sent.wanted.email_id == base.get("email_id") else 2
 
     def _is_as_shown(self, sent: Sent, row: Row) -> bool:
         target = json.loads(row["target_json"]) or {}
         if row["op"] == "reset":
             return sent.method == "DELETE"
-        if sent.method == "DELETE":
+        if sent.wanted is None:
             return row["id"] in self.kept and row["id"] not in self.removed
         shown = (target["name"], target["email_id"])
-        return (sent.arguments.get("name"), sent.arguments.get("email_id")) == shown
+        return (sent.wanted.name, sent.wanted.email_id) == shown
 
     def check_landing(self, sent: Sent) -> None:
         """A write takes effect while its request is open, and over the base that was read."""

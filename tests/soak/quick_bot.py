@@ -1,7 +1,7 @@
 """`mailcfg run` whose time passes faster: `python -m tests.soak.quick_bot SPEED SINCE [PLACE]`.
 
 Since then (Unix time) all time passes so many times faster than real time, so that leases and API
-limits are a matter of seconds. With a place the process stops itself there (SIGSTOP), once, when it applies a
+limits are a matter of seconds; at speed 0 its clock is its own. With a place the process stops itself there (SIGSTOP), once, when it applies a
 change. The product has no part in this: it is built with another clock, and SQLAlchemy and httpx
 are listened to from outside.
 """
@@ -13,15 +13,24 @@ import os
 import signal
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 from sqlalchemy import Engine, Pool, event
 
-from bot import logs, settings
-from bot.app import build
+from bot import settings
+from bot.domain.timing import Timing
+from tests.timed_bot import serve
 
+TIMING = Timing(
+    call_timeout=timedelta(seconds=1),
+    margin=timedelta(seconds=25),
+    shutdown_grace=timedelta(seconds=30),
+    pace=timedelta(milliseconds=10),
+    commit_budget=timedelta(seconds=2.5),
+)
+"""A call may last a real second, which is twenty of theirs: with the margin it ends in the lease."""
 PLACES = ("intended", "in the transaction", "claimed", "sent")
 """After the intent was stored, while it is being stored, after the claim, after the write."""
 
@@ -80,16 +89,10 @@ def watch_httpx(stop: Stop) -> None:
     httpx.AsyncHTTPTransport.handle_async_request = watched  # type: ignore[method-assign]
 
 
-async def run(clock: QuickClock, place: str) -> None:
-    found = settings.load(None)
-    logs.configure(found.log_level, found.log_format, settings.secrets_of(found))
-    stop = Stop(place)
-    watch_database(stop)
-    watch_httpx(stop)
-    async with await build(found, clock=clock) as app:
-        await app.wait()
-
-
 if __name__ == "__main__":
     speed, since, *place = sys.argv[1:]
-    asyncio.run(run(QuickClock(float(speed), float(since)), " ".join(place)))
+    stop = Stop(" ".join(place))
+    watch_database(stop)
+    watch_httpx(stop)
+    clock = QuickClock(float(speed), float(since)) if float(speed) else None
+    asyncio.run(serve(settings.load(None), TIMING, clock))

@@ -19,7 +19,7 @@ from typing import Any
 
 from bot.adapters.store.sql import SqlStore
 from bot.domain.change import ChangeRequest
-from bot.domain.mail_config import MailConfig
+from bot.domain.mail_config import MailConfig, Wanted
 from bot.domain.policy import Actor, Facts
 from bot.errors import (
     Ambiguous,
@@ -142,9 +142,9 @@ class DoorStore:
         return getattr(self._store, name)
 
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator[Transaction]:
+    async def begin(self, org: str) -> AsyncIterator[Transaction]:
         await door("transaction")
-        async with self._store.begin() as tx:
+        async with self._store.begin(org) as tx:
             yield tx
 
     async def open_request(self, org: str) -> ChangeRequest | None:
@@ -178,7 +178,7 @@ class Sent:
 
     walk: Walk
     method: str
-    arguments: dict[str, str | int]
+    wanted: Wanted | None
     over: MailConfig | None
     latest: datetime
 
@@ -206,8 +206,8 @@ class FarEnd:
 
     def keeps(self, sent: Sent) -> bool:
         """Whether this write of another address would be accepted and ignored."""
-        live, address = self.cliq.live, sent.arguments.get("email_id")
-        is_other = live is not None and address not in {None, live.email_id}
+        live, wanted = self.cliq.live, sent.wanted
+        is_other = live is not None and wanted is not None and wanted.email_id != live.email_id
         return self.cliq.keeps_address and is_other
 
     def read(self) -> MailConfig | None:
@@ -256,8 +256,7 @@ class FarEnd:
 
     def _land(self, sent: Sent) -> None:
         self.on_land(sent)
-        is_put = sent.method == "PUT"
-        self.cliq.live = self.cliq._after_put(sent.arguments) if is_put else None
+        self.cliq.live = self.cliq._after_put(sent.wanted) if sent.wanted else None
 
 
 class DoorApi:
@@ -271,20 +270,20 @@ class DoorApi:
         await door("read")
         return self._far.read()
 
-    async def write(self, arguments: dict[str, str | int], *, send_by: float) -> None:
-        await self._send("PUT", arguments, send_by)
+    async def write(self, wanted: Wanted, *, send_by: float) -> None:
+        await self._send("PUT", wanted, send_by)
 
     async def remove(self, *, send_by: float) -> None:
-        await self._send("DELETE", {}, send_by)
+        await self._send("DELETE", None, send_by)
 
-    async def _send(self, method: str, arguments: dict[str, str | int], send_by: float) -> None:
+    async def _send(self, method: str, wanted: Wanted | None, send_by: float) -> None:
         await door("write")
         if self._clock.elapsed() > send_by:
             raise NotSent(method)
         walk = IN_HAND.get()
         assert walk is not None
         latest = self._clock.now() + LATEST_EFFECT
-        self._far.take(Sent(walk, method, arguments, walk.seen.live, latest))
+        self._far.take(Sent(walk, method, wanted, walk.seen.live, latest))
 
 
 @dataclass

@@ -38,12 +38,11 @@ from bot.domain.command import Accept, Reset, Set
 from bot.domain.mail_config import Patch
 from bot.domain.policy import Actor, Facts, Policy
 from bot.errors import Ambiguous, CliqError, NotSent
-from bot.services.admission import Admission
-from bot.services.apply import Applier
+from bot.ports import FarEnds
 from bot.services.audit import verify
-from bot.services.changes import Changes
+from bot.services.serving import Services
 from tests.fakes import TEAM, FakeCliq, FakeClock, FakeDirectory, FakeDns, config
-from tests.office import CAROL, ERIN, MALLORY, ORG, SEAL
+from tests.office import ACME, CAROL, ERIN, MALLORY, ORG, SEAL
 from tests.soak.judge import Judge
 from tests.soak.options import Soak
 from tests.soak.stepwise import DoorApi, DoorDirectory, DoorStore, FarEnd, Replica, Walk
@@ -154,23 +153,11 @@ class TwoReplicas(RuleBasedStateMachine):
 
     def put_together(self, replica: Replica) -> None:
         """Its services, as they are after a start of the process."""
-        parts: dict[str, Any] = {
-            "org": ORG,
-            "policy": self.policy,
-            "store": replica.store,
-            "clock": self.clock,
-        }
-        people = DoorDirectory(self.people)
-        far: dict[str, Any] = {"api": DoorApi(self.far, self.clock), "seal": SEAL}
-        replica.changes = Changes(
-            **parts,
-            **far,
-            admission=Admission(**parts, directory=people),
-            resolver=FakeDns(),
-            approval_channel="C0ADMIN",
-            new_id=self.new_id,
-        )
-        replica.applier = Applier(**parts, **far, directory=people)
+        organisation = replace(ACME, policy=self.policy)
+        people, api = DoorDirectory(self.people), FarEnds(DoorApi(self.far, self.clock))
+        far = (replica.store, api, FakeDns(), people, self.clock, self.new_id)
+        services = Services.of(organisation, *far)
+        replica.changes, replica.applier = services.changes, services.applier
 
     def new_id(self) -> str:
         return f"id-{next(self.ids):04d}"

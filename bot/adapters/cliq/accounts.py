@@ -19,6 +19,7 @@ import httpx
 import structlog
 from pydantic import SecretStr
 
+from bot.domain.timing import CALL_TIMEOUT
 from bot.domain.token import PAUSE, AccessToken
 from bot.errors import (
     OAuthConfigError,
@@ -34,7 +35,7 @@ log = structlog.get_logger("bot.adapters.cliq")
 REFRESH_EARLY = timedelta(minutes=5)
 USUAL_LIFE = timedelta(hours=1)
 DAY_SECONDS = 86400
-TOTAL_SECONDS = 10.0
+TOTAL_SECONDS = CALL_TIMEOUT.total_seconds()
 
 
 @dataclass(frozen=True, slots=True)

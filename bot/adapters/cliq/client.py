@@ -13,6 +13,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
@@ -25,7 +26,7 @@ from bot.adapters.cliq.data_centers import endpoints, is_loopback
 from bot.adapters.cliq.oauth import ZohoAuth
 from bot.adapters.cliq.throttle import Budget, MemoryBudget
 from bot.clock import SystemClock
-from bot.domain.mail_config import MailConfig
+from bot.domain.mail_config import MailConfig, Wanted
 from bot.domain.token import AccessToken
 from bot.errors import (
     Ambiguous,
@@ -97,15 +98,28 @@ async def open_client(
     async with new_http_client(at.api_url) as http:
         auth = ZohoAuth(at.accounts_url, credentials, http, clock)
         budget = MemoryBudget(clock)
-        yield CliqClient(at.api_url, auth, http=http, clock=clock, budget=budget, repeats=repeats)
+        tries = Tries(repeats=repeats)
+        yield CliqClient(at.api_url, auth, http=http, clock=clock, budget=budget, tries=tries)
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """How a call is made: `total_seconds` bounds each try as a whole, getting a token apart.
+
+    Without `repeats` every call is one request, come what may.
+    """
+
+    total_seconds: float = TOTAL_SECONDS
+    repeats: bool = True
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    random: Callable[[], float] = random.random
+
+
+USUAL = Tries()
 
 
 class CliqClient:
-    """`ports.MailConfigApi` of one organisation, which `organisation` names in the log.
-
-    `total_seconds` bounds each try as a whole; getting a token is not part of it. With
-    `repeats=False` every call is one request, come what may.
-    """
+    """`ports.MailConfigApi` of one organisation, which `organisation` names in the log."""
 
     def __init__(
         self,
@@ -116,10 +130,7 @@ class CliqClient:
         clock: Clock,
         budget: Budget,
         organisation: str = "",
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        random: Callable[[], float] = random.random,
-        repeats: bool = True,
-        total_seconds: float = TOTAL_SECONDS,
+        tries: Tries = USUAL,
     ) -> None:
         self._url = base_url + PATH
         self._auth = auth
@@ -127,10 +138,7 @@ class CliqClient:
         self._clock = clock
         self._budget = budget
         self._organisation = organisation
-        self._sleep = sleep
-        self._random = random
-        self._repeats = repeats
-        self._total_seconds = total_seconds
+        self._tries = tries
 
     async def check_credentials(self) -> None:
         """Whether these credentials are fit to begin with; nothing is sent.
@@ -142,8 +150,8 @@ class CliqClient:
     async def read(self, purpose: Purpose) -> MailConfig | None:
         return await self._call("GET", purpose)
 
-    async def write(self, arguments: dict[str, str | int], *, send_by: float = math.inf) -> None:
-        await self._call("PUT", Purpose.APPLY, arguments, send_by)
+    async def write(self, wanted: Wanted, *, send_by: float = math.inf) -> None:
+        await self._call("PUT", Purpose.APPLY, body_of(wanted), send_by)
 
     async def remove(self, *, send_by: float = math.inf) -> None:
         await self._call("DELETE", Purpose.APPLY, send_by=send_by)
@@ -155,8 +163,8 @@ class CliqClient:
         arguments: dict[str, str | int] | None = None,
         send_by: float = math.inf,
     ) -> MailConfig | None:
-        may_renew_token = self._repeats
-        pauses = self._pauses() if self._repeats and method == "GET" else []
+        may_renew_token = self._tries.repeats
+        pauses = self._pauses() if self._tries.repeats and method == "GET" else []
         while True:
             try:
                 return await self._try(method, purpose, arguments, send_by)
@@ -167,12 +175,12 @@ class CliqClient:
             except (NotSent, Ambiguous, ServerError):
                 if not pauses:
                     raise
-                await self._sleep(pauses.pop(0))
+                await self._tries.sleep(pauses.pop(0))
 
     def _pauses(self) -> list[float]:
         """Seconds before each repetition: doubling, with up to a quarter more by chance."""
         steady = (min(PAUSE_SECONDS * 2**n, PAUSE_SECONDS_MAX) for n in range(READ_RETRIES))
-        return [seconds * (1 + self._random() / 4) for seconds in steady]
+        return [seconds * (1 + self._tries.random() / 4) for seconds in steady]
 
     async def _try(
         self,
@@ -188,7 +196,7 @@ class CliqClient:
         started = time.monotonic()
         await self._budget.take(method, purpose)
         # The call counts from before it was stored, and must be over while it does.
-        seconds = self._total_seconds - (time.monotonic() - started)
+        seconds = self._tries.total_seconds - (time.monotonic() - started)
         if seconds <= 0 or self._clock.elapsed() > send_by:
             raise NotSent(method, sentence=TOO_LATE)
         answer = await self._send(method, arguments, token, seconds)
@@ -244,7 +252,7 @@ class CliqClient:
                     },
                     auth=None,
                     follow_redirects=False,
-                    timeout=httpx.Timeout(self._total_seconds, connect=CONNECT_SECONDS),
+                    timeout=httpx.Timeout(self._tries.total_seconds, connect=CONNECT_SECONDS),
                 )
         except NEVER_CONNECTED as error:
             raise NotSent(method) from error
@@ -257,6 +265,13 @@ class CliqClient:
     def _note(self, method: str, started: float, **what: object) -> None:
         ms = round(1000 * (time.monotonic() - started))
         log.info("cliq call", organisation=self._organisation, method=method, ms=ms, **what)
+
+
+def body_of(wanted: Wanted) -> dict[str, str | int]:
+    """The JSON body of the PUT: three fields always, the key size only when it was asked."""
+    size = {} if wanted.dkim_key_size is None else {"dkim_key_size": wanted.dkim_key_size}
+    always = {"name": wanted.name, "email_id": wanted.email_id}
+    return always | {"cname_status": wanted.cname_status} | size
 
 
 def _unanswered(method: str) -> Ambiguous:

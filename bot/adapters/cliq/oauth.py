@@ -35,8 +35,8 @@ class ZohoAuth:
     """Access tokens for one organisation's calls.
 
     It never repeats a call: after a 401 the caller reports the token with `drop`, and the next
-    `token` is a new one. `scheme` is `Bearer`; `Zoho-oauthtoken` is its older name. `shared` is where
-    the token is kept: in the database one token serves every process.
+    `token` is a new one. `shared` is where the token is kept: in the database one token serves every
+    process.
     """
 
     def __init__(
@@ -47,10 +47,8 @@ class ZohoAuth:
         clock: Clock,
         *,
         shared: Shared[TokenState] | None = None,
-        scheme: str = "Bearer",
         total_seconds: float = TOTAL_SECONDS,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        owner: str | None = None,
     ) -> None:
         self._credentials = credentials
         self._accounts = AccountsServer(
@@ -58,16 +56,15 @@ class ZohoAuth:
         )
         self._clock = clock
         self._shared = shared or InMemory(TokenState())
-        self._scheme = scheme
         self._sleep = sleep
-        self._owner = owner or secrets.token_hex(8)
+        self._owner = secrets.token_hex(8)
         self._lease = timedelta(seconds=total_seconds + SLACK_SECONDS)
         self._one_at_a_time = asyncio.Lock()
         self._failure: OAuthUnavailable | None = None
 
     def header(self, token: AccessToken) -> str:
         """The value of the Authorization header."""
-        return f"{self._scheme} {token.secret.get_secret_value()}"
+        return f"Bearer {token.secret.get_secret_value()}"
 
     async def check(self) -> None:
         """Whether these credentials are fit to begin with; nothing is asked of Zoho.

@@ -9,9 +9,8 @@ from datetime import datetime, timedelta
 
 from bot.adapters.cliq.memory import InMemory
 from bot.domain.api_budget import CallCount, window_for
+from bot.domain.timing import CALL_TIMEOUT
 from bot.ports import BudgetStanding, Clock, Purpose, Shared
-
-CALL_TIMEOUT = timedelta(seconds=10)
 
 
 class Budget:

@@ -22,7 +22,7 @@ from bot.adapters.dns.zones import Recursors, Zone, Zones
 from bot.domain.dns_answers import Answers, Reply, Status
 from bot.domain.key_host import KeyHost, is_registry, is_within, policy_domains
 from bot.domain.posture import dmarc
-from bot.domain.verdict import Kind, judge, may_be_gone, suspect
+from bot.domain.verdict import RecordKind, judge, may_be_gone, suspect
 
 
 class Examination:
@@ -166,7 +166,7 @@ class Examination:
             answers = replace(answers, wildcard=wildcard)
         if may_be_gone(answers):
             answers = replace(answers, existence=await self._ask_existence(answers, host))
-        if judge(answers, dkim_value).kind is Kind.MISSING:
+        if judge(answers, dkim_value).kind is RecordKind.MISSING:
             server = _who_said(said, answers.truth[0])
             slips = host.slips(answers.apex or host.domain)
             found = await asyncio.gather(*(self._ask_one(server, name) for name in slips))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import dns.exception
 import dns.name
@@ -20,9 +21,6 @@ from bot.domain.dns_answers import Answers, Reply, Status
 from bot.domain.key_host import KeyHost, a_labels
 from bot.ports import Clock
 
-PASS_SECONDS = 8.0
-SURVEY_SECONDS = 1.5
-"""Somebody waits for it, and has three seconds altogether before Slack gives up on a form."""
 PROBLEMS = {
     Status.SERVFAIL: "server failure",
     Status.REFUSED: "refused",
@@ -32,6 +30,17 @@ PROBLEMS = {
     Status.LOOP: "alias loop, or an answer that contradicts itself",
     Status.FAILED: "no usable answer",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """A question is put twice to a server, and each time waits `try_seconds`; a whole pass ends within
+    `pass_seconds`, a survey within `survey_seconds`."""
+
+    try_seconds: float = 1.0
+    pass_seconds: float = 8.0
+    survey_seconds: float = 1.5
+    """Somebody waits for it, and has three seconds altogether before Slack gives up on a form."""
 
 
 def random_label() -> str:
@@ -44,8 +53,7 @@ class DnsResolver:
     Without `resolvers` those of the machine are asked; without `authoritative` the servers of the
     zone are looked up, and the last ones found are kept for as long as nobody names others.
     `discovered_port` is where servers found in DNS listen; it is 53 everywhere but in a test.
-    A question is put twice to a server, and each time waits `try_seconds`; a whole pass ends within
-    `pass_seconds`, a survey within `survey_seconds`. `new_label` makes names that nobody has.
+    `new_label` makes names that nobody has.
     """
 
     def __init__(
@@ -55,9 +63,7 @@ class DnsResolver:
         clock: Clock,
         *,
         discovered_port: int = 53,
-        try_seconds: float = 1.0,
-        pass_seconds: float = PASS_SECONDS,
-        survey_seconds: float = SURVEY_SECONDS,
+        times: Times = Times(),
         new_label: Callable[[], str] = random_label,
     ) -> None:
         given = tuple(Server.at(address, is_authoritative=False) for address in resolvers)
@@ -65,9 +71,7 @@ class DnsResolver:
         self._recursors = Recursors(lambda: given or _resolvers_of_this_machine(), self._fixed)
         self._zones = Zones(self._recursors, clock, self._fixed, discovered_port)
         self._clock = clock
-        self._try_seconds = try_seconds
-        self._pass_seconds = pass_seconds
-        self._survey_seconds = survey_seconds
+        self._times = times
         self._new_label = new_label
 
     async def examine(
@@ -77,7 +81,7 @@ class DnsResolver:
         return await self._examination().run(host, dkim_value, from_domain, hint, self._new_label)
 
     async def survey(self, domain: str) -> Answers:
-        return await self._examination(self._survey_seconds).survey(a_labels(domain))
+        return await self._examination(self._times.survey_seconds).survey(a_labels(domain))
 
     async def txt(self, host: str) -> tuple[TxtAnswer, ...]:
         said = await self._examination().ask_everyone(host)
@@ -86,7 +90,7 @@ class DnsResolver:
     async def zone_of(self, host: str) -> str | None:
         try:
             return to_text(
-                await self._zones.apex_of(to_name(host), self._patience(self._pass_seconds))
+                await self._zones.apex_of(to_name(host), self._patience(self._times.pass_seconds))
             )
         except NoAnswer:
             return None
@@ -95,12 +99,12 @@ class DnsResolver:
         """Whether each resolver answers about the root, which every resolver knows. Never raises."""
         servers = self._recursors.servers
         return await reach_all(
-            servers, dns.name.root, RdataType.NS, self._patience(self._pass_seconds)
+            servers, dns.name.root, RdataType.NS, self._patience(self._times.pass_seconds)
         )
 
     async def reach_zone(self, domain: str) -> ZoneReach:
         """The zone that holds a domain, and whether its own servers answer. Never raises."""
-        patience = self._patience(self._pass_seconds)
+        patience = self._patience(self._times.pass_seconds)
         try:
             zone = await self._zones.zone_of(to_name(a_labels(domain)), patience)
         except NoAnswer:
@@ -111,13 +115,13 @@ class DnsResolver:
         return ZoneReach(to_text(zone.apex), reached)
 
     def _examination(self, seconds: float | None = None) -> Examination:
-        patience = self._patience(self._pass_seconds if seconds is None else seconds)
+        patience = self._patience(self._times.pass_seconds if seconds is None else seconds)
         return Examination(self._recursors, self._zones, self._fixed, patience, self._clock.now())
 
     def _patience(self, seconds: float) -> Patience:
         """Two servers in a row, each tried twice, fit into `seconds`, however few these are."""
         now = asyncio.get_running_loop().time()
-        return Patience(min(self._try_seconds, seconds / (2 * TRIES)), now + seconds)
+        return Patience(min(self._times.try_seconds, seconds / (2 * TRIES)), now + seconds)
 
 
 def _as_txt(reply: Reply) -> TxtAnswer:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -21,7 +20,9 @@ log = structlog.get_logger(__name__)
 LOOK_UP_SECONDS = 2.0
 """A click must be answered within three seconds, so a slower look-up is none."""
 
-KEPT = timedelta(seconds=60)
+KEPT_SECONDS = 60.0
+"""How long it is remembered for clicks who is in a group: Slack allows some twenty such calls a minute,
+and who has left must not go on approving for longer."""
 NO_SUCH_GROUP = "no_such_subteam"
 NEVER = {
     NO_SUCH_GROUP: "Slack knows no such group, or it is disabled. Give the id (S…) of one that "
@@ -41,22 +42,15 @@ class SlackDirectory:
     """`ports.Directory` over `users.info` and `usergroups.users.list`.
 
     A flag that is absent from a successful answer counts as false; a failed look-up refuses, and so
-    does one that takes longer than `within_seconds`. Flags are never kept; who is in a group is
-    `kept` for clicks, since Slack allows some twenty such calls a minute.
+    does one that takes longer than `within_seconds`. Flags are never kept.
     """
 
     def __init__(
-        self,
-        workspace: Workspace,
-        clock: Clock,
-        *,
-        within_seconds: float = LOOK_UP_SECONDS,
-        kept: timedelta = KEPT,
+        self, workspace: Workspace, clock: Clock, *, within_seconds: float = LOOK_UP_SECONDS
     ) -> None:
         self._workspace = workspace
         self._clock = clock
         self._within_seconds = within_seconds
-        self._kept_seconds = kept.total_seconds()
         self._kept: dict[str, _Members] = {}
 
     async def look_up(
@@ -114,7 +108,7 @@ class SlackDirectory:
 
     async def _members(self, group: str, *, afresh: bool) -> tuple[str, ...]:
         kept, now = self._kept.get(group), self._clock.elapsed()
-        if not afresh and kept is not None and now - kept.read_at < self._kept_seconds:
+        if not afresh and kept is not None and now - kept.read_at < KEPT_SECONDS:
             return kept.users
         try:
             users = await self._workspace.group_members(group)

@@ -12,7 +12,6 @@ import json
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -22,7 +21,7 @@ from slack_sdk.models.views import View
 from bot.adapters.slack.cards import alert as alert_cards
 from bot.adapters.slack.cards import answers, forms, history
 from bot.adapters.slack.cards import request as request_cards
-from bot.adapters.slack.cards.parts import Deployment, Rendered
+from bot.adapters.slack.cards.parts import Rendered
 from bot.adapters.slack.notifier import CHANNEL_GONE, Notifier
 from bot.adapters.slack.pacer import POST
 from bot.adapters.slack.team_check import TeamCheck
@@ -46,23 +45,20 @@ from bot.domain.command import (
     Withdraw,
     parse,
 )
-from bot.domain.mail_config import Patch, clean_reason
+from bot.domain.mail_config import Patch
+from bot.domain.organisation import Organisation
 from bot.domain.policy import OTHER_TEAM, Actor
+from bot.domain.typed import clean_reason
 from bot.errors import (
     AlreadyOpen,
     BadValue,
-    CliqError,
+    FarEndError,
     InputError,
     MailcfgError,
-    OAuthError,
     OperatorError,
     UnknownRequest,
 )
-from bot.services.admission import Admission
-from bot.services.alerts import Alerts
-from bot.services.changes import Changes
-from bot.services.check import Check as Checks
-from bot.services.look import Look
+from bot.services.serving import Services
 
 log = structlog.get_logger(__name__)
 
@@ -75,34 +71,24 @@ Body = dict[str, Any]
 
 
 class Listeners:
-    """Everything that people can do, wired to the services.
-
-    `commit_budget` is how long a click may take to be recorded before its person is answered: Slack
-    shows a failure after three seconds, so we say something ourselves before that.
-    """
+    """Everything that people can do, wired to the services."""
 
     def __init__(
         self,
-        *,
+        organisation: Organisation,
         workspace: Workspace,
-        admission: Admission,
-        changes: Changes,
-        look: Look,
-        checks: Checks,
-        alerts: Alerts,
+        services: Services,
         notifier: Notifier,
-        deployment: Deployment,
-        commit_budget: timedelta = timedelta(seconds=1),
     ) -> None:
+        self._organisation = organisation
         self._workspace = workspace
-        self._admission = admission
-        self._changes = changes
-        self._look = look
-        self._checks = checks
-        self._alerts = alerts
+        self._admission = services.admission
+        self._changes = services.changes
+        self._look = services.look
+        self._checks = services.checks
+        self._alerts = services.alerts
         self._notifier = notifier
-        self._deployment = deployment
-        self._commit_seconds = commit_budget.total_seconds()
+        self._commit_seconds = organisation.timing.commit_budget.total_seconds()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def register(self, app: AsyncApp) -> None:
@@ -163,11 +149,11 @@ class Listeners:
                 return await self._record(actor)
             case Help():
                 standing = await self._look.standing(actor)
-                return answers.help_text(standing, self._look.policy, self._deployment)
+                return answers.help_text(standing, self._organisation)
             case Pending():
                 request = await self._look.pending(actor)
                 link = await self._notifier.shown_again(request.id) if request else None
-                needed = self._changes.needed(request) if request else 0
+                needed = self._organisation.needed(request) if request else 0
                 return answers.pending(request, link, needed)
             case History(count):
                 return await self._history(actor, count)
@@ -235,7 +221,7 @@ class Listeners:
 
     async def _approve(self, actor: Actor, request_id: str) -> Rendered | None:
         request = await self._changes.decide(actor, request_id, VoteKind.APPROVE)
-        given, needed = len(request.approvals), self._changes.needed(request)
+        given, needed = len(request.approvals), self._organisation.needed(request)
         return answers.sentence(
             f"Your approval of #{request.number} is recorded: {given} of {needed}."
         )
@@ -273,7 +259,7 @@ class Listeners:
                 view = forms.reject_note(request.number, request.plan.title, value)
             case "details":
                 told = await self._look.story(actor, value)
-                view = request_cards.details(told.request, self._deployment, told.head)
+                view = request_cards.details(told.request, self._organisation, told.head)
             case "accept":
                 await self._changes.check_may_propose(actor)
                 view = forms.accept_note(channel)
@@ -463,7 +449,7 @@ class Listeners:
             log.error("task failed", exc_info=error)
 
 
-_TROUBLE = (CliqError, OAuthError, OperatorError, SlackFault)
+_TROUBLE = (FarEndError, OperatorError, SlackFault)
 _OF_ANOTHER_VERSION = "This is of another version of mailcfg, so nothing was done. `/mailcfg help` lists what there is."
 _TOO_SLOW = "This takes longer than usual and is not recorded for sure; look at the card."
 
@@ -479,7 +465,7 @@ def _words(error: BaseException) -> str:
 
 
 def _unless_expected(error: BaseException) -> BaseException | None:
-    return None if isinstance(error, CliqError | OAuthError) else error
+    return None if isinstance(error, FarEndError) else error
 
 
 def _private(content: Rendered | None) -> dict[str, Any]:

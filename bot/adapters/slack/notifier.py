@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -23,12 +23,12 @@ from bot.adapters.slack.cards import notices, parts
 from bot.adapters.slack.cards import request as request_cards
 from bot.adapters.slack.cards import telling as telling_cards
 from bot.adapters.slack.cards import watch as watch_cards
-from bot.adapters.slack.cards.parts import Deployment, Rendered
+from bot.adapters.slack.cards.parts import Rendered
 from bot.adapters.slack.pacer import POST, UPDATE, Pacer
 from bot.adapters.slack.workspace import SlackFault, Workspace, part
 from bot.domain.change import ChangeRequest, State
 from bot.domain.incident import CHECKLIST_ID, Incident
-from bot.domain.reminders import QuietHours
+from bot.domain.organisation import Organisation
 from bot.errors import DatabaseError, Tampered
 from bot.logs import about_change
 from bot.ports import Card, Clock, Message, Store, Waiting
@@ -53,37 +53,26 @@ LONGEST_PAUSE = timedelta(minutes=5)
 
 
 class Notifier:
-    """The two senders of one deployment.
+    """The two senders of one organisation.
 
-    `lease` is how long a message is one process's to send; after it whoever took it counts as dead.
-    `fallbacks` are channels, in their order, for what belongs in one that is gone. `pace` is the
-    time between two new messages in one channel. What was to remind before the `quiet` hours and
-    could not be sent waits for their end.
+    A message is one process's to send for a lease; after it whoever took it counts as dead. What was
+    to remind before the quiet hours and could not be sent waits for their end.
     """
 
     def __init__(
-        self,
-        *,
-        workspace: Workspace,
-        store: Store,
-        clock: Clock,
-        deployment: Deployment,
-        alert_channel: str,
-        lease: timedelta,
-        fallbacks: Sequence[str] = (),
-        pace: timedelta = timedelta(0),
-        quiet: QuietHours | None = None,
+        self, organisation: Organisation, workspace: Workspace, store: Store, clock: Clock
     ) -> None:
+        self._organisation = organisation
+        self._org = organisation.id
         self._workspace = workspace
         self._store = store
         self._clock = clock
-        self._deployment = deployment
-        self._alert_channel = alert_channel
-        self._lease = lease
-        self._fallbacks = tuple(fallbacks)
-        self._pace = pace
-        self._quiet = quiet
-        self._pacer = Pacer(clock, pace)
+        self._alert_channel = organisation.channels.alert
+        self._fallbacks = organisation.channels.fallbacks
+        self._lease = organisation.timing.lease
+        self._pace = organisation.timing.pace
+        self._quiet = organisation.reminders.quiet
+        self._pacer = Pacer(clock, self._pace)
         self._one_at_a_time = asyncio.Lock()
 
     async def send_due(self) -> float | None:
@@ -106,11 +95,11 @@ class Notifier:
 
         async with self._one_at_a_time:  # or two callers would post one card twice
             at = self._pacer.now()
-            due = await self._store.due_cards(self._clock.now())
+            due = await self._store.due_cards(self._org, self._clock.now())
             waits = [await attempt(self._show(card, at)) for card in due if not _is_checklist(card)]
             waits += [
                 await attempt(self._send(waiting, at))
-                for waiting in await self._store.due_messages(self._clock.now())
+                for waiting in await self._store.due_messages(self._org, self._clock.now())
             ]
             # A checklist follows a result, which is said before it.
             waits += [await attempt(self._show(card, at)) for card in due if _is_checklist(card)]
@@ -129,18 +118,18 @@ class Notifier:
     async def _show_now(self, subject: str) -> float:
         """Bring one card up to date without a look at what else is due; as `_show`."""
         async with self._one_at_a_time:
-            card = await self._store.card(subject)
+            card = await self._store.card(self._org, subject)
             return await self._show(card, self._pacer.now()) if card is not None else 0.0
 
     async def shown_again(self, subject: str) -> str | None:
         """A link to the card, which is brought up to date, or posted anew if it was deleted."""
-        async with self._store.begin() as tx:
+        async with self._store.begin(self._org) as tx:
             await tx.show_again(subject)
         return await self.posted(subject)
 
     async def link(self, subject: str) -> str | None:
         """A link to the card of a request or incident, if it is posted."""
-        card = await self._store.card(subject)
+        card = await self._store.card(self._org, subject)
         if card is None or not card.ts:
             return None
         return await self._workspace.permalink(card.channel, card.ts)
@@ -154,7 +143,7 @@ class Notifier:
         if wait:
             return wait
         with suppress(Tampered):  # a damaged row; the others need not wait for it
-            subject = await self._store.subject(card.subject)
+            subject = await self._store.subject(self._org, card.subject)
             if subject is not None and card.shown_rev < subject.rev:
                 with _about(subject):
                     await self._bring_up_to_date(card, subject)
@@ -163,7 +152,11 @@ class Notifier:
     async def _bring_up_to_date(self, card: Card, subject: ChangeRequest | Incident) -> None:
         home: Card | None = None
         if _is_checklist(card):
-            home = await self._store.card(subject.key) if isinstance(subject, Incident) else None
+            home = (
+                await self._store.card(self._org, subject.key)
+                if isinstance(subject, Incident)
+                else None
+            )
             if home is None or not home.ts:
                 return  # The card of its request comes first.
         if not await self._claim_card(card):
@@ -173,13 +166,13 @@ class Notifier:
         except SlackFault as fault:
             await self._put_off_card(card, fault, home)
         else:
-            async with self._store.begin() as tx:
+            async with self._store.begin(self._org) as tx:
                 await tx.save_card(shown)
 
     async def _claim_card(self, card: Card) -> bool:
         """False: another process shows it."""
         now = self._clock.now()
-        async with self._store.begin() as tx:
+        async with self._store.begin(self._org) as tx:
             return await tx.claim_card(card, now, now + self._lease)
 
     async def _post_or_update(
@@ -258,7 +251,7 @@ class Notifier:
     async def _put_off_card(self, card: Card, fault: SlackFault, home: Card | None) -> None:
         log.warning("card not shown", subject=card.subject, channel=card.channel, error=fault.error)
         tries = card.tries + 1
-        async with self._store.begin() as tx:
+        async with self._store.begin(self._org) as tx:
             await tx.save_card(replace(card, tries=tries), after=self._again(tries, fault))
             if home is not None and fault.error in THREAD_GONE:
                 await tx.show_again(home.subject)
@@ -270,7 +263,9 @@ class Notifier:
         if wait:
             return wait
         with suppress(Tampered):  # about a damaged row, as above
-            subject = await self._store.subject(message.subject) if message.subject else None
+            subject = (
+                await self._store.subject(self._org, message.subject) if message.subject else None
+            )
             with _about(subject):
                 return await self._send_about(message, subject, waiting.tries, at)
         return 0.0
@@ -311,7 +306,7 @@ class Notifier:
             return True
         if message.facts.get("escalates"):
             return False  # no later one calls for help again
-        return (await self._store.told(subject.id, message.kind))[-1] != message.key
+        return (await self._store.told(self._org, subject.id, message.kind))[-1] != message.key
 
     async def _where(
         self, message: Message, subject: ChangeRequest | Incident | None
@@ -321,12 +316,12 @@ class Notifier:
             return {"channel": subject.requester.user}
         if message.subject is None:
             return {"channel": self._alert_channel}
-        card = await self._store.card(message.subject)
+        card = await self._store.card(self._org, message.subject)
         return {"channel": card.channel, "thread_ts": card.ts} if card and card.ts else None
 
     async def _claim_message(self, message: Message) -> bool:
         now = self._clock.now()
-        async with self._store.begin() as tx:
+        async with self._store.begin(self._org) as tx:
             return await tx.claim_message(message.key, now, now + self._lease)
 
     async def _deliver(self, where: dict[str, str], content: Rendered) -> None:
@@ -346,22 +341,22 @@ class Notifier:
         if message.kind in {OUTCOME, FOLLOWED_DM} and fault.error in NO_SUCH_PERSON:
             await self._finish(message)  # The thread of the card says the same.
             return
-        async with self._store.begin() as tx:
+        async with self._store.begin(self._org) as tx:
             if message.subject is not None and fault.error in THREAD_GONE:
                 await tx.show_again(message.subject)
             await tx.put_off_message(message.key, self._again(tries + 1, fault), fault.error)
 
     async def _finish(self, message: Message) -> None:
-        async with self._store.begin() as tx:
+        async with self._store.begin(self._org) as tx:
             await tx.finish_message(message.key, self._clock.now())
 
     def _render(
         self, subject: ChangeRequest | Incident, card: Card, *, quiet: bool = False
     ) -> Rendered:
         if isinstance(subject, ChangeRequest):
-            content = request_cards.card(subject, self._deployment, quiet=quiet)
+            content = request_cards.card(subject, self._organisation, quiet=quiet)
         else:
-            content = watch_cards.card(subject, self._deployment)
+            content = watch_cards.card(subject, self._organisation)
         return parts.elsewhere(content, card.instead_of) if card.instead_of else content
 
     async def _render_message(
@@ -375,10 +370,10 @@ class Notifier:
             return notices.notice(message)
         match message.kind:
             case "mention":
-                return telling_cards.mention(subject, self._deployment)
+                return telling_cards.mention(subject, self._organisation)
             case "reminder":
                 escalates = message.facts["escalates"]
-                return telling_cards.reminder(subject, self._deployment, escalates=escalates)
+                return telling_cards.reminder(subject, self._organisation, escalates=escalates)
             case "outcome":
                 return telling_cards.outcome(subject, await self.link(subject.id))
             case "followed_dm":

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from bot.domain.alert import AlertState
+from bot.domain.audit import AuditEntry, AuditRow
 from bot.domain.change import (
     DIGEST_VERSIONS,
     SCHEMA_VERSION,
@@ -25,14 +26,14 @@ from bot.domain.incident import Incident, Kind
 from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import MailConfig
 from bot.domain.moment import from_stamp, stamp
-from bot.domain.plan import restore
+from bot.domain.plan import Operations, Value
 from bot.domain.policy import Actor, Policy
 from bot.errors import Tampered
-from bot.ports import AuditEntry, AuditRow, Backlog, Card, Message, Waiting, WatchState
+from bot.ports import Backlog, Card, Message, Waiting, WatchState
 
 
-def _config_json(config: MailConfig | None) -> str:
-    return canonical(config and config.as_dict())
+def _value_json(value: Value | None) -> str:
+    return canonical(value and value.as_dict())
 
 
 def request_row(request: ChangeRequest) -> dict[str, Any]:
@@ -40,8 +41,8 @@ def request_row(request: ChangeRequest) -> dict[str, Any]:
         "id": request.id,
         "org": request.org,
         "no": request.number,
-        "op": request.plan.operation.value,
-        "base_json": _config_json(request.plan.base),
+        "op": request.plan.operation,
+        "base_json": _value_json(request.plan.base),
         "target_json": canonical(request.plan.target_json()),
         "policy_json": canonical(request.policy.as_dict()),
         "quorum": request.quorum,
@@ -72,13 +73,15 @@ def moving_row(request: ChangeRequest) -> dict[str, Any]:
         "waits_for": request.waits_for,
         "effect": request.effect,
         "end_reason": request.end_reason,
-        "observed_json": _config_json(request.observed),
+        "observed_json": _value_json(request.observed),
         "was_read": request.was_read,
         "ended_at": stamp(request.ended_at),
     }
 
 
-def request_from(row: RowMapping, decisions: Sequence[RowMapping]) -> ChangeRequest:
+def request_from(
+    row: RowMapping, decisions: Sequence[RowMapping], operations: Operations
+) -> ChangeRequest:
     """Raises Tampered if the row makes no sense, or is of a version that is unknown here."""
     is_known = row["digest_version"] in DIGEST_VERSIONS and row["schema_version"] == SCHEMA_VERSION
     if not is_known:
@@ -87,7 +90,7 @@ def request_from(row: RowMapping, decisions: Sequence[RowMapping]) -> ChangeRequ
             row["no"],
         )
     try:
-        return _request_from(row, decisions)
+        return _request_from(row, decisions, operations)
     except (
         ArithmeticError,
         AssertionError,
@@ -101,13 +104,16 @@ def request_from(row: RowMapping, decisions: Sequence[RowMapping]) -> ChangeRequ
         ) from error
 
 
-def _request_from(row: RowMapping, decisions: Sequence[RowMapping]) -> ChangeRequest:
-    base, target = json.loads(row["base_json"]), json.loads(row["target_json"])
+def _request_from(
+    row: RowMapping, decisions: Sequence[RowMapping], operations: Operations
+) -> ChangeRequest:
+    operation = operations[row["op"]]
+    base, target = operation.value(json.loads(row["base_json"])), json.loads(row["target_json"])
     return ChangeRequest(
         id=row["id"],
         org=row["org"],
         number=row["no"],
-        plan=restore(row["op"], base, target, may_delete=row["digest_version"] >= 2),
+        plan=operation.plan(base, target, row["digest_version"]),
         policy=Policy.from_dict(json.loads(row["policy_json"])),
         quorum=row["quorum"],
         requester=Actor(**json.loads(row["requester_json"])),
@@ -130,7 +136,7 @@ def _request_from(row: RowMapping, decisions: Sequence[RowMapping]) -> ChangeReq
         waits_for=row["waits_for"],
         effect=row["effect"],
         end_reason=row["end_reason"],
-        observed=MailConfig.from_dict(json.loads(row["observed_json"])),
+        observed=operation.value(json.loads(row["observed_json"])),
         was_read=row["was_read"],
         ended_at=from_stamp(row["ended_at"]),
     )
@@ -216,8 +222,9 @@ def incident_from(row: RowMapping) -> Incident:
     )
 
 
-def card_row(card: Card, after: datetime | None) -> dict[str, Any]:
+def card_row(org: str, card: Card, after: datetime | None) -> dict[str, Any]:
     return {
+        "org": org,
         "subject": card.subject,
         "channel": card.channel,
         "ts": card.ts,
@@ -241,8 +248,9 @@ def card_from(row: RowMapping) -> Card:
     )
 
 
-def message_row(message: Message, after: datetime | None = None) -> dict[str, Any]:
+def message_row(org: str, message: Message, after: datetime | None = None) -> dict[str, Any]:
     return {
+        "org": org,
         "key": message.key,
         "kind": message.kind,
         "subject": message.subject,
@@ -274,7 +282,7 @@ def reading_row(org: str, live: MailConfig | None, at: datetime | None) -> dict[
     return {
         "org": org,
         "has_reading": True,
-        "reading_json": _config_json(live),
+        "reading_json": _value_json(live),
         "read_at": stamp(at),
     }
 

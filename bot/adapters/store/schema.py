@@ -140,6 +140,7 @@ card = Table(
     Column("instead_of", Text, nullable=False, server_default=""),
     # The newest revision of what it shows, so that finding due cards takes no look at old ones.
     Column("due_rev", Integer, nullable=False, server_default="1"),
+    Column("org", Text, nullable=False, server_default=""),
     Index("card_due", "after", sqlite_where=IS_DUE, postgresql_where=IS_DUE),
 )
 
@@ -155,6 +156,7 @@ outbox = Table(
     Column("tries", Integer, nullable=False),
     Column("done_at", BigInteger),
     Column("last_error", Text, nullable=False),
+    Column("org", Text, nullable=False, server_default=""),
     Index("outbox_waiting", "n", sqlite_where=IS_WAITING, postgresql_where=IS_WAITING),
     Index("outbox_by_n", "n"),
     Index("outbox_by_subject", "subject", "kind", "n"),

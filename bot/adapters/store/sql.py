@@ -43,24 +43,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from bot.adapters.store import rows, schema
 from bot.adapters.store.embedded import connect
+from bot.domain.audit import GENESIS, AuditEntry, AuditHead, AuditRow, canonical_body, chain_hash
 from bot.domain.change import Attempt, ChangeRequest, State
 from bot.domain.incident import Incident, Kind
 from bot.domain.mail_config import MailConfig
 from bot.domain.moment import from_stamp, stamp
+from bot.domain.plan import Operations
+from bot.domain.sender_plans import OPERATIONS
 from bot.errors import AlreadyOpen, DatabaseError
-from bot.ports import (
-    AuditEntry,
-    AuditHead,
-    AuditRow,
-    Backlog,
-    Card,
-    LostRace,
-    Message,
-    Transaction,
-    Waiting,
-    WatchState,
-)
-from bot.services.audit import GENESIS, canonical_body, chain_hash
+from bot.ports import Backlog, Card, LostRace, Message, Transaction, Waiting, WatchState
 from bot.services.telling import MENTION
 
 PAGE = 500
@@ -142,14 +133,15 @@ def _autocommit(engine: AsyncEngine) -> AsyncEngine:
 
 
 class SqlStore:
-    """`ports.Store` on one database.
+    """`ports.Store` on one database, which can read the requests of these `operations`.
 
     After a commit `on_move` is called for every request that it moved, and `on_due` if a card or a
     message became due. Whoever is woken by every commit does most of its work for nothing.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, operations: Operations = OPERATIONS) -> None:
         self._engine = engine
+        self._operations = operations
         self._single = _autocommit(engine)
         self.on_due: Callable[[], None] = lambda: None
         self.on_move: Callable[[ChangeRequest, ChangeRequest], None] = lambda _old, _new: None
@@ -163,9 +155,9 @@ class SqlStore:
         await self._engine.dispose()
 
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator[Transaction]:
+    async def begin(self, org: str) -> AsyncIterator[Transaction]:
         async with self.transaction() as connection:
-            transaction = SqlTransaction(connection)
+            transaction = SqlTransaction(connection, org)
             yield transaction
         for old, new in transaction.moves:
             self.on_move(old, new)
@@ -190,14 +182,17 @@ class SqlStore:
         except SQLAlchemyError as error:
             raise _translated(error) from error
 
-    async def request(self, request_id: str) -> ChangeRequest | None:
-        return await self._one_request(_by_id, id=request_id)
+    async def request(self, org: str, request_id: str) -> ChangeRequest | None:
+        return await self._one_request(_by_id, org=org, id=request_id)
 
     async def open_request(self, org: str) -> ChangeRequest | None:
         return await self._one_request(_the_open_one(self._engine.dialect.name), org=org)
 
-    async def last_applied(self, org: str) -> ChangeRequest | None:
-        return await self._one_request(_last_applied, org=org)
+    async def last_applied(self, org: str, subject: str) -> ChangeRequest | None:
+        return await self._one_request(_last_applied, org=org, ops=self._ops(subject))
+
+    def _ops(self, subject: str) -> list[str]:
+        return [word for word, each in self._operations.items() if each.subject == subject]
 
     async def audit(self, org: str, after: int = 0) -> AsyncIterator[AuditRow]:
         table = schema.audit.c
@@ -219,8 +214,11 @@ class SqlStore:
         found = await self._all(_audit_head, org=org)
         return AuditHead(found[0]["seq"], found[0]["hash"]) if found else None
 
-    async def newest(self, org: str, count: int) -> list[ChangeRequest]:
-        return await self._newest(select(schema.request).where(schema.request.c.org == org), count)
+    async def newest(self, org: str, count: int, subject: str | None = None) -> list[ChangeRequest]:
+        mine = select(schema.request).where(schema.request.c.org == org)
+        if subject is not None:
+            mine = mine.where(schema.request.c.op.in_(self._ops(subject)))
+        return await self._newest(mine, count)
 
     async def numbered(self, org: str, number: int) -> ChangeRequest | None:
         return await self._one_request(_by_number, org=org, no=number)
@@ -228,7 +226,9 @@ class SqlStore:
     async def applied_after(self, request: ChangeRequest, most: int) -> list[ChangeRequest]:
         table = schema.request.c
         applied = select(schema.request).where(
-            table.org == request.org, table.state == State.APPLIED.value
+            table.org == request.org,
+            table.state == State.APPLIED.value,
+            table.op.in_(self._ops(request.plan.subject)),
         )
         return await self._newest(applied.where(table.no > request.number), most)
 
@@ -240,7 +240,7 @@ class SqlStore:
             select(schema.decision).where(table.request_id.in_(ids)).order_by(*_vote_order)
         )
         return [
-            rows.request_from(row, [vote for vote in votes if vote["request_id"] == row["id"]])
+            self._request(row, [vote for vote in votes if vote["request_id"] == row["id"]])
             for row in found
         ]
 
@@ -253,8 +253,8 @@ class SqlStore:
             before = request.number
             yield request
 
-    async def attempts(self, request_id: str) -> list[Attempt]:
-        found = await self._all(_attempts, request_id=request_id)
+    async def attempts(self, request: ChangeRequest) -> list[Attempt]:
+        found = await self._all(_attempts, request_id=request.id)
         return [rows.attempt_from(row) for row in found]
 
     async def watch(self, org: str) -> WatchState:
@@ -269,30 +269,31 @@ class SqlStore:
         found = await self._all(_open_incident, org=org, kind=kind.value)
         return sorted(map(rows.incident_from, found), key=lambda row: (row.opened_at, row.id))
 
-    async def due_cards(self, now: datetime) -> list[Card]:
-        return [rows.card_from(row) for row in await self._all(_due_cards, now=stamp(now))]
+    async def due_cards(self, org: str, now: datetime) -> list[Card]:
+        found = await self._all(_due_cards, org=org, now=stamp(now))
+        return [rows.card_from(row) for row in found]
 
-    async def due_messages(self, now: datetime) -> list[Waiting]:
-        found = await self._all(_due_messages, now=stamp(now))
+    async def due_messages(self, org: str, now: datetime) -> list[Waiting]:
+        found = await self._all(_due_messages, org=org, now=stamp(now))
         return [rows.waiting_from(row) for row in found]
 
-    async def told(self, subject: str, kind: str) -> tuple[str, ...]:
-        found = await self._all(_told, subject=subject, kind=kind)
+    async def told(self, org: str, subject: str, kind: str) -> tuple[str, ...]:
+        found = await self._all(_told, org=org, subject=subject, kind=kind)
         return tuple(row["key"] for row in found)
 
     async def last_mention(self, org: str, now: datetime) -> datetime | None:
         found = await self._all(_last_mention, org=org, now=stamp(now))
         return from_stamp(found[0]["at"]) if found else None
 
-    async def card(self, subject: str) -> Card | None:
-        found = await self._all(_card, subject=subject)
+    async def card(self, org: str, subject: str) -> Card | None:
+        found = await self._all(_card, org=org, subject=subject)
         return rows.card_from(found[0]) if found else None
 
-    async def subject(self, subject: str) -> ChangeRequest | Incident | None:
-        request = await self.request(subject)
+    async def subject(self, org: str, subject: str) -> ChangeRequest | Incident | None:
+        request = await self.request(org, subject)
         if request is not None:
             return request
-        found = await self._all(_incident, id=subject)
+        found = await self._all(_incident, org=org, id=subject)
         return rows.incident_from(found[0]) if found else None
 
     async def time(self) -> datetime:
@@ -348,7 +349,10 @@ class SqlStore:
             if row is None:
                 return None
             votes = await connection.execute(_votes, {"request_id": row["id"]})
-            return rows.request_from(row, votes.mappings().all())
+            return self._request(row, votes.mappings().all())
+
+    def _request(self, row: Any, votes: Sequence[Any]) -> ChangeRequest:
+        return rows.request_from(row, votes, self._operations)
 
     async def _all(self, query: Executable, **values: Any) -> Sequence[Any]:
         async with self.statement() as connection:
@@ -359,8 +363,9 @@ class SqlStore:
 class SqlTransaction:
     """`ports.Transaction` on one connection that is inside a transaction."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, org: str) -> None:
         self._connection = connection
+        self._org = org
         self.moves: list[tuple[ChangeRequest, ChangeRequest]] = []
         self.is_due = False
 
@@ -391,7 +396,7 @@ class SqlTransaction:
 
     async def _make_card_due(self, subject: str, rev: int) -> None:
         self.is_due = True
-        await self._connection.execute(_card_is_due, {"of": subject, "due_rev": rev})
+        await self._change_card(subject, due_rev=rev)
 
     async def hold(self, request: ChangeRequest) -> None:
         table = schema.request.c
@@ -422,7 +427,7 @@ class SqlTransaction:
     async def tell(self, message: Message, *, after: datetime | None = None) -> None:
         self.is_due = True
         await self._connection.execute(
-            _unless_there(self._dialect, schema.outbox), rows.message_row(message, after)
+            _unless_there(self._dialect, schema.outbox), rows.message_row(self._org, message, after)
         )
 
     async def save_incident(self, incident: Incident) -> None:
@@ -450,19 +455,23 @@ class SqlTransaction:
 
     async def save_card(self, card: Card, *, after: datetime | None = None) -> None:
         self.is_due |= not card.shown_rev
-        await self._upsert(schema.card, rows.card_row(card, after), "subject")
+        await self._upsert(schema.card, rows.card_row(self._org, card, after), "subject")
 
     async def show_again(self, subject: str) -> None:
         self.is_due = True
-        await self._connection.execute(_card_is_due, {"of": subject, "shown_rev": 0})
+        await self._change_card(subject, shown_rev=0)
+
+    async def _change_card(self, subject: str, **rev: int) -> None:
+        await self._connection.execute(_change_card, {"of": subject, "by": self._org} | rev)
 
     async def claim_card(self, card: Card, now: datetime, until: datetime) -> bool:
         mine = {"of": card.subject, "shown": card.shown_rev, "at": card.ts, "now": stamp(now)}
-        claimed = await self._connection.execute(_claim_card, mine | {"after": stamp(until)})
+        mine |= {"by": self._org, "after": stamp(until)}
+        claimed = await self._connection.execute(_claim_card, mine)
         return claimed.rowcount == 1
 
     async def claim_message(self, key: str, now: datetime, until: datetime) -> bool:
-        mine = {"of": key, "now": stamp(now), "after": stamp(until)}
+        mine = {"of": key, "by": self._org, "now": stamp(now), "after": stamp(until)}
         return (await self._connection.execute(_claim_message, mine)).rowcount == 1
 
     async def take_slot(self, job: str, slot: datetime) -> bool:
@@ -471,11 +480,11 @@ class SqlTransaction:
         return (await self._connection.execute(new, row)).first() is not None
 
     async def finish_message(self, key: str, now: datetime) -> None:
-        done = {"of": key, "done_at": stamp(now), "last_error": ""}
+        done = {"of": key, "by": self._org, "done_at": stamp(now), "last_error": ""}
         await self._connection.execute(_change_message, done)
 
     async def put_off_message(self, key: str, after: datetime, error: str) -> None:
-        later = {"of": key, "after": stamp(after), "last_error": error}
+        later = {"of": key, "by": self._org, "after": stamp(after), "last_error": error}
         await self._connection.execute(_put_off_message, later)
 
     @property
@@ -525,7 +534,8 @@ def _unless_remembered(dialect: str) -> Any:
 def _put(dialect: str, table: Table, key: str, columns: tuple[str, ...]) -> Any:
     new = _insert(dialect, table)
     rest = {name: new.excluded[name] for name in columns if name != key}
-    return new.on_conflict_do_update(index_elements=[key], set_=rest)
+    is_ours = table.c.org == new.excluded.org
+    return new.on_conflict_do_update(index_elements=[key], set_=rest, where=is_ours)
 
 
 @cache
@@ -543,12 +553,14 @@ def _the_open_one(dialect: str) -> Select[Any]:
 
 _request = schema.request.c
 _one = select(schema.request).limit(1)
-_by_id = _one.where(_request.id == bindparam("id"))
+_by_id = _one.where(_request.org == bindparam("org"), _request.id == bindparam("id"))
 _by_number = _one.where(_request.org == bindparam("org"), _request.no == bindparam("no"))
 # By number, which is the order of their ends too, since one is open at a time. When they ended is
 # told by clocks, which may be set back, and sealed by nothing.
 _last_applied = _one.where(
-    _request.org == bindparam("org"), _request.state == State.APPLIED.value
+    _request.org == bindparam("org"),
+    _request.state == State.APPLIED.value,
+    _request.op.in_(bindparam("ops", expanding=True)),
 ).order_by(_request.no.desc())
 _first_and_last_organisation = select(
     select(func.min(_request.org)).scalar_subquery().label("first"),
@@ -570,7 +582,9 @@ _attempts = (
     .order_by(schema.attempt.c.n)
 )
 _watch = select(schema.watch).where(schema.watch.c.org == bindparam("org"))
-_incident = select(schema.incident).where(schema.incident.c.id == bindparam("id"))
+_incident = select(schema.incident).where(
+    schema.incident.c.org == bindparam("org"), schema.incident.c.id == bindparam("id")
+)
 _open_incident = select(schema.incident).where(
     schema.incident.c.org == bindparam("org"),
     schema.incident.c.kind == bindparam("kind"),
@@ -592,22 +606,31 @@ _audit_head = (
 _lock_chain = text("SELECT pg_advisory_xact_lock(hashtextextended(:org, 0))")
 _outbox = schema.outbox.c
 _next_message = select(func.coalesce(func.max(_outbox.n), 0) + 1)
+_its_card = and_(_outbox.org == schema.card.c.org, _outbox.subject == schema.card.c.subject)
 _due_messages = (
     select(schema.outbox, schema.card.c.channel, schema.card.c.ts)
-    .join_from(schema.outbox, schema.card, _outbox.subject == schema.card.c.subject, isouter=True)
-    .where(schema.IS_WAITING, _outbox.after <= bindparam("now"))
+    .join_from(schema.outbox, schema.card, _its_card, isouter=True)
+    .where(_outbox.org == bindparam("org"), schema.IS_WAITING, _outbox.after <= bindparam("now"))
     .order_by(_outbox.n)
 )
 _told = (
     select(_outbox.key)
-    .where(_outbox.subject == bindparam("subject"), _outbox.kind == bindparam("kind"))
+    .where(
+        _outbox.org == bindparam("org"),
+        _outbox.subject == bindparam("subject"),
+        _outbox.kind == bindparam("kind"),
+    )
     .order_by(_outbox.n)
 )
-_change_message = update(schema.outbox).where(_outbox.key == bindparam("of"))
+_change_message = update(schema.outbox).where(
+    _outbox.org == bindparam("by"), _outbox.key == bindparam("of")
+)
 _put_off_message = _change_message.values(tries=_outbox.tries + 1)
 _claim_message = _change_message.where(_outbox.done_at.is_(None), _outbox.after <= bindparam("now"))
 _old_signatures = delete(schema.replay).where(schema.replay.c.at < bindparam("too_old"))
-_card = select(schema.card).where(schema.card.c.subject == bindparam("subject"))
+_card = select(schema.card).where(
+    schema.card.c.org == bindparam("org"), schema.card.c.subject == bindparam("subject")
+)
 # No request is mentioned before an older one, so the first that is found is the last mention.
 _last_mention = (
     select(schema.card.c.mention_at.label("at"))
@@ -618,22 +641,31 @@ _last_mention = (
 )
 _due_cards = (
     select(schema.card)
-    .where(schema.card.c.after <= bindparam("now"), schema.IS_DUE)
+    .where(
+        schema.card.c.org == bindparam("org"),
+        schema.card.c.after <= bindparam("now"),
+        schema.IS_DUE,
+    )
     .order_by(schema.card.c.ts, schema.card.c.subject)
 )
-_card_is_due = update(schema.card).where(schema.card.c.subject == bindparam("of"))
-_claim_card = _card_is_due.where(
+_change_card = update(schema.card).where(
+    schema.card.c.org == bindparam("by"), schema.card.c.subject == bindparam("of")
+)
+_claim_card = _change_card.where(
     schema.card.c.shown_rev == bindparam("shown"),
     schema.card.c.ts == bindparam("at"),
     schema.card.c.after <= bindparam("now"),
 )
-_oldest_waiting = select(_outbox.key).where(schema.IS_WAITING).order_by(_outbox.n).limit(1)
+_is_waiting = and_(_outbox.org == bindparam("org"), schema.IS_WAITING)
+_oldest_waiting = select(_outbox.key).where(_is_waiting).order_by(_outbox.n).limit(1)
 _backlog = union_all(
     _counted("request", schema.request.c.state)
     .where(schema.request.c.org == bindparam("org"), schema.IS_OPEN)
     .group_by(schema.request.c.state),
     _counted("message", _oldest_waiting.scalar_subquery())
     .select_from(schema.outbox)
-    .where(schema.IS_WAITING),
-    _counted("card", literal("")).select_from(schema.card).where(schema.IS_DUE),
+    .where(_is_waiting),
+    _counted("card", literal(""))
+    .select_from(schema.card)
+    .where(schema.card.c.org == bindparam("org"), schema.IS_DUE),
 )

@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from bot.adapters.slack.cards.parts import Deployment
 from bot.domain.case import Case, Snapshot, key_host
 from bot.domain.change import ChangeRequest, Decision, VoteKind, milliseconds
 from bot.domain.checklist import Checklist, Server
@@ -14,15 +13,16 @@ from bot.domain.dns_answers import Status
 from bot.domain.findings import Diagnosis, diagnose
 from bot.domain.incident import Incident, Kind, alert_facts, outside_facts, watch_facts
 from bot.domain.mail_config import MailConfig, Patch
-from bot.domain.plan import AcceptPlan, Baseline, Plan, plan_accept, plan_reset, plan_set
+from bot.domain.plan import Baseline, Plan
 from bot.domain.policy import Actor
 from bot.domain.posture import Dmarc
 from bot.domain.preflight import Preflight
 from bot.domain.report import headline
+from bot.domain.sender_plans import AcceptPlan, plan_accept, plan_reset, plan_set
 from tests.fakes import MORNING, FakeDns, config, dkim_value
-from tests.office import ALICE, BOB, CAROL, ORG, POLICY
+from tests.office import ACME, ALICE, BOB, CAROL, ORG, POLICY
 
-DEPLOYMENT = Deployment(ORG, "production", "eu")
+ORGANISATION = replace(ACME, label="production", data_center="eu")
 REQUEST_ID = "r3qu3st-1d-0f-24-charact"
 LATER = MORNING + timedelta(minutes=30)
 

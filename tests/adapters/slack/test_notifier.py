@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from bot.adapters.slack.cards.parts import Deployment
 from bot.adapters.slack.notifier import Notifier
 from tests.fakes import Killed
 from tests.office import ALICE, RENAME, Office
@@ -30,19 +28,12 @@ class FakeWorkspace:
 
 async def test_a_card_whose_sender_died_is_shown_once_the_lease_has_ended(office: Office):
     slack = FakeWorkspace()
-    notifier = Notifier(
-        workspace=slack,
-        store=office.store,
-        clock=office.clock,
-        deployment=Deployment("acme", "", "us"),
-        alert_channel="C0ALERTS",
-        lease=timedelta(seconds=4),
-    )
+    notifier = Notifier(office.organisation, slack, office.store, office.clock)
     await office.changes.propose(ALICE, RENAME)
     with pytest.raises(Killed):
         await notifier.send_due()
 
-    office.clock.advance(seconds=3)
+    office.clock.advance(seconds=59)
     await notifier.send_due()
     too_early = list(slack.posted)
     office.clock.advance(seconds=1)

@@ -15,18 +15,18 @@ from bot.domain.dkim import Record
 from bot.domain.findings import Diagnosis
 from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import MailConfig, Patch
-from bot.domain.plan import plan_set
 from bot.domain.policy import Facts, Policy
-from bot.domain.watched import Check
+from bot.domain.sender_plans import plan_set
+from bot.domain.watched import CheckResult
 from bot.errors import AlreadyOpen, UnknownSubcommand
 from bot.ports import WatchState
 from bot.services.look import Overview, Publishing, Standing
 from tests.adapters.slack.every_card import (
-    DEPLOYMENT,
     LATER,
     LIVE,
     MOVED,
     NAME,
+    ORGANISATION,
     REQUEST_ID,
     applied,
     approved,
@@ -93,7 +93,7 @@ def test_show_says_so_when_the_last_check_found_nothing_out():
 
 
 def checked(diagnosis: Diagnosis, ends_at: datetime | None = None) -> str:
-    shown = answers.checked(Check(LATER, None, LAST, diagnosis, LATER), ends_at)
+    shown = answers.checked(CheckResult(LATER, None, LAST, diagnosis, LATER), ends_at)
     assert problems(shown) == []
     return plain(shown)
 
@@ -130,7 +130,7 @@ def test_a_hostile_configuration_is_shown_as_words(hostile: str):
     record = Record(hostile, hostile, None)
     shown = [
         answers.show(Overview(live, LAST, replace(CHECKED, last_pass=LastPass(unknown=hostile)))),
-        answers.checked(Check(LATER, None, LAST, found(live), LATER), None),
+        answers.checked(CheckResult(LATER, None, LAST, found(live), LATER), None),
         answers.record(Publishing(record, is_approved=True)),
         answers.record(Publishing(record, False, (hostile,) * 9), shared_by="U0ALICE"),
         answers.refusal(hostile),
@@ -145,7 +145,7 @@ def standing(facts: Facts, *may: bool) -> Standing:
 
 
 def test_help_lists_every_subcommand_and_says_what_this_person_may_do():
-    shown = answers.help_text(standing(Facts(BOB), True, True, True), POLICY, DEPLOYMENT)
+    shown = answers.help_text(standing(Facts(BOB), True, True, True), ORGANISATION)
     assert all(f"/mailcfg {row.usage}\n" in plain(shown) for row in SUBCOMMANDS)
     assert (
         "You may look, ask for changes, approve what others ask for. Your Slack id is U0BOB.\n"
@@ -159,7 +159,7 @@ def test_help_lists_every_subcommand_and_says_what_this_person_may_do():
 
 def test_help_tells_a_guest_that_there_is_nothing_to_do_here():
     shown = answers.help_text(
-        standing(Facts(MALLORY, is_guest=True), False, False, False), POLICY, DEPLOYMENT
+        standing(Facts(MALLORY, is_guest=True), False, False, False), ORGANISATION
     )
     assert "You may do nothing here. Your Slack id is U0MALLORY." in plain(shown)
 
@@ -169,10 +169,10 @@ def test_help_says_when_everybody_may_ask_and_when_nobody_may():
     nobody = Policy(approvers=(), watch_only=True)
     alice = standing(Facts(ALICE), True, False, False)
     assert "Can ask: every full member, and the approvers" in plain(
-        answers.help_text(alice, everyone, DEPLOYMENT)
+        answers.help_text(alice, replace(ORGANISATION, policy=everyone))
     )
     assert "This deployment only watches: nobody can ask for changes." in plain(
-        answers.help_text(alice, nobody, DEPLOYMENT)
+        answers.help_text(alice, replace(ORGANISATION, policy=nobody))
     )
 
 
@@ -255,7 +255,7 @@ def test_pending_names_no_deadline_once_writing_has_begun():
 
 
 def test_pending_and_the_card_ask_for_as_many_approvals_as_are_needed_now():
-    strict = replace(DEPLOYMENT, policy=replace(POLICY, approvals_sensitive=3))
+    strict = replace(ORGANISATION, policy=replace(POLICY, approvals_sensitive=3))
     assert "1 of 3 approvals, until" in plain(answers.pending(voted(), None, 3))
     shown = request_cards.card(voted(), strict)
     assert shown.text.endswith("waits for approval: 1 of 3 so far.")

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from bot.adapters.slack.cards import history
+from bot.domain.audit import AuditEntry, AuditRow
 from bot.domain.change import ChangeRequest
-from bot.domain.plan import SetPlan
-from bot.ports import AuditEntry, AuditRow
+from bot.domain.sender_plans import SetPlan
 from bot.services.look import Story
 from tests.adapters.slack.every_card import (
     ADDRESS,

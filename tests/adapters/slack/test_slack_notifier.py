@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 from sqlalchemy import Table, update
@@ -17,7 +16,7 @@ from bot.sandbox import world
 from bot.sandbox.slack.emulator import SlackWorkspace
 from bot.sandbox.slack.faults import Fault, FaultKind
 from bot.sandbox.slack.records import Message as Posted
-from tests.adapters.slack.every_card import DEPLOYMENT, TIMES, alert, found
+from tests.adapters.slack.every_card import ORGANISATION, TIMES, alert, found
 from tests.office import ALICE, BOB, CAROL, NEW_ADDRESS, RENAME, Office
 
 ADMIN, ALERTS = "C0ADMIN", "C0ALERTS"
@@ -45,14 +44,7 @@ def channels(slack: SlackWorkspace) -> None:
 
 @pytest.fixture
 def notifier(office: Office, workspace: Workspace) -> Notifier:
-    return Notifier(
-        workspace=workspace,
-        store=office.store,
-        clock=office.clock,
-        deployment=DEPLOYMENT,
-        alert_channel=ALERTS,
-        lease=timedelta(seconds=60),
-    )
+    return Notifier(ORGANISATION, workspace, office.store, office.clock)
 
 
 def seen(slack: SlackWorkspace, channel: str = ADMIN) -> list[str]:
@@ -69,7 +61,7 @@ def calls(slack: SlackWorkspace, method: str) -> int:
 
 
 async def tell(office: Office, message: Message) -> None:
-    async with office.store.begin() as tx:
+    async with office.store.begin(office.org) as tx:
         await tx.tell(message)
 
 
@@ -103,7 +95,7 @@ async def test_what_cannot_be_rendered_keeps_nothing_else_from_being_told(
     notifier: Notifier, office: Office, slack: SlackWorkspace, table: Table
 ):
     opened = alert(found())
-    async with office.store.begin() as tx:
+    async with office.store.begin(office.org) as tx:
         await tx.save_incident(opened)
         await tx.save_card(Card(opened.id, ALERTS))
     await tell(office, replace(NOTICE, key="status:0"))
@@ -270,14 +262,14 @@ async def test_an_alert_is_posted_in_the_alert_channel_and_resolved_in_place(
     notifier: Notifier, office: Office, slack: SlackWorkspace
 ):
     opened = alert(found(texts={}))
-    async with office.store.begin() as tx:
+    async with office.store.begin(office.org) as tx:
         await tx.save_incident(opened)
         await tx.save_card(Card(opened.id, ALERTS))
     await notifier.send_due()
     assert "No TXT record at" in seen(slack, ALERTS)[0]
 
     resolved = alert(found(), is_resolved=True, ended="DKIM is in order.")
-    async with office.store.begin() as tx:
+    async with office.store.begin(office.org) as tx:
         await tx.save_incident(replace(resolved, rev=2))
     await notifier.send_due()
     assert "Resolved: DKIM is in order." in seen(slack, ALERTS)[0]
@@ -346,7 +338,7 @@ async def test_one_channel_that_is_gone_does_not_stop_the_others(
 
     await notifier.send_due()
 
-    assert len(seen(slack, ALERTS)) == 1
+    assert len(seen(slack, ALERTS)) == 2
 
 
 async def test_every_message_carries_text_and_blocks_and_unfurls_nothing(

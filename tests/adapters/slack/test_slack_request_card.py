@@ -7,16 +7,18 @@ from dataclasses import replace
 import pytest
 
 from bot.adapters.slack.cards import request as cards
+from bot.domain.audit import AuditHead
 from bot.domain.change import ChangeRequest
 from bot.domain.mail_config import Patch
-from bot.domain.plan import AcceptPlan, ResetPlan, SetPlan, Undoing, plan_set
-from bot.ports import AuditHead, Message
+from bot.domain.sender_plans import AcceptPlan, ResetPlan, SetPlan, plan_set
+from bot.domain.undo import Undoing
+from bot.ports import Message
 from tests.adapters.slack.every_card import (
     ADDRESS,
-    DEPLOYMENT,
     LIVE,
     MOVED,
     NAME,
+    ORGANISATION,
     REQUEST_ID,
     REQUESTS,
     applied,
@@ -42,11 +44,11 @@ LONGEST_ADDRESS = f"{'a' * 64}@{'b' * 63}.{'c' * 63}.{'d' * 53}.example"
 
 
 def card(request: ChangeRequest):
-    return cards.card(request, DEPLOYMENT)
+    return cards.card(request, ORGANISATION)
 
 
 def details(request: ChangeRequest):
-    return cards.details(request, DEPLOYMENT)
+    return cards.details(request, ORGANISATION)
 
 
 @every_request
@@ -254,6 +256,12 @@ def test_values_from_the_api_can_neither_mention_nor_link_nor_break_a_limit(host
     assert set().union(*map(live_tokens, cards_and_details)) <= ALLOWED_TOKENS
 
 
+def test_damage_that_keeps_a_request_from_being_applied_is_shown():
+    ended = claimed().go_stale(pending().created_at, replace(LIVE, dkim_value=""))
+
+    assert "When it was asked → now\nDKIM key: 1024 bits" in plain(card(ended))
+
+
 @every_hostile
 def test_reasons_are_quoted_without_being_interpreted(hostile: str):
     asked, refused = pending(reason=hostile), rejected(reason=hostile)
@@ -307,7 +315,7 @@ def test_the_dialog_of_approve_names_the_longest_address_in_full():
 
 
 def test_a_card_names_the_request_that_it_undoes_and_what_cannot_be_undone():
-    since = Undoing(17, ((21, ("Address",)),), loses_key=True)
+    since = Undoing(17, ((21, ("email_id",)),), loses_key=True)
     text = plain(card(pending(replace(ADDRESS, undoes=since))))
     assert "@Alice asks to change sender address · undoes #17 · default · Zoho EU" in text
     assert (
@@ -328,7 +336,7 @@ def test_undo_asks_before_it_asks_others():
 
 def test_details_have_the_whole_head_of_the_audit():
     head = AuditHead(7, "3f2a" * 16)
-    shown = cards.details(REQUESTS["in force"], DEPLOYMENT, head)
+    shown = cards.details(REQUESTS["in force"], ORGANISATION, head)
     assert f"Audit head 7:{'3f2a' * 16}" in plain(shown)
     assert problems(shown) == []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import time, timedelta
+from datetime import time
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,13 +15,15 @@ from bot.adapters.slack.workspace import Workspace
 from bot.adapters.store.sql import SqlStore, open_engine
 from bot.domain.change import ChangeRequest
 from bot.domain.incident import Kind
-from bot.domain.reminders import QuietHours
+from bot.domain.organisation import Channels
+from bot.domain.reminders import QuietHours, Reminders
+from bot.domain.timing import Timing
 from bot.ports import Message
 from bot.sandbox import world
 from bot.sandbox.slack.emulator import SlackWorkspace
 from bot.sandbox.slack.faults import Fault, FaultKind
 from bot.sandbox.slack.records import Message as Posted
-from tests.adapters.slack.every_card import DEPLOYMENT, TIMES
+from tests.adapters.slack.every_card import ORGANISATION, TIMES
 from tests.fakes import FakeClock
 from tests.office import ALICE, BOB, CAROL, NEW_ADDRESS, RENAME, Office
 
@@ -49,16 +51,12 @@ def channels(slack: SlackWorkspace) -> None:
 
 
 def notifier_of(office: Office, workspace: Workspace, **settings: Any) -> Notifier:
-    usual: dict[str, Any] = {
-        "workspace": workspace,
-        "store": office.store,
-        "clock": office.clock,
-        "deployment": DEPLOYMENT,
-        "alert_channel": ALERTS,
-        "lease": timedelta(seconds=60),
-        "fallbacks": (ADMIN, ALERTS),
-    }
-    return Notifier(**usual | settings)
+    organisation = replace(ORGANISATION, **settings)
+    return Notifier(organisation, workspace, office.store, office.clock)
+
+
+def channels_with(**more: Any) -> Channels:
+    return replace(ORGANISATION.channels, **more)
 
 
 @pytest.fixture
@@ -94,7 +92,7 @@ def pings(slack: SlackWorkspace) -> int:
 
 
 async def tell(office: Office, *messages: Message) -> None:
-    async with office.store.begin() as tx:
+    async with office.store.begin(office.org) as tx:
         for message in messages:
             await tx.tell(message)
 
@@ -109,7 +107,7 @@ async def wait(office: Office, **span: float) -> None:
 async def test_a_channel_gets_one_message_a_second_in_their_order(
     office: Office, workspace: Workspace, slack: SlackWorkspace
 ):
-    notifier = notifier_of(office, workspace, pace=timedelta(seconds=1))
+    notifier = notifier_of(office, workspace, timing=Timing())
     await tell(office, notice(1), notice(2), notice(3))
     counts, waits = [], []
     for _ in range(6):
@@ -125,7 +123,7 @@ async def test_a_channel_gets_one_message_a_second_in_their_order(
 async def test_another_channel_and_an_edit_need_not_wait(
     office: Office, workspace: Workspace, slack: SlackWorkspace
 ):
-    notifier = notifier_of(office, workspace, pace=timedelta(seconds=1))
+    notifier = notifier_of(office, workspace, timing=Timing())
     await tell(office, notice(1))
     request = await office.changes.propose(ALICE, NEW_ADDRESS)
     await notifier.send_due()
@@ -264,7 +262,7 @@ async def test_an_alert_whose_channel_is_gone_goes_to_the_other_one(
 async def test_the_fallback_channel_comes_first_where_there_is_one(
     office: Office, workspace: Workspace, slack: SlackWorkspace
 ):
-    notifier = notifier_of(office, workspace, fallbacks=(SPARE, ADMIN, ALERTS))
+    notifier = notifier_of(office, workspace, channels=channels_with(fallback=SPARE))
     await office.changes.propose(ALICE, NEW_ADDRESS)
     slack.set_channel(ADMIN, is_archived=True)
 
@@ -277,7 +275,7 @@ async def test_the_fallback_channel_comes_first_where_there_is_one(
 async def test_where_the_fallback_channel_is_gone_too_the_next_one_is_tried(
     office: Office, workspace: Workspace, slack: SlackWorkspace
 ):
-    notifier = notifier_of(office, workspace, fallbacks=(SPARE, ADMIN, ALERTS))
+    notifier = notifier_of(office, workspace, channels=channels_with(fallback=SPARE))
     await office.changes.propose(ALICE, NEW_ADDRESS)
     for channel in (ADMIN, SPARE):
         slack.set_channel(channel, is_archived=True)
@@ -408,8 +406,7 @@ async def test_nobody_is_called_to_what_is_decided_meanwhile(
 async def test_others_who_are_to_know_are_mentioned_too(
     office: Office, workspace: Workspace, slack: SlackWorkspace
 ):
-    deployment = replace(DEPLOYMENT, notify=("S0MAIL", "U0ERIN"))
-    notifier = notifier_of(office, workspace, deployment=deployment)
+    notifier = notifier_of(office, workspace, channels=channels_with(notify=("S0MAIL", "U0ERIN")))
     await office.changes.propose(ALICE, NEW_ADDRESS)
 
     await notifier.send_due()
@@ -421,8 +418,7 @@ async def test_others_who_are_to_know_are_mentioned_too(
 async def test_reminders_are_lines_in_the_thread_and_the_second_escalates(
     office: Office, workspace: Workspace, slack: SlackWorkspace
 ):
-    deployment = replace(DEPLOYMENT, escalate_to=(CAROL.user,))
-    notifier = notifier_of(office, workspace, deployment=deployment)
+    notifier = notifier_of(office, workspace, channels=channels_with(escalate_to=(CAROL.user,)))
     request = await office.changes.propose(ALICE, NEW_ADDRESS)
     await office.approve(BOB, request)
     for hours in (1, 3, 19, 1):
@@ -443,7 +439,7 @@ async def test_a_reminder_that_slack_delayed_into_the_quiet_hours_waits_for_thei
     office: Office, workspace: Workspace, slack: SlackWorkspace
 ):
     quiet = QuietHours(time(11), time(12), ZoneInfo("UTC"))
-    notifier = notifier_of(office, workspace, quiet=quiet)
+    notifier = notifier_of(office, workspace, reminders=Reminders(quiet=quiet))
     await office.changes.propose(ALICE, NEW_ADDRESS)
     await notifier.send_due()
     await wait(office, hours=1)
@@ -459,8 +455,7 @@ async def test_a_reminder_that_slack_delayed_into_the_quiet_hours_waits_for_thei
 async def test_help_is_called_for_once_though_slack_was_away_at_the_time(
     office: Office, workspace: Workspace, slack: SlackWorkspace
 ):
-    deployment = replace(DEPLOYMENT, escalate_to=(CAROL.user,))
-    notifier = notifier_of(office, workspace, deployment=deployment)
+    notifier = notifier_of(office, workspace, channels=channels_with(escalate_to=(CAROL.user,)))
     await office.changes.propose(ALICE, NEW_ADDRESS)
     for hours in (1, 3, 19):
         await wait(office, hours=hours)
@@ -605,9 +600,9 @@ async def test_a_checklist_takes_the_card_of_its_request_along(
 ):
     await office.applied(RENAME)
     await notifier.send_due()
-    checklist = await office.store.open_incidents(office.changes.org, Kind.CHECKLIST)
+    checklist = await office.store.open_incidents(office.org, Kind.CHECKLIST)
     slack.set_channel(ADMIN, is_archived=True)
-    async with office.store.begin() as tx:
+    async with office.store.begin(office.org) as tx:
         await tx.save_incident(checklist[0].edited(checklist[0].facts))
     for _ in range(3):
         await notifier.send_due()

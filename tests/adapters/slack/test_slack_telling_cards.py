@@ -11,12 +11,15 @@ from bot.adapters.slack.cards import request as cards
 from bot.adapters.slack.cards.parts import Rendered
 from bot.domain.change import ChangeRequest
 from bot.domain.mail_config import Patch
-from bot.domain.plan import plan_set
-from tests.adapters.slack.every_card import DEPLOYMENT, LIVE, REQUESTS, pending, rejected
+from bot.domain.sender_plans import plan_set
+from tests.adapters.slack.every_card import LIVE, ORGANISATION, REQUESTS, pending, rejected
 from tests.adapters.slack.hostile import ALLOWED_TOKENS, HOSTILE
 from tests.adapters.slack.reading import buttons, header, live_tokens, plain, problems
 
-CALLING = replace(DEPLOYMENT, notify=("S0MAIL",), escalate_to=("U0DANA", "S0HEADS"))
+CALLING = replace(
+    ORGANISATION,
+    channels=replace(ORGANISATION.channels, notify=("S0MAIL",), escalate_to=("U0DANA", "S0HEADS")),
+)
 LINK = "https://acme.slack.example/archives/C1/p1"
 ENDED = {name: each for name, each in REQUESTS.items() if not each.is_open}
 
@@ -54,13 +57,13 @@ def test_nothing_that_was_typed_mentions_anyone(hostile: str):
 
 @pytest.mark.parametrize("request_", ENDED.values(), ids=ENDED.keys())
 def test_the_outcome_begins_with_the_word_of_the_card(request_: ChangeRequest):
-    word = header(cards.card(request_, DEPLOYMENT)).partition(":")[0]
+    word = header(cards.card(request_, ORGANISATION)).partition(":")[0]
     assert plain(telling.outcome(request_, None)).startswith(f"{word}: your request #42 to ")
 
 
 def test_a_quiet_card_names_none_of_those_it_calls():
-    assert "Approvers" in plain(cards.card(pending(), DEPLOYMENT))
-    assert "@Bob" not in plain(cards.card(pending(), DEPLOYMENT, quiet=True))
+    assert "Approvers" in plain(cards.card(pending(), ORGANISATION))
+    assert "@Bob" not in plain(cards.card(pending(), ORGANISATION, quiet=True))
 
 
 def test_only_the_reminder_that_escalates_calls_for_help():
@@ -70,7 +73,7 @@ def test_only_the_reminder_that_escalates_calls_for_help():
 
 
 def test_a_button_says_what_it_does_to_what():
-    shown = buttons(cards.card(pending(), DEPLOYMENT))
+    shown = buttons(cards.card(pending(), ORGANISATION))
     labels = {name: button["accessibility_label"] for name, button in shown.items()}
     assert labels == {
         "approve": "Approve request #42: change sender address",

@@ -8,7 +8,6 @@ from slack_sdk.models.blocks import Block, DividerBlock, RichTextElement
 
 from bot.adapters.slack.cards import parts
 from bot.adapters.slack.cards.parts import (
-    Deployment,
     Rendered,
     ago,
     clock,
@@ -22,22 +21,20 @@ from bot.adapters.slack.cards.request import state_word
 from bot.domain import findings
 from bot.domain.change import ChangeRequest, State
 from bot.domain.command import SUBCOMMANDS
-from bot.domain.findings import Diagnosis, Severity
-from bot.domain.incident import is_outside
-from bot.domain.mail_config import MailConfig, key_summary
+from bot.domain.findings import Diagnosis, Role, Severity
+from bot.domain.mail_config import MailConfig
+from bot.domain.organisation import Organisation
 from bot.domain.policy import ANYONE, Policy
 from bot.domain.preflight import NAME_SERVERS_MAX
 from bot.domain.report import (
     NOT_YET,
-    OUTSIDE,
     explanation,
     groups,
     headline,
-    outside,
     record_to_publish,
 )
-from bot.domain.sentences import seen
-from bot.domain.watched import Check
+from bot.domain.sentences import OUTSIDE, seen
+from bot.domain.watched import CheckResult
 from bot.errors import AlreadyOpen
 from bot.ports import WatchState
 from bot.services.check import Checked
@@ -59,9 +56,9 @@ def already_open(error: AlreadyOpen, link: str | None) -> Rendered:
     return sentence(escape(str(error)) + (f" <{link}|Go to #{error.number}>" if link else ""))
 
 
-def help_text(standing: Standing, policy: Policy, deployment: Deployment) -> Rendered:
+def help_text(standing: Standing, organisation: Organisation) -> Rendered:
     """Usage with examples, what this person may do, and who can ask and approve."""
-    rows = [f"`{deployment.command} {row.usage}`\n{row.summary}" for row in SUBCOMMANDS]
+    rows = [f"`/mailcfg {row.usage}`\n{row.summary}" for row in SUBCOMMANDS]
     blocks: list[Block] = [
         parts.section(
             "*mailcfg* changes the sender of your organisation's Cliq notification mail, once "
@@ -69,11 +66,11 @@ def help_text(standing: Standing, policy: Policy, deployment: Deployment) -> Ren
         ),
         parts.section("\n".join(rows)),
         parts.section(_you(standing)),
-        parts.section(_who(policy)),
+        parts.section(_who(organisation.policy)),
         parts.context(
             "Emergency? Change it in the Cliq admin panel; mailcfg will report it and ask for "
             "acceptance.",
-            escape(deployment.label),
+            escape(organisation.label),
         ),
     ]
     return parts.rendered("This is what you can type after /mailcfg, and what you may do.", blocks)
@@ -125,16 +122,7 @@ def show(overview: Overview) -> Rendered:
 def _sender(live: MailConfig | None) -> str:
     if live is None:
         return "*Cliq's system sender* is in use: no custom sender is set."
-    return "\n".join(
-        [
-            f"*Display name:* {code(live.name)}",
-            f"*Address:* {code(live.email_id)}",
-            f"*DKIM status:* {parts.status(live.dkim_status)}",
-            f"*CNAME status:* {parts.status(live.cname_status)}",
-            f"*DKIM host:* {code(live.dkim_host)}",
-            f"*DKIM key:* {escape(key_summary(live) or 'none')}",
-        ]
-    )
+    return "\n".join(parts.field(name, live) for name in live.as_dict())
 
 
 def _approved(overview: Overview) -> str:
@@ -152,13 +140,13 @@ def _checked(watch: WatchState) -> str:
     return f"{escape(last.unknown)} {said}" if last.unknown else said
 
 
-def checked(check: Check, ends_at: datetime | None) -> Rendered:
+def checked(check: CheckResult, ends_at: datetime | None) -> Rendered:
     """The answer to *Check again*: what is so now, what to do, and what becomes of the alert."""
     found = check.found
     said = [f"*{escape(headline(found))}*"]
     if said_more := explanation(found):
         said.append(escape(said_more))
-    if is_outside(found):
+    if not found.case.is_approved:
         said.append("What is live was changed outside approval.")
     if ends_at is not None:
         said.append(f"The alert is watched until {clock(ends_at)} and then ends, if it stays so.")
@@ -208,7 +196,7 @@ SEVERITIES = {
 
 def _changed_outside(found: Diagnosis) -> list[Block]:
     """What nobody approved comes first, with both ways out of it."""
-    changed = outside(found)
+    changed = found.of(Role.DRIFT)
     if not changed:
         return []
     evidence = [line for finding in changed for line in finding.evidence]

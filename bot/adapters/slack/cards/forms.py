@@ -18,7 +18,8 @@ from slack_sdk.models.views import View
 
 from bot.adapters.slack.cards import parts
 from bot.adapters.slack.cards.parts import code
-from bot.domain.mail_config import CNAME_STATUSES, KEY_SIZES, NAME_MAX, REASON_MAX, MailConfig
+from bot.domain.mail_config import ASKABLE, Ask, MailConfig
+from bot.domain.typed import REASON_MAX
 
 INPUT_MAX = 3000
 ERROR_MAX = 2000
@@ -38,36 +39,28 @@ def closing(title: str, text: str) -> View:
 
 def set_form(live: MailConfig | None, sealed_base: str) -> View:
     """The form of `set`, filled with what is live; `sealed_base` comes back with it."""
-    blocks: list[Block] = [
-        _text("name", "Display name", live.name if live else "", most=NAME_MAX),
-        _text("email_id", "Address", live.email_id if live else "", most=254),
-        _select(
-            "dkim_key_size",
-            "DKIM key size",
-            [(KEEP, _keep_key(live)), *[(str(size), f"{size} bits") for size in KEY_SIZES]],
-            hint="Another size or domain makes a new key and a new record. For another domain choose "
-            "2048: left as it is, Zoho takes 1024 bits.",
-        ),
-        _select(
-            "cname_status",
-            "CNAME status",
-            [(KEEP, _keep_cname(live)), *[(s, s.replace("_", " ")) for s in CNAME_STATUSES]],
-            hint="“verified” is your word that the CNAME is in place; mailcfg cannot check it.",
-        ),
-        _text("reason", "Reason", "", most=REASON_MAX, multiline=True, hint="Approvers read it."),
-    ]
+    blocks: list[Block] = [_asked(name, label, ask, live) for name, label, ask in ASKABLE]
+    blocks.append(
+        _text("reason", "Reason", "", most=REASON_MAX, multiline=True, hint="Approvers read it.")
+    )
     return _modal(
         "Change the sender", blocks, submit="Ask", callback_id="set", metadata=sealed_base
     )
 
 
-def _keep_key(live: MailConfig | None) -> str:
-    bits = live.dkim_bits if live else None
-    return f"As it is ({bits} bits)" if bits else "As Zoho chooses"
+def _asked(name: str, label: str, ask: Ask, live: MailConfig | None) -> InputBlock:
+    if not ask.choices:
+        return _text(name, label, getattr(live, name) if live else "", most=ask.most)
+    choices = [(KEEP, _as_it_is(name, live)), *ask.choices]
+    return _select(name, label, choices, hint=ask.hint)
 
 
-def _keep_cname(live: MailConfig | None) -> str:
-    return f"As it is ({live.cname_status.replace('_', ' ')})"[:75] if live else "not verified"
+def _as_it_is(name: str, live: MailConfig | None) -> str:
+    """What it is to leave a field as it is."""
+    if name == "dkim_key_size":
+        bits = live.dkim_bits if live else None
+        return f"As it is ({bits} bits)" if bits else "As Zoho chooses"
+    return f"As it is ({getattr(live, name).replace('_', ' ')})"[:75] if live else "not verified"
 
 
 def note(kind: str, title: str, text: str, submit: str, **carried: str) -> View:

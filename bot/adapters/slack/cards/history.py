@@ -10,9 +10,9 @@ from slack_sdk.models.blocks import Block
 from bot.adapters.slack.cards import parts
 from bot.adapters.slack.cards.parts import Rendered, code, escape, user, when
 from bot.adapters.slack.cards.request import diff, title
+from bot.domain.audit import AuditEntry, AuditHead
 from bot.domain.change import ChangeRequest, State
-from bot.domain.mail_config import FieldChange
-from bot.ports import AuditEntry, AuditHead
+from bot.domain.plan import Change
 from bot.services.look import Story
 
 BRIEF = 48
@@ -53,7 +53,7 @@ def _brief(request: ChangeRequest) -> str:
     return " · ".join(changes) or "Nothing differs; it is approved as it is."
 
 
-def _brief_change(change: FieldChange) -> str:
+def _brief_change(change: Change) -> str:
     old, new = (
         "not set" if value is None else code(parts.clamp(value, BRIEF))
         for value in (change.old, change.new)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from bot.adapters.slack.cards import alert, parts
 from bot.adapters.slack.cards.parts import Rendered, escape, when
-from bot.domain.mail_config import VERIFIED
+from bot.domain.mail_config import FIELDS
 from bot.domain.moment import from_stamp
+from bot.domain.typed import VERIFIED
 from bot.ports import Message
 
 
@@ -53,7 +54,7 @@ def notice(message: Message) -> Rendered:
 def _status(message: Message) -> Rendered:
     """A status moved: that of DKIM by Zoho's own check, that of the CNAME by somebody's word."""
     facts = message.facts
-    label = {"dkim_status": "DKIM status", "cname_status": "CNAME status"}[facts["field"]]
+    label = FIELDS[facts["field"]].label
     before, after = parts.status(facts["before"]), parts.status(facts["after"])
     words = f"*{label}:* {before} → {after}"
     at = when(from_stamp(facts["at"]))

@@ -36,11 +36,11 @@ from slack_sdk.models.blocks import (
 )
 from slack_sdk.models.blocks.block_elements import InteractiveElement
 
-from bot.domain.change import ChangeRequest
 from bot.domain.dkim import Record
-from bot.domain.mail_config import FieldChange, MailConfig
+from bot.domain.mail_config import FIELDS, MailConfig
 from bot.domain.moment import from_stamp
-from bot.domain.policy import Policy, is_group
+from bot.domain.plan import Change
+from bot.domain.policy import is_group
 from bot.domain.report import Form, record_forms
 
 SECTION_MAX = 3000
@@ -60,27 +60,6 @@ class Rendered:
 
     text: str
     blocks: tuple[dict[str, Any], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """What every card says about where it comes from; `policy` is the rules of today.
-
-    `notify` are the users and user groups that each request mentions besides its approvers,
-    `escalate_to` those that a reminder mentions at last. Neither may do more for it.
-    """
-
-    org: str
-    label: str = ""
-    data_center: str = "us"
-    command: str = "/mailcfg"
-    notify: tuple[str, ...] = ()
-    escalate_to: tuple[str, ...] = ()
-    policy: Policy | None = None
-
-    def needed(self, request: ChangeRequest) -> int:
-        """The approvals that a request needs today, as many as when it was asked for or more."""
-        return request.quorum if self.policy is None else request.quorum_under(self.policy)
 
 
 def rendered(text: str, blocks: Sequence[Block]) -> Rendered:
@@ -309,17 +288,27 @@ def checked(facts: Mapping[str, Any]) -> str:
     return f"Last checked {ago(from_stamp(facts['checked_at']))}, next {clock(from_stamp(facts['next_at']))}"
 
 
+def field(name: str, live: MailConfig) -> str:
+    """One field of a configuration, by the API's name of it."""
+    value = FIELDS[name].shown(live) or ""
+    if name.endswith("status"):
+        shown = status(value)
+    else:
+        shown = escape(value or "none") if name == "dkim_value" else code(value)
+    return f"*{FIELDS[name].label}:* {shown}"
+
+
 def status(word: str) -> str:
     """Zoho's word for a status, as people say it."""
     return {"verified": "verified", "not_verified": "not verified"}.get(word, code(word))
 
 
-def diff_lines(changes: Sequence[FieldChange]) -> list[str]:
+def diff_lines(changes: Sequence[Change]) -> list[str]:
     """One line for each change; a long value is shortened and says that Details has it whole."""
     return [_diff_line(change) for change in changes]
 
 
-def _diff_line(change: FieldChange) -> str:
+def _diff_line(change: Change) -> str:
     return f"*{change.label}:* {_side(change.old)} → {_side(change.new)}"
 
 
@@ -327,7 +316,7 @@ def _side(value: str | None) -> str:
     return "not set" if value is None else code(value, "… (Details)")
 
 
-def whole_diff(change: FieldChange) -> list[Block]:
+def whole_diff(change: Change) -> list[Block]:
     """One change with both values in full, however long they are."""
     old, new = (
         "not set" if value is None else visible(value) for value in (change.old, change.new)

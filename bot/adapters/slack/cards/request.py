@@ -11,12 +11,13 @@ from slack_sdk.models.blocks import Block, ButtonElement, PlainTextObject
 from slack_sdk.models.views import View
 
 from bot.adapters.slack.cards import parts
-from bot.adapters.slack.cards.parts import Deployment, Rendered, code, escape, user, when
+from bot.adapters.slack.cards.parts import Rendered, code, escape, user, when
+from bot.domain.audit import AuditHead
 from bot.domain.change import ChangeRequest, Decision, State, VoteKind
 from bot.domain.dkim import Record
-from bot.domain.mail_config import VERIFIED, FieldChange, MailConfig, diff_configs
-from bot.domain.plan import AcceptPlan, SetPlan
-from bot.ports import AuditHead, Message
+from bot.domain.organisation import Organisation
+from bot.domain.plan import Change
+from bot.ports import Message
 
 STATE_WORDS = {
     State.PENDING: "Waiting for approval",
@@ -31,7 +32,6 @@ STATE_WORDS = {
     State.FAILED: "Failed",
     State.CONFLICT: "Needs a person",
 }
-UNTIL_PUBLISHED = "Until the new DKIM record is published"
 REPEATABLE = frozenset({State.REJECTED, State.CANCELLED, State.EXPIRED, State.STALE, State.FAILED})
 
 
@@ -70,12 +70,12 @@ def title(request: ChangeRequest) -> str:
     return f"{word}: {request.plan.title}"
 
 
-def card(request: ChangeRequest, deployment: Deployment, *, quiet: bool = False) -> Rendered:
+def card(request: ChangeRequest, organisation: Organisation, *, quiet: bool = False) -> Rendered:
     """The one card of a request; a `quiet` one mentions nobody whom it calls to decide."""
-    needed = deployment.needed(request)
+    needed = organisation.needed(request)
     blocks: list[Block] = [
         parts.header(title(request)),
-        parts.section(_opening(request, deployment, quiet)),
+        parts.section(_opening(request, organisation, quiet)),
         *parts.lines(diff(request)),
         *_consequences(request),
         *(_preflight(request) if request.is_open else []),
@@ -86,25 +86,25 @@ def card(request: ChangeRequest, deployment: Deployment, *, quiet: bool = False)
         parts.section("*Reason for asking*"),
         parts.quote(request.reason),
         parts.actions(f"request-{request.number}", _buttons(request)),
-        parts.context(_footer(request, deployment)),
+        parts.context(_footer(request, organisation)),
     ]
     return parts.rendered(sentence(request, needed), blocks)
 
 
-def _opening(request: ChangeRequest, deployment: Deployment, quiet: bool) -> str:
-    where = f"{escape(deployment.org)} · Zoho {deployment.data_center.upper()}"
-    undoes = request.plan.undoes
-    which = f" · *undoes #{undoes.number}*" if undoes else ""
+def _opening(request: ChangeRequest, organisation: Organisation, quiet: bool) -> str:
+    where = f"{escape(organisation.id)} · Zoho {organisation.data_center.upper()}"
+    undone = request.plan.undone
+    which = f" · *undoes #{undone}*" if undone else ""
     asks = f"{user(request.requester.user)} asks to *{request.plan.title}*{which} · {where}"
     if request.state is not State.PENDING or quiet:
         return asks
-    return f"{asks}\n{approvers(request, deployment)}"
+    return f"{asks}\n{approvers(request, organisation)}"
 
 
-def approvers(request: ChangeRequest, deployment: Deployment) -> str:
+def approvers(request: ChangeRequest, organisation: Organisation) -> str:
     """Who is called to decide, and who else is to know."""
     names = ", ".join(map(user, request.policy.approvers_for(request.requester)))
-    others = ", ".join(map(user, deployment.notify))
+    others = ", ".join(map(user, organisation.channels.notify))
     return f"Approvers: {names}" + (f" · for information: {others}" if others else "")
 
 
@@ -113,11 +113,11 @@ def diff(request: ChangeRequest) -> list[str]:
     changes = request.plan.diff()
     lines = parts.diff_lines(changes) or ["Nothing differs; it is approved as it is."]
     lines += [_note(change, request) for change in changes if change.note]
-    unchanged = _unchanged(request, changes)
-    return [*lines, *([unchanged] if unchanged else [])]
+    unchanged = ", ".join(request.plan.unchanged())
+    return [*lines, *([f"_Unchanged: {unchanged}_"] if unchanged else [])]
 
 
-def _note(change: FieldChange, request: ChangeRequest) -> str:
+def _note(change: Change, request: ChangeRequest) -> str:
     if change.note == "stated":
         return (
             f"_{user(request.requester.user)} states that the CNAME is in place; mailcfg cannot "
@@ -127,17 +127,8 @@ def _note(change: FieldChange, request: ChangeRequest) -> str:
     return f"_The CNAME status starts as not verified because {why}._"
 
 
-def _unchanged(request: ChangeRequest, changes: tuple[FieldChange, ...]) -> str:
-    if not isinstance(request.plan, SetPlan) or request.plan.base is None:
-        return ""
-    touched = {change.label for change in changes}
-    named = {"Address": "address", "Display name": "display name", "CNAME status": "CNAME status"}
-    same = [word for label, word in named.items() if label not in touched]
-    return f"_Unchanged: {', '.join(same)}_" if same else ""
-
-
 def _consequences(request: ChangeRequest) -> list[Block]:
-    said = [*request.plan.consequences(), *_warn_idn(request)]
+    said = request.plan.consequences()
     if not request.is_open or not said:
         return []
     return [parts.section("*What follows*\n" + "\n".join(f"• {line}" for line in said))]
@@ -145,17 +136,11 @@ def _consequences(request: ChangeRequest) -> list[Block]:
 
 def _preflight(request: ChangeRequest) -> list[Block]:
     """What DNS said when the change was asked for."""
-    plan = request.plan
-    if not isinstance(plan, SetPlan) or plan.preflight is None:
+    foreseen = request.plan.foreseen()
+    if foreseen is None:
         return []
-    return [parts.rich(parts.prose((UNTIL_PUBLISHED, ""), ("", plan.preflight.said())))]
-
-
-def _warn_idn(request: ChangeRequest) -> list[str]:
-    plan = request.plan
-    if isinstance(plan, SetPlan) and "xn--" in plan.wanted.email_id:
-        return ["The domain has letters beyond a to z: compare it character by character."]
-    return []
+    heading, said = foreseen
+    return [parts.rich(parts.prose((heading, ""), ("", said)))]
 
 
 def status(request: ChangeRequest, needed: int) -> str:
@@ -216,7 +201,7 @@ def _applying(request: ChangeRequest) -> str:
 
 def _in_force(request: ChangeRequest) -> str:
     at = when(request.ended_at)
-    if isinstance(request.plan, AcceptPlan):
+    if not request.plan.writes:
         done = f"Live configuration accepted {at}."
     elif request.effect == "none":
         done = f"Already in place, confirmed {at}; nothing had to be written."
@@ -253,23 +238,20 @@ def _observed(request: ChangeRequest) -> list[Block]:
     if not request.was_read:
         return [parts.section("*Now:* not known, since nothing could be read.")]
     if request.state is State.CONFLICT and request.observed is None:
-        return [parts.section("*Now:* no custom sender is set.")]
-    plan = request.plan
-    then = plan.live if isinstance(plan, AcceptPlan) else plan.base
-    moved = parts.diff_lines(diff_configs(then, request.observed))
+        return [parts.section(f"*Now:* {request.plan.nothing}.")]
+    moved = parts.diff_lines(request.plan.moved(request.observed))
     return parts.lines(["*When it was asked → now*", *(moved or ["Nothing differs any more."])])
 
 
 def _lost(request: ChangeRequest) -> list[Block]:
     """The old values, for as long as mailcfg has or may have removed them, and nothing is in force."""
-    base, ended_badly = request.plan.base, request.state is State.CONFLICT
-    if base is None or request.step == 1 or not (ended_badly or _is_between(request)):
+    plan, ended_badly = request.plan, request.state is State.CONFLICT
+    if plan.base is None or request.step == 1 or not (ended_badly or _is_between(request)):
         return []
-    rows = {"Address": base.email_id, "Display name": base.name}
-    rows |= {"CNAME status": base.cname_status, "DKIM host": base.dkim_host}
-    said = [f"*{label}:* {code(value)}" for label, value in rows.items() if value]
+    said = [f"*{label}:* {code(value)}" for label, value in plan.old_values().items()]
     lines = parts.lines(["*The old configuration, as it was*", *said])
-    return [*lines, *([parts.preformatted(base.dkim_value)] if base.dkim_value else [])]
+    _, record = plan.old_record() or ("", Record("", ""))
+    return [*lines, *([parts.preformatted(record.value)] if record.value else [])]
 
 
 def _buttons(request: ChangeRequest) -> list[ButtonElement]:
@@ -299,7 +281,9 @@ def _approve_button(request: ChangeRequest, label: str) -> ButtonElement:
         style="primary",
         label=label,
         confirm=parts.confirmation(
-            f"Approve #{request.number}?", _confirm_text(request), "Approve"
+            f"Approve #{request.number}?",
+            request.plan.confirm_words(parts.CONFIRM_MAX),
+            "Approve",
         ),
     )
 
@@ -319,21 +303,8 @@ def _undo_button(request: ChangeRequest, label: str) -> ButtonElement:
     )
 
 
-def _confirm_text(request: ChangeRequest) -> str:
-    """The address is never shortened: of at most 254 characters it fits, the name gives way."""
-    plan = request.plan
-    if isinstance(plan, SetPlan):
-        address = f"Send as {plan.wanted.email_id}"
-        left = max(parts.CONFIRM_MAX - len(address) - len(" ()"), 1)
-        return f"{address} ({parts.clamp(plan.wanted.name, left)})"
-    if isinstance(plan, AcceptPlan):
-        live = plan.live.email_id if plan.live else "Cliq's system sender"
-        return f"Accept {live} as approved; nothing is written."
-    return f"Remove {plan.base.email_id}? Its DKIM key is lost."
-
-
-def _footer(request: ChangeRequest, deployment: Deployment) -> str:
-    words = [f"#{request.number}", *([escape(deployment.label)] if deployment.label else [])]
+def _footer(request: ChangeRequest, organisation: Organisation) -> str:
+    words = [f"#{request.number}", *([escape(organisation.label)] if organisation.label else [])]
     if request.is_open:
         words.append(
             "Emergency? Change it in the Cliq admin panel; mailcfg will report it and ask for "
@@ -423,12 +394,13 @@ def result_line(request: ChangeRequest, head: Sequence[Block] = ()) -> Rendered:
     """The end of a request, told once in its thread, with the record to publish where one is due."""
     text = f"#{request.number} {title(request)}. {standing(request, request.quorum)}"
     blocks: list[Block] = [parts.section(text), *_lost(request)]
-    record = new_record(request)
-    if record is not None:
+    due = to_publish(request)
+    if due is not None:
+        domain, record = due
         blocks.append(
             parts.section(
                 "*Publish this record now:* until DNS has it, receivers cannot check the DKIM "
-                f"signature of mail from {code(request.observed.domain if request.observed else '')}. "
+                f"signature of mail from {code(domain)}. "
                 "`/mailcfg dns` shows it again."
             )
         )
@@ -436,35 +408,30 @@ def result_line(request: ChangeRequest, head: Sequence[Block] = ()) -> Rendered:
     return parts.rendered(text, [*blocks, *head])
 
 
-def new_record(request: ChangeRequest) -> Record | None:
-    """The record that this change made necessary, if it brought another key."""
-    plan, live = request.plan, request.observed
-    if request.state is not State.APPLIED or not isinstance(plan, SetPlan) or live is None:
-        return None
-    before = plan.base and (plan.base.dkim_host, plan.base.dkim_value)
-    return (
-        None
-        if before == (live.dkim_host, live.dkim_value)
-        else Record(live.dkim_host, live.dkim_value)
-    )
+def to_publish(request: ChangeRequest) -> tuple[str, Record] | None:
+    """The record that this change made necessary, if it brought another key, and whose mail waits."""
+    is_in_force = request.state is State.APPLIED
+    return request.plan.to_publish(request.observed) if is_in_force else None
 
 
-def details(request: ChangeRequest, deployment: Deployment, head: AuditHead | None = None) -> View:
+def details(
+    request: ChangeRequest, organisation: Organisation, head: AuditHead | None = None
+) -> View:
     """Everything about a request, nothing shortened; for whoever may `show`."""
     blocks: list[Block] = [
-        parts.section(f"*{title(request)}*\n{status(request, deployment.needed(request))}"),
+        parts.section(f"*{title(request)}*\n{status(request, organisation.needed(request))}"),
         *_why_rejected(request),
         *[block for change in request.plan.diff() for block in parts.whole_diff(change)],
         parts.section("*Reason for asking*"),
         parts.quote(request.reason),
         *_preflight(request),
-        *_key_before(request.plan.base),
+        *_key_before(request),
         parts.context(
             f"Asked by {user(request.requester.user)} {when(request.created_at)}",
             f"Approvals until {when(request.expires_at)}",
             f"Digest {code(request.digest[:16])}",
             f"Audit head {code(str(head))}" if head else "",
-            escape(deployment.label),
+            escape(organisation.label),
         ),
     ]
     return View(
@@ -475,11 +442,11 @@ def details(request: ChangeRequest, deployment: Deployment, head: AuditHead | No
     )
 
 
-def _key_before(base: MailConfig | None) -> list[Block]:
-    if base is None or not base.dkim_host:
+def _key_before(request: ChangeRequest) -> list[Block]:
+    said, record = request.plan.old_record() or ("", Record("", ""))
+    if not record.name:
         return []
-    zoho = "verified by Zoho" if base.dkim_status == VERIFIED else "not verified by Zoho"
     return [
-        parts.section(f"*DKIM record before* ({zoho})\n{code(base.dkim_host)}"),
-        parts.preformatted(base.dkim_value),
+        parts.section(f"*DKIM record before* ({said})\n{code(record.name)}"),
+        parts.preformatted(record.value),
     ]

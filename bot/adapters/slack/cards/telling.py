@@ -6,33 +6,34 @@ from slack_sdk.models.blocks import Block
 
 from bot.adapters.slack.cards import parts
 from bot.adapters.slack.cards import request as cards
-from bot.adapters.slack.cards.parts import Deployment, Rendered, escape, user, when
+from bot.adapters.slack.cards.parts import Rendered, escape, user, when
 from bot.domain.change import ChangeRequest, from_milliseconds
+from bot.domain.organisation import Organisation
 from bot.ports import Message
 
 
-def mention(request: ChangeRequest, deployment: Deployment) -> Rendered:
+def mention(request: ChangeRequest, organisation: Organisation) -> Rendered:
     """For the thread of a card that was posted without mentioning anyone."""
     said = (
-        f"{cards.approvers(request, deployment)}\n"
+        f"{cards.approvers(request, organisation)}\n"
         f"#{request.number} to {request.plan.title} waits for approval until "
         f"{when(request.expires_at)}."
     )
-    sentence = cards.sentence(request, deployment.needed(request))
+    sentence = cards.sentence(request, organisation.needed(request))
     return parts.rendered(sentence, [parts.section(said)])
 
 
-def reminder(request: ChangeRequest, deployment: Deployment, *, escalates: bool) -> Rendered:
+def reminder(request: ChangeRequest, organisation: Organisation, *, escalates: bool) -> Rendered:
     """For the thread; one that `escalates` mentions those who see to it that somebody decides."""
-    given, needed = len(request.approvals), deployment.needed(request)
+    given, needed = len(request.approvals), organisation.needed(request)
     said = [
         f"*Reminder:* #{request.number} to {request.plan.title} still waits for approval, asked "
         f"{when(request.created_at)}.",
         f"{given} of {needed} approvals so far. It expires {when(request.expires_at)}; then nothing "
         "is changed.",
     ]
-    if escalates and deployment.escalate_to:
-        people = " ".join(map(user, deployment.escalate_to))
+    if escalates and organisation.channels.escalate_to:
+        people = " ".join(map(user, organisation.channels.escalate_to))
         said.append(f"{people} Please see to it that an approver decides.")
     text = (
         f"Reminder: request #{request.number} to {request.plan.title} still waits for approval: "
@@ -80,6 +81,6 @@ def outcome(request: ChangeRequest, link: str | None) -> Rendered:
 def _what_next(request: ChangeRequest) -> str:
     if request.state in cards.REPEATABLE:
         return "*Ask again* on its card asks for the same over what is live then."
-    if cards.new_record(request) is not None:
+    if cards.to_publish(request) is not None:
         return "Its DKIM record must be published now: `/mailcfg dns` shows it."
     return ""

@@ -7,26 +7,27 @@ from typing import Any
 from slack_sdk.models.blocks import Block
 
 from bot.adapters.slack.cards import alert, checklist, parts
-from bot.adapters.slack.cards.parts import Deployment, Rendered, code, escape
+from bot.adapters.slack.cards.parts import Rendered, code, escape
 from bot.domain.incident import Incident, Kind
 from bot.domain.mail_config import MailConfig
+from bot.domain.organisation import Organisation
 
 Facts = dict[str, Any]
 NAMES = ("DKIM", "DMARC", "Zoho")
 
 
-def card(incident: Incident, deployment: Deployment) -> Rendered:
+def card(incident: Incident, organisation: Organisation) -> Rendered:
     """A living message, from its row."""
     match incident.kind:
         case Kind.WATCH:
-            return _watch(incident, deployment)
+            return _watch(incident, organisation)
         case Kind.ALERT:
             return alert.card(incident)
         case Kind.CHECKLIST:
             return checklist.card(incident)
 
 
-def _watch(incident: Incident, deployment: Deployment) -> Rendered:
+def _watch(incident: Incident, organisation: Organisation) -> Rendered:
     facts = incident.facts
     live = MailConfig.from_dict(facts["live"])
     number = facts["number"]
@@ -46,7 +47,7 @@ def _watch(incident: Incident, deployment: Deployment) -> Rendered:
             parts.actions("watch", [parts.button("accept", "Approve as it is…", incident.id)])
         )
     approved = "Nothing approved yet" if number is None else f"Approved as #{number}"
-    blocks.append(parts.context(f"{approved} · {parts.checked(facts)}", escape(deployment.label)))
+    blocks.append(parts.context(f"{approved} · {parts.checked(facts)}", escape(organisation.label)))
     return parts.rendered(text, blocks)
 
 
