@@ -99,7 +99,7 @@ class _Front:
         log, wire_log = self._emulator.log, self._emulator.wire_log
         body = await _body(request)
         number, exchange = self._arrived(request, target, body)
-        fault = self._emulator.faults.take(request.method, target)
+        fault = self._emulator.faults.take(lambda each: each.fits(request.method, target))
         response: web.StreamResponse | None
         if fault is None:
             response = (await answer(request, body)).response()

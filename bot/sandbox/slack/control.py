@@ -140,7 +140,7 @@ class SlackControl(ClockControl):
             raise ValueError("these must be ids of people who exist")
         return tuple(ids)
 
-    def get_faults(self) -> tuple[Fault, ...]:
+    def get_faults(self) -> list[Fault]:
         return self._workspace.faults.planned
 
     def post_faults(
@@ -151,11 +151,11 @@ class SlackControl(ClockControl):
         retry_after: Count = 1,
         error: str = "internal_error",
         skip: Annotated[int, Field(strict=True, ge=0)] = 0,
-    ) -> tuple[Fault, ...]:
-        self._workspace.faults.plan(Fault(method, kind, times, retry_after, error, skip))
+    ) -> list[Fault]:
+        self._workspace.faults.plan(Fault(method, kind, times, retry_after, error, skip=skip))
         return self.get_faults()
 
-    def delete_faults(self) -> tuple[Fault, ...]:
+    def delete_faults(self) -> list[Fault]:
         self._workspace.faults.clear()
         return self.get_faults()
 
