@@ -26,7 +26,7 @@ async def live_in(stage: Stage) -> None:
     for person in (world.BOB, world.CAROL):
         await stage.workspace.click(person.id, card.channel, card.ts, "approve")
     await stage.until(lambda: stage.card("In force"), "the first change in force")
-    await stage.until(lambda: _told(stage, card), "its result")
+    await stage.until(lambda: _says(stage, card, "In force"), "its result")
     await stage.until(lambda: _says(stage, card, "not seen yet"), "the first look at its record")
     stage.publish_record()
     await stage.pass_time(CHECK_EVERY)
@@ -37,10 +37,6 @@ async def live_in(stage: Stage) -> None:
     stage.clock.advance(LIVED - CHECK_EVERY - timedelta(minutes=1))
     await stage.pass_time(timedelta(minutes=1))
     stage.workspace.forget_ephemerals()
-
-
-def _told(stage: Stage, card: Message) -> bool:
-    return _says(stage, card, "In force")
 
 
 def _is_done(stage: Stage, card: Message) -> bool:

@@ -306,15 +306,23 @@ class Tour:
     async def _until(self, seen: Callable[[], Found | None], what: str) -> Found:
         return await self._stage.until(seen, what, self._patience_seconds)
 
+    async def _said(self, shown: Callable[[], Sequence[Message]], words: str, what: str) -> Message:
+        """The newest of the messages that are shown in which these words are."""
+
+        def newest() -> Message | None:
+            return next((m for m in reversed(shown()) if words in self._stage.read(m)), None)
+
+        return await self._until(newest, what)
+
     async def _private(self, who: Person, words: str, *, show: bool = True) -> Seen | None:
         """What only `who` sees, with these words in it."""
         workspace = self._stage.workspace
 
-        def answer() -> Message | None:
-            mine = [m for m in workspace.sees(who.id, world.ADMIN_CHANNEL) if m.ephemeral_to]
-            return next((m for m in reversed(mine) if words in self._stage.read(m)), None)
-
-        found = await self._until(answer, f"a private answer to {who.real_name}: “{words}”")
+        found = await self._said(
+            lambda: [m for m in workspace.sees(who.id, world.ADMIN_CHANNEL) if m.ephemeral_to],
+            words,
+            f"a private answer to {who.real_name}: “{words}”",
+        )
         others = [p for p in world.PEOPLE if p is not who]
         if any(found in workspace.sees(p.id, world.ADMIN_CHANNEL) for p in others):
             raise Failed("other people can see it as well")
@@ -359,38 +367,22 @@ class Tour:
         if card is None:
             raise Failed("the change is not in force")
 
-        def line() -> Message | None:
-            lines = self._stage.thread(card)
-            return next((m for m in lines if words in self._stage.read(m)), None)
-
-        found = await self._until(line, f"a line in its thread that says “{words}”")
+        said = f"a line in its thread that says “{words}”"
+        found = await self._said(lambda: self._stage.thread(card), words, said)
         return Seen("Everybody", "in the thread of the request", self._stage.read(found))
 
     async def _requester_told(self) -> Seen | None:
         workspace = self._stage.workspace
         channel = workspace.state.dm_with(ALICE.id).id
-
-        def told() -> Message | None:
-            mine = workspace.sees(ALICE.id, channel)
-            news = [
-                m for m in mine if float(m.ts) >= self._began and "Done:" in self._stage.read(m)
-            ]
-            return news[-1] if news else None
-
-        found = await self._until(told, "a direct message to Alice")
+        found = await self._said(
+            lambda: [m for m in workspace.sees(ALICE.id, channel) if float(m.ts) >= self._began],
+            "Done:",
+            "a direct message to Alice",
+        )
         return Seen(ALICE.real_name, "a direct message", self._stage.read(found))
 
     async def _thread_has_record(self) -> None:
-        live = self._stage.cliq.configuration
-        card = self._newest("In force")
-        assert live is not None
-        assert card is not None
-        await self._until(
-            lambda: any(
-                live["dkim_value"] in self._stage.read(line) for line in self._stage.thread(card)
-            ),
-            "the record in the thread",
-        )
+        await self._thread(self._wanted().value)
 
     async def _nothing_written(self) -> None:
         if self._writes():

@@ -297,7 +297,7 @@ async def test_a_write_that_goes_wrong_on_the_way_is_unknown_and_sent_once(
     kind: type[Exception],
     effects: int,
 ) -> None:
-    zoho.emulator.faults.add(Fault(fault, method="PUT"))
+    zoho.emulator.faults.plan(Fault(fault, method="PUT"))
 
     with pytest.raises(kind):
         await cliq.write(WANTED)
@@ -313,7 +313,7 @@ async def test_a_write_that_goes_wrong_on_the_way_is_unknown_and_sent_once(
 async def test_a_read_gets_over_a_passing_fault(
     cliq: CliqClient, zoho: ServedCliq, fault: FaultKind
 ) -> None:
-    zoho.emulator.faults.add(Fault(fault, method="GET"))
+    zoho.emulator.faults.plan(Fault(fault, method="GET"))
 
     config = await cliq.read(Purpose.LOOK)
 
@@ -323,7 +323,7 @@ async def test_a_read_gets_over_a_passing_fault(
 async def test_accounts_out_of_order_is_no_effect_on_cliq(
     cliq: CliqClient, zoho: ServedCliq
 ) -> None:
-    zoho.emulator.faults.add(Fault(FaultKind.HTML, path=Target.TOKEN))
+    zoho.emulator.faults.plan(Fault(FaultKind.HTML, path=Target.TOKEN))
 
     with pytest.raises(OAuthUnavailable):
         await cliq.write(WANTED)

@@ -257,7 +257,7 @@ async def test_each_failure_is_a_sentence_and_stores_nothing(
 async def test_an_accounts_server_out_of_order_is_told_as_such(
     operator: Operator, zoho: ServedCliq, fault: FaultKind, kind: type[MailcfgError]
 ):
-    zoho.emulator.faults.add(Fault(fault, path=Target.TOKEN))
+    zoho.emulator.faults.plan(Fault(fault, path=Target.TOKEN))
 
     with pytest.raises(kind, match="cannot be reached, or answers nonsense"):
         await operator.connects(zoho.emulator.issue_code())

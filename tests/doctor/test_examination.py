@@ -256,7 +256,7 @@ def grant_less(patient: Patient) -> None:
 
 
 def throttle(patient: Patient) -> None:
-    patient.cliq.faults.add(Fault(FaultKind.STATUS, path=Target.API, code=429))
+    patient.cliq.faults.plan(Fault(FaultKind.STATUS, path=Target.API, code=429))
 
 
 def break_resolver(patient: Patient) -> None:

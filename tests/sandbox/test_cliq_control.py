@@ -260,7 +260,7 @@ async def test_faults_not_yet_met_are_shown_and_cleared(zoho: Zoho) -> None:
 
 async def test_closing_the_server_ends_a_held_call() -> None:
     served = await start(CliqEmulator(configured=False))
-    served.emulator.faults.add(Fault(FaultKind.TIMEOUT_BEFORE_EFFECT))
+    served.emulator.faults.plan(Fault(FaultKind.TIMEOUT_BEFORE_EFFECT))
     async with httpx.AsyncClient(base_url=served.url) as http:
         held = asyncio.create_task(http.get("/"))
         while not served.emulator.log.all():  # noqa: ASYNC110

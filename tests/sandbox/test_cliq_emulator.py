@@ -422,7 +422,7 @@ async def test_a_reset_leaves_the_switches_as_they_were_at_the_start() -> None:
     assert emulator.state.switches == Switches(throttle=False)
 
 
-async def test_keys_are_made_when_none_are_ready() -> None:
+async def test_keys_are_made_where_none_are_given() -> None:
     async with served_zoho(keys=None, configured=False) as zoho:
         await zoho.put(WHOLE)
 

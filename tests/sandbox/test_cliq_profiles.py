@@ -100,7 +100,7 @@ async def test_observed_put_of_another_address_changes_nothing_unheard_either(
     observed: Zoho, fault: FaultKind
 ) -> None:
     before = (await observed.get()).json()
-    observed.emulator.faults.add(Fault(fault, method="PUT"))
+    observed.emulator.faults.plan(Fault(fault, method="PUT"))
 
     with pytest.raises(httpx.TransportError):
         await observed.put(WHOLE, timeout=0.2)

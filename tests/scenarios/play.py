@@ -118,7 +118,7 @@ class Play:
 
     def spoil(self, kind: FaultKind, method: str = "GET", **more: Any) -> None:
         """Let the next calls of `method` to Cliq go wrong."""
-        self.cliq.faults.add(Fault(kind, method=method, path=Target.API, **more))
+        self.cliq.faults.plan(Fault(kind, method=method, path=Target.API, **more))
 
     def private(self, who: Person) -> list[str]:
         """What only this person sees, in both channels, oldest first, without the placeholders."""

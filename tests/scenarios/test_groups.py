@@ -117,7 +117,7 @@ async def test_the_bot_waits_for_slack_to_say_who_is_in_the_group(may_read_group
     app = await may_read_groups.start(MAILCFG_APPROVERS=GROUP.id)
 
     assert (await app.readiness())["slack"]
-    assert may_read_groups.slack.faults.planned == ()
+    assert may_read_groups.slack.faults.planned == []
 
 
 UNINSTALLED = {"type": "app_uninstalled"}
@@ -134,7 +134,7 @@ async def test_without_access_the_bot_is_not_ready_and_begins_nothing(
     await play.slack.event(event)
     await asyncio.wait(play.bot._tasks, timeout=0.2)
 
-    assert play.slack.faults.planned == ()
+    assert play.slack.faults.planned == []
     assert not (await play.bot.readiness())["slack"]
     said = capsys.readouterr().out
     assert "Slack has withdrawn mailcfg's access; paused until it works again" in said

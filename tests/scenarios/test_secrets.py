@@ -83,12 +83,12 @@ async def everything_goes_wrong(play: Play) -> None:
     play.passes(timedelta(hours=2))
     await play.shows("In force")
     for kind, code in ((FaultKind.STATUS, 401), (FaultKind.STATUS, 500), (FaultKind.HTML, None)):
-        play.cliq.faults.add(Fault(kind, 3, "GET", code=code))
+        play.cliq.faults.plan(Fault(kind, 3, "GET", code=code))
         await play.types(ALICE, "show")
         play.cliq.faults.clear()
     view = await play.asks_in_form(ALICE)
     await play.slack.submit(ALICE.id, view.id, {"email_id": "x", "reason": "x"})
-    play.cliq.faults.add(Fault(FaultKind.STATUS, 2, path=Target.TOKEN, code=500))
+    play.cliq.faults.plan(Fault(FaultKind.STATUS, 2, path=Target.TOKEN, code=500))
     play.passes(timedelta(hours=2))
     await play.shows("Could not check", ALERTS)
     play.cliq.state.refresh_tokens.clear()
@@ -226,7 +226,7 @@ async def test_connecting_shows_neither_the_code_nor_what_it_is_exchanged_for(
     environment = play.environment()
     zoho_settings = settings.ZohoSettings(**environment)
     if fault is not None:
-        play.cliq.faults.add(Fault(fault, path=path))
+        play.cliq.faults.plan(Fault(fault, path=path))
     typed, soon = SecretStr(code) if code else None, timedelta(seconds=0.1)
     said = await what_is_said(connect(zoho_settings, typed, soon))
     secrets = {*canaries(play), *play.cliq.state.refresh_tokens} | ({code} if code else set())

@@ -182,7 +182,7 @@ async def test_trouble_at_zoho_is_one_sentence_wherever_it_strikes(
 ):
     play.be_impatient()
     for command in ("show", "dns", MOVE):
-        play.cliq.faults.add(fault)
+        play.cliq.faults.plan(fault)
         assert await play.types(ALICE, command) == said
         play.cliq.faults.clear()
         play.passes(A_MINUTE_OF_CALLS)
@@ -192,7 +192,7 @@ async def test_trouble_at_zoho_is_one_sentence_wherever_it_strikes(
 @each_trouble
 async def test_a_form_says_what_the_trouble_is(play: Play, fault: Fault, said: str):
     play.be_impatient()
-    play.cliq.faults.add(fault)
+    play.cliq.faults.plan(fault)
     assert said in play.slack.plain_text(await play.asks_in_form(ALICE))
 
 

@@ -179,7 +179,7 @@ class Play:
             await self._stillness()
         problems = [problem async for problem in self._problems()]
         cliq = self._stage.cliq
-        left = [fault.next for fault in cliq.faults.waiting]
+        left = [fault.next for fault in cliq.faults.planned]
         left += [fault.times for fault in self._stage.workspace.faults.planned]
         word, writes = self._word(), len(cliq.writes())
         return Ending(word, writes, cliq.configuration, tuple(left), tuple(problems))

@@ -166,7 +166,7 @@ class Pair:
 
     def _zoho(self, stage: Stage) -> None:
         if self.call is SETTLING:
-            stage.cliq.faults.add(Fault(FaultKind.RESET_AFTER_EFFECT, method="PUT"))
+            stage.cliq.faults.plan(Fault(FaultKind.RESET_AFTER_EFFECT, method="PUT"))
         if self.call.method == TOKEN:
             stage.cliq.state.access_tokens.clear()
         if self.fault == LOCKED_400:
@@ -174,7 +174,7 @@ class Pair:
         is_token = self.call.method == TOKEN
         where = {"path": Target.TOKEN} if is_token else {"method": self.call.method}
         how = {"next": self.times, "skip": self.call.skip} | where | ZOHO_FAULTS[self.fault]
-        return stage.cliq.faults.add(Fault(**how))
+        return stage.cliq.faults.plan(Fault(**how))
 
 
 def _lock(stage: Stage, method: str) -> None:
@@ -331,7 +331,7 @@ def edit_when_told(what: str, how: dict[str, str], stage: Stage) -> None:
 
 
 def fault(planned: Fault, stage: Stage) -> None:
-    stage.cliq.faults.add(planned)
+    stage.cliq.faults.plan(planned)
 
 
 def slack_fault(planned: SlackFault, stage: Stage) -> None:

@@ -43,7 +43,7 @@ class CliqControl(ClockControl):
         for name in ("clients", "refresh_tokens", "access_tokens", "codes"):
             state[name] = list(state[name].values())
         now = self._emulator.clock.now()
-        return _without_tokens(state | {"now": now, "faults": self._emulator.faults.waiting})
+        return _without_tokens(state | {"now": now, "faults": self._emulator.faults.planned})
 
     def post_reset(self) -> Json:
         self._emulator.reset()
@@ -116,8 +116,9 @@ class CliqControl(ClockControl):
         skip: Annotated[int, Field(ge=0)] = 0,
     ) -> Json:
         verb = method and method.upper()
-        self._emulator.faults.add(Fault(fault, next, verb, path, code, seconds, skip))
-        return {"faults": self._emulator.faults.waiting}
+        planned = Fault(fault, next, verb, path, code, seconds, skip=skip)
+        self._emulator.faults.plan(planned)
+        return {"faults": self._emulator.faults.planned}
 
     def delete_faults(self) -> Json:
         self._emulator.faults.clear()

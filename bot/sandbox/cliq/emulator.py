@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bot.sandbox.cliq.config import shown
-from bot.sandbox.cliq.faults import Faults
+from bot.sandbox.cliq.faults import Fault
 from bot.sandbox.cliq.keys import KeyPool
 from bot.sandbox.cliq.log import RequestLog, Write
 from bot.sandbox.cliq.profile import profile_switches, turned
@@ -26,6 +26,7 @@ from bot.sandbox.cliq.state import (
 )
 from bot.sandbox.clock import AdjustableClock
 from bot.sandbox.exchanges import WireLog
+from bot.sandbox.faults import Faults
 
 SEED_SENDER = {
     "email_id": "scott@acme.example",
@@ -58,11 +59,11 @@ class CliqEmulator:
         self.clock = clock or AdjustableClock()
         self.wire_log = wire_log or WireLog(self.clock)
         self.has_own_zone = lookup_txt is None
-        self.faults = Faults()
+        self.faults = Faults[Fault]()
         self.log = RequestLog()
         self._profile = profile
         self._switches = turned(profile_switches(profile), switches or {})
-        self._seed_key = pool.take(2048).result() if configured else None
+        self._seed_key = pool.take(2048) if configured else None
         self.state = self._seed(Credentials.fresh())
         self.sender = CustomSender(self.state, self.clock, pool, lookup_txt or self._own_txt)
         self._install_sender()
@@ -101,8 +102,7 @@ class CliqEmulator:
         self, user: str = ADMIN, scopes: Sequence[str] = (ALL_SCOPE,)
     ) -> AccessToken:
         """A fresh access token of any user. Raises KeyError for an unknown one."""
-        owner = self.state.users[user]
-        return self.state.issue_access_token(owner.id, scopes, self.clock.now())
+        return self.state.issue_access_token(self.state.users[user].id, scopes, self.clock.now())
 
     def issue_code(
         self,
@@ -111,8 +111,8 @@ class CliqEmulator:
         redirect_uri: str | None = None,
     ) -> str:
         """A grant code, as a self client or a consent page gives it. Raises KeyError."""
-        owner = self.state.users[user]
-        return self.state.issue_code(owner.id, scopes, self.clock.now(), redirect_uri).code
+        owner, now = self.state.users[user].id, self.clock.now()
+        return self.state.issue_code(owner, scopes, now, redirect_uri).code
 
     def reset(self) -> None:
         """Back to the seed data, with the same credentials; logs and faults are emptied."""

@@ -16,6 +16,7 @@ from enum import StrEnum
 from aiohttp import web
 
 from bot.sandbox.cliq.profile import Answer, Switches, answer_of_status
+from bot.sandbox.faults import Planned
 
 POLL_SECONDS = 0.05
 LINGER_NOT = struct.pack("ii", 1, 0)
@@ -46,9 +47,9 @@ class Target(StrEnum):
     TOKEN = "token"  # noqa: S105  # a word of the control endpoint
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """`next` is how many more calls it hits, after letting `skip` pass; `method` None means any."""
+@dataclass(frozen=True)
+class Fault(Planned):
+    """`next` is how many more calls it hits; `method` None means any."""
 
     kind: FaultKind
     next: int = 1
@@ -56,35 +57,12 @@ class Fault:
     path: Target = Target.API
     code: int | None = None
     seconds: float = 0.0
-    skip: int = 0
 
-    def hits(self, method: str, path: Target) -> bool:
+    def fits(self, method: str, path: Target) -> bool:
         return self.path is path and self.method in (None, method)
 
-
-class Faults:
-    """The faults still to come; of several that fit a call, the oldest is used up first."""
-
-    def __init__(self) -> None:
-        self.waiting: list[Fault] = []
-
-    def add(self, fault: Fault) -> None:
-        self.waiting.append(fault)
-
-    def clear(self) -> None:
-        self.waiting.clear()
-
-    def take(self, method: str, path: Target) -> Fault | None:
-        for place, fault in enumerate(self.waiting):
-            if not fault.hits(method, path):
-                continue
-            if fault.skip:
-                self.waiting[place] = replace(fault, skip=fault.skip - 1)
-            else:
-                rest = [replace(fault, next=fault.next - 1)] if fault.next > 1 else []
-                self.waiting[place : place + 1] = rest
-                return fault
-        return None
+    def rest(self) -> list[Fault]:
+        return [replace(self, next=self.next - 1)] if self.next > 1 else []
 
 
 Act = Callable[[], Awaitable[Answer]]

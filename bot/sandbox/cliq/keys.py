@@ -1,14 +1,9 @@
-"""DKIM keys of the emulated Cliq: real RSA keys, made ahead of need.
-
-A 2048-bit key takes about a tenth of a second, so one key of each size in use waits ready, made in
-a thread of its own.
-"""
+"""DKIM keys of the emulated Cliq: real RSA keys."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import cycle
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -31,23 +26,12 @@ class KeyPool:
             bits: cycle([key for key in keys if key.key_size == bits])
             for bits in {key.key_size for key in keys}
         }
-        self._ahead: dict[int, Future[RSAPrivateKey]] = {}
-        self._thread: ThreadPoolExecutor | None = None
 
-    def take(self, bits: int) -> Future[RSAPrivateKey]:
-        """A key of `bits` bits, now or soon."""
-        if bits in self._fixed:
-            ready: Future[RSAPrivateKey] = Future()
-            ready.set_result(next(self._fixed[bits]))
-            return ready
-        taken = self._ahead.pop(bits, None) or self._make(bits)
-        self._ahead[bits] = self._make(bits)
-        return taken
-
-    def _make(self, bits: int) -> Future[RSAPrivateKey]:
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dkim-keys")
-        return self._thread.submit(generate_private_key, EXPONENT, bits)
+    def take(self, bits: int) -> RSAPrivateKey:
+        """A key of `bits` bits; to make one of 2048 takes about a tenth of a second."""
+        return (
+            next(self._fixed[bits]) if bits in self._fixed else generate_private_key(EXPONENT, bits)
+        )
 
 
 def dkim_value(key: RSAPrivateKey) -> str:

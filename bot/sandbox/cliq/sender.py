@@ -72,7 +72,7 @@ class CustomSender:
         arguments = stated | {k: v for k, v in fields.items() if k in config.ARGUMENTS}
         forced = {k: v for k, v in fields.items() if k in config.FORCIBLE}
         bits = key_size_needed(current, arguments, self._state.switches)
-        key = None if bits is None else self._keys.take(bits).result()
+        key = None if bits is None else self._keys.take(bits)
         after = self._updated(current, arguments, key)
         self._state.configure(replace(after, **forced))
 
@@ -90,7 +90,7 @@ class CustomSender:
                 return None
             if key is not None and key.key_size == bits:
                 return key
-            key = await asyncio.wrap_future(self._keys.take(bits))
+            key = await asyncio.to_thread(self._keys.take, bits)
 
     def _updated(
         self, current: Configuration | None, arguments: dict[str, Any], key: RSAPrivateKey | None

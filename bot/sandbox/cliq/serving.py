@@ -98,9 +98,8 @@ class _Front:
     ) -> web.StreamResponse:
         log, wire_log = self._emulator.log, self._emulator.wire_log
         body = await _body(request)
-        number = self._arrived(request, target, body)
-        exchange = self._began(target, number)
-        fault = self._emulator.faults.take(request.method, target)
+        number, exchange = self._arrived(request, target, body)
+        fault = self._emulator.faults.take(lambda each: each.fits(request.method, target))
         response: web.StreamResponse | None
         if fault is None:
             response = (await answer(request, body)).response()
@@ -112,22 +111,18 @@ class _Front:
         wire_log.ended(exchange, str(response.status) if response else "no answer")
         return response or web.Response()
 
-    def _began(self, target: Target, number: int) -> int:
-        callee = "Cliq" if target is Target.API else "Zoho accounts"
-        seen = self._emulator.log.entry(number)
-        what = f"{seen.method} {seen.path}"
-        return self._emulator.wire_log.began("bot", callee, what, detail=seen.body or "")
-
-    def _arrived(self, request: web.Request, target: Target, body: bytes | None) -> int:
-        """Note a request; of a body only what the API gets, since tokens travel in the other."""
+    def _arrived(self, request: web.Request, target: Target, body: bytes | None) -> tuple[int, int]:
+        """Note a request in both logs; of a body only what the API gets, since tokens travel in
+        the other."""
         log, now, token = self._emulator.log, self._emulator.clock.now(), bearer(request)
         owner = self._state.live_token(token, now) if token else None
         number = log.arrived(now, request.method, request.path, token)
-        if owner is not None:
-            log.learnt(number, user=owner.user)
+        log.learnt(number, user=owner and owner.user)
         if target is Target.API and body:
             log.learnt(number, body=masked(body.decode("utf-8", "replace")))
-        return number
+        seen, callee = log.entry(number), "Cliq" if target is Target.API else "Zoho accounts"
+        what, detail = f"{seen.method} {seen.path}", seen.body or ""
+        return number, self._emulator.wire_log.began("bot", callee, what, detail=detail)
 
     async def _accounts(self, request: web.Request, body: bytes | None) -> Answer:
         form = dict(parse_qsl((body or b"").decode("utf-8", "replace")))

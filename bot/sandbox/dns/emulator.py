@@ -106,7 +106,7 @@ class DnsEmulator:
         """Let one server have a fault, one of its FAULTS, or none. Raises InputError."""
         if name not in self.servers:
             raise InputError(f"{name!r} is no server; there are {', '.join(self.servers)}.")
-        self.servers[name].fault = fault
+        self.servers[name].suffer(fault)
         self._changed()
 
     def break_all(self, fault: str | None) -> None:

@@ -69,7 +69,7 @@ class DnsServer(ABC):
     def __init__(self, name: str, noted: Callable[[Query], None]) -> None:
         self.name = name
         self._noted = noted
-        self._fault: str | None = None
+        self.fault: str | None = None
         self._server: asyncio.Server | None = None
         self._udp: asyncio.DatagramTransport | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -79,19 +79,14 @@ class DnsServer(ABC):
     def address(self) -> str:
         return f"{self.host}:{self.port}"
 
-    @property
-    def fault(self) -> str | None:
-        """One of FAULTS, or None while the server works."""
-        return self._fault
-
-    @fault.setter
-    def fault(self, fault: str | None) -> None:
+    def suffer(self, fault: str | None) -> None:
+        """Have one of FAULTS, or be well again. Raises InputError."""
         if fault is not None and fault not in self.FAULTS:
+            known = ", ".join(self.FAULTS)
             raise InputError(
-                f"{fault!r} is no fault of {self.name}; it is one of {', '.join(self.FAULTS)}, or "
-                "null."
+                f"{fault!r} is no fault of {self.name}; it is one of {known}, or null."
             )
-        self._fault = fault
+        self.fault = fault
 
     @abstractmethod
     def reply(self, name: Name, rdtype: RdataType, *, checking: bool = True) -> Reply:
@@ -158,7 +153,7 @@ class DnsServer(ABC):
             return _format_error(wire)
         if query.flags & dns.flags.QR:
             return None
-        if self._fault == SILENT:
+        if self.fault == SILENT:
             self._note(query, transport, None)
             return None
         response = self._response(query)
@@ -167,7 +162,7 @@ class DnsServer(ABC):
 
     def _response(self, query: Message) -> Message:
         response = dns.message.make_response(query, our_payload=EDNS_PAYLOAD)
-        rcode = _RCODES.get(self._fault or "") or _unfit(query)
+        rcode = _RCODES.get(self.fault or "") or _unfit(query)
         if rcode is not None:
             response.set_rcode(rcode)
             return response
@@ -208,18 +203,12 @@ class Authority(DnsServer):
         self._zone = zone
         self._was: Zone | None = None
 
-    @property
-    def fault(self) -> str | None:
-        return self._fault
-
-    @fault.setter
-    def fault(self, fault: str | None) -> None:
-        is_new = fault == OLD and self._fault != OLD
-        DnsServer.fault.fset(self, fault)  # type: ignore[attr-defined]
-        if is_new:
-            self.fall_behind(self._zone().records())
-        elif fault != OLD:
+    def suffer(self, fault: str | None) -> None:
+        super().suffer(fault)
+        if fault != OLD:
             self._was = None
+        elif self._was is None:
+            self.fall_behind(self._zone().records())
 
     @property
     def behind(self) -> list[dict[str, object]] | None:
@@ -267,7 +256,7 @@ class Resolver(DnsServer):
         self._cache.clear()
 
     def reply(self, name: Name, rdtype: RdataType, *, checking: bool = True) -> Reply:
-        if checking and self._fault == DNSSEC:
+        if checking and self.fault == DNSSEC:
             return Reply(Rcode.SERVFAIL, is_authoritative=False)
         now, kept = self._clock.now(), self._cache.get((name, rdtype))
         if kept is not None and now < kept.until:

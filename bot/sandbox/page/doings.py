@@ -179,7 +179,7 @@ class WorldDoings:
             state.throttle.lock(state.users[ADMIN].id, self._stage.clock.now())
         elif kind in FAULTS:
             planned = FAULTS[kind]
-            self._stage.cliq.faults.add(Fault(planned.kind, method=method, code=planned.code))
+            self._stage.cliq.faults.plan(Fault(planned.kind, method=method, code=planned.code))
         else:
             raise ValueError(f"`{kind}` is no fault that can be planned.")
 

@@ -152,7 +152,7 @@ class Live:
                 {"name": server.name, "faults": server.FAULTS, "fault": server.fault}
                 for server in self._stage.dns.servers.values()
             ],
-            "faults": [asdict(fault) for fault in cliq.faults.waiting],
+            "faults": [asdict(fault) for fault in cliq.faults.planned],
             "cliq": {
                 "profile": cliq.state.profile,
                 "profiles": list(PROFILES),

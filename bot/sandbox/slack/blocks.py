@@ -72,14 +72,11 @@ def options_of(most: int, label: Rule) -> Rule:
     return list_of(Shape(required, {"description": text_object(75), "url": URL}), most)
 
 
-def _initials_are_options(report: Report, element: Any, at: str) -> None:
-    if report.problems:
+def _initial_is_an_option(report: Report, element: Any, at: str) -> None:
+    if report.problems or "initial_option" not in element:
         return
-    offered = [option["value"] for option in element["options"]]
-    initial = [element["initial_option"]] if "initial_option" in element else []
-    for option in element.get("initial_options", initial):
-        if option["value"] not in offered:
-            report.refuse("initial_option must be one of the options", at)
+    if element["initial_option"]["value"] not in [each["value"] for each in element["options"]]:
+        report.refuse("initial_option must be one of the options", at)
 
 
 def _length_bounds(report: Report, element: Any, at: str) -> None:
@@ -105,7 +102,6 @@ CONFIRM = Shape(
 )
 INITIAL = Shape({"text": anything, "value": text_of(150)}, {"description": anything})
 INITIAL_TEXT = text_of(3000, least=0)
-CHOICES = options_of(10, text_object(75))
 
 TEXT_ENTRIES: dict[str, Rule] = {
     "plain_text_input": every(
@@ -118,22 +114,17 @@ TEXT_ENTRIES: dict[str, Rule] = {
         _length_bounds,
     ),
     "email_text_input": entry(initial_value=INITIAL_TEXT),
-    "number_input": entry({"is_decimal_allowed": boolean}, initial_value=INITIAL_TEXT),
 }
 PICKERS: dict[str, Rule] = {
     "static_select": every(
         entry({"options": options_of(100, plain(75))}, initial_option=INITIAL),
-        _initials_are_options,
+        _initial_is_an_option,
     ),
     "users_select": entry(initial_user=text_of(255)),
-    "conversations_select": entry(initial_conversation=text_of(255)),
     "datepicker": entry(initial_date=DATE),
-    "checkboxes": every(
-        interactive({"options": CHOICES}, initial_options=list_of(INITIAL, 10)),
-        _initials_are_options,
-    ),
     "radio_buttons": every(
-        interactive({"options": CHOICES}, initial_option=INITIAL), _initials_are_options
+        interactive({"options": options_of(10, text_object(75))}, initial_option=INITIAL),
+        _initial_is_an_option,
     ),
 }
 ACTIONS: dict[str, Rule] = PICKERS | {

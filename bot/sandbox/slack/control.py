@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from pydantic import Field, StrictBool
+from pydantic import BaseModel, Field, StrictBool
 
 from bot.sandbox import world
 from bot.sandbox.control import ClockControl, Count, Id, Json
@@ -16,14 +16,15 @@ from bot.sandbox.slack.people import ClickOutcome, CommandOutcome, SubmitOutcome
 from bot.sandbox.slack.records import Channel, Message, Usergroup
 
 Url = Annotated[str, Field(pattern="^https?://")]
-CHANNEL_CHANGES = (
-    "is_archived",
-    "is_private",
-    "is_ext_shared",
-    "is_org_shared",
-    "is_pending_ext_shared",
-    "members",
-)
+
+
+class ChannelChanges(BaseModel, extra="forbid"):
+    is_archived: StrictBool | None = None
+    is_private: StrictBool | None = None
+    is_ext_shared: StrictBool | None = None
+    is_org_shared: StrictBool | None = None
+    is_pending_ext_shared: StrictBool | None = None
+    members: list[str] | None = None
 
 
 class SlackControl(ClockControl):
@@ -114,23 +115,13 @@ class SlackControl(ClockControl):
     def get_channels(self) -> list[Channel]:
         return list(self._state.channels.values())
 
-    def put_channels_id(
-        self,
-        channel: Id,
-        is_archived: StrictBool | None = None,
-        is_private: StrictBool | None = None,
-        is_ext_shared: StrictBool | None = None,
-        is_org_shared: StrictBool | None = None,
-        is_pending_ext_shared: StrictBool | None = None,
-        members: list[str] | None = None,
-    ) -> Channel:
-        people = None if members is None else self._people(members)
-        flags = (is_archived, is_private, is_ext_shared, is_org_shared, is_pending_ext_shared)
-        given = dict(zip(CHANNEL_CHANGES, (*flags, people), strict=True))
-        changes = {name: value for name, value in given.items() if value is not None}
-        if not changes:
-            raise ValueError(f"name one of {', '.join(CHANNEL_CHANGES)}")
-        return self._workspace.set_channel(channel, **changes)
+    def put_channels_id(self, channel: Id, **changes: Any) -> Channel:
+        given = ChannelChanges(**changes).model_dump(exclude_none=True)
+        if not given:
+            raise ValueError(f"name one of {', '.join(ChannelChanges.model_fields)}")
+        if "members" in given:
+            given["members"] = self._people(given["members"])
+        return self._workspace.set_channel(channel, **given)
 
     def get_usergroups(self) -> list[Usergroup]:
         return list(self._state.usergroups.values())
@@ -149,7 +140,7 @@ class SlackControl(ClockControl):
             raise ValueError("these must be ids of people who exist")
         return tuple(ids)
 
-    def get_faults(self) -> tuple[Fault, ...]:
+    def get_faults(self) -> list[Fault]:
         return self._workspace.faults.planned
 
     def post_faults(
@@ -160,11 +151,11 @@ class SlackControl(ClockControl):
         retry_after: Count = 1,
         error: str = "internal_error",
         skip: Annotated[int, Field(strict=True, ge=0)] = 0,
-    ) -> tuple[Fault, ...]:
-        self._workspace.faults.plan(Fault(method, kind, times, retry_after, error, skip))
+    ) -> list[Fault]:
+        self._workspace.faults.plan(Fault(method, kind, times, retry_after, error, skip=skip))
         return self.get_faults()
 
-    def delete_faults(self) -> tuple[Fault, ...]:
+    def delete_faults(self) -> list[Fault]:
         self._workspace.faults.clear()
         return self.get_faults()
 

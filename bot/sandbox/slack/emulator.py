@@ -15,8 +15,9 @@ from typing import Any
 from bot.sandbox import world
 from bot.sandbox.clock import AdjustableClock
 from bot.sandbox.exchanges import WireLog
+from bot.sandbox.faults import Faults
 from bot.sandbox.slack.delivery import Delivery
-from bot.sandbox.slack.faults import Faults
+from bot.sandbox.slack.faults import Fault
 from bot.sandbox.slack.people import People
 from bot.sandbox.slack.records import Channel, Message, PersonCannot, User, Usergroup, View
 from bot.sandbox.slack.state import State
@@ -48,7 +49,7 @@ class SlackWorkspace(People):
     ) -> None:
         self.clock = clock or AdjustableClock()
         log = wire_log or WireLog(self.clock)
-        self.faults = Faults()
+        self.faults = Faults[Fault]()
         state = State(self.clock, scopes=scopes, trigger_lifetime=trigger_lifetime)
         super().__init__(
             state, Delivery(state, request_url=request_url, ack_within=ack_within), log

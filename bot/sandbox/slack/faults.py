@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from bot.sandbox.faults import Planned
 from bot.sandbox.slack.records import Json
 
 
@@ -22,9 +23,8 @@ class FaultKind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Fault:
-    """`method` is a Web API method, `response_url`, or `*`; it strikes `times` calls,
-    after letting `skip` pass.
+class Fault(Planned):
+    """`method` is a Web API method, `response_url`, or `*`; it strikes `times` calls.
 
     `retry_after` is in seconds and `error` is Slack's word, each for its kind.
     """
@@ -34,36 +34,12 @@ class Fault:
     times: int = 1
     retry_after: int = 1
     error: str = "internal_error"
-    skip: int = 0
 
+    def fits(self, method: str) -> bool:
+        return self.method in (method, "*")
 
-class Faults:
-    """Faults in the order in which they were planned; the first that fits strikes."""
-
-    def __init__(self) -> None:
-        self._planned: list[Fault] = []
-
-    @property
-    def planned(self) -> tuple[Fault, ...]:
-        return tuple(self._planned)
-
-    def plan(self, fault: Fault) -> None:
-        self._planned.append(fault)
-
-    def clear(self) -> None:
-        self._planned.clear()
-
-    def strike(self, method: str) -> Fault | None:
-        for index, fault in enumerate(self._planned):
-            if fault.method not in (method, "*"):
-                continue
-            if fault.skip:
-                self._planned[index] = replace(fault, skip=fault.skip - 1)
-            else:
-                left = replace(fault, times=fault.times - 1)
-                self._planned[index : index + 1] = [left] if left.times > 0 else []
-                return fault
-        return None
+    def rest(self) -> list[Fault]:
+        return [replace(self, times=self.times - 1)] if self.times > 1 else []
 
 
 @dataclass(frozen=True)

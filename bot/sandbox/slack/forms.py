@@ -9,12 +9,11 @@ from typing import Any
 
 from bot.sandbox.slack.records import Json, PersonCannot
 
-TEXT_TYPES = {"plain_text_input", "email_text_input", "number_input"}
+TEXT_TYPES = {"plain_text_input", "email_text_input"}
 ONE_OPTION = {"static_select", "radio_buttons"}
 PICKERS = {
     "datepicker": ("selected_date", "initial_date"),
     "users_select": ("selected_user", "initial_user"),
-    "conversations_select": ("selected_conversation", "initial_conversation"),
 }
 
 REQUIRED = "Please complete this required field."
@@ -31,7 +30,7 @@ def elements(blocks: list[Json]) -> Iterator[tuple[Json, Json]]:
 
 
 def holds_state(element: Json) -> bool:
-    return element["type"] in TEXT_TYPES | ONE_OPTION | {"checkboxes"} | PICKERS.keys()
+    return element["type"] in TEXT_TYPES | ONE_OPTION | PICKERS.keys()
 
 
 def state_values(blocks: list[Json], typed: Json) -> Json:
@@ -51,8 +50,6 @@ def initial(element: Json) -> Json:
         return {"type": kind, "value": element.get("initial_value") or None}
     if kind in ONE_OPTION:
         return {"type": kind, "selected_option": element.get("initial_option")}
-    if kind == "checkboxes":
-        return {"type": kind, "selected_options": element.get("initial_options") or []}
     selected, preset = PICKERS[kind]
     return {"type": kind, selected: element.get(preset)}
 
@@ -81,9 +78,6 @@ def entered(element: Json, value: Any) -> Json:
         return {"type": kind, "value": str(value) or None}
     if kind in ONE_OPTION:
         return {"type": kind, "selected_option": option(element, value) if value else None}
-    if kind == "checkboxes":
-        chosen = value if isinstance(value, list) else [value] if value else []
-        return {"type": kind, "selected_options": [option(element, each) for each in chosen]}
     selected, _ = PICKERS[kind]
     return {"type": kind, selected: value or None}
 
@@ -127,6 +121,4 @@ def _text_problem(element: Json, value: str) -> str | None:
         return f"Please use at least {element['min_length']} characters."
     if element["type"] == "email_text_input" and not re.fullmatch(r"[^@\s]+@[^@\s]+", value):
         return "Please enter a valid email address."
-    if element["type"] == "number_input" and not re.fullmatch(r"-?\d+(\.\d+)?", value):
-        return "Please enter a number."
     return None

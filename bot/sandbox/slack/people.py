@@ -130,13 +130,16 @@ class People:
         message = self._visible(user, channel, ts)
         action = self._action(message.blocks, action_id, value, stale=stale)
         body = payloads.message_click(self.state, person, place, message, action)
+        outcome = await self._click(user, body)
+        self._mark(channel, ts, None if outcome.ok else f"{world.BOT_NAME} did not respond.")
+        return outcome
+
+    async def _click(self, user: str, body: Json) -> ClickOutcome:
         try:
             await self._send("click", user, Envelope("interactive", body))
+            return ClickOutcome(True)
         except NotAcknowledged as failure:
-            self._mark(channel, ts, f"{world.BOT_NAME} did not respond.")
             return ClickOutcome(False, failure.reason)
-        self._mark(channel, ts, None)
-        return ClickOutcome(True)
 
     def _mark(self, channel: str, ts: str, marker: str | None) -> None:
         message = self.state.messages.get((channel, ts))
@@ -155,12 +158,7 @@ class People:
         """The same in the open modal, after typing `typed` into its inputs; raises PersonCannot."""
         person, view = self._person(user), self._type_into(self._open(user, view_id), typed or {})
         action = self._action(view.blocks, action_id, value, stale=False)
-        body = payloads.view_click(self.state, person, view, action)
-        try:
-            await self._send("click", user, Envelope("interactive", body))
-        except NotAcknowledged as failure:
-            return ClickOutcome(False, failure.reason)
-        return ClickOutcome(True)
+        return await self._click(user, payloads.view_click(self.state, person, view, action))
 
     async def submit(self, user: str, view_id: str, values: Json | None = None) -> SubmitOutcome:
         """Fill in the open modal, by action_id or block_id, and send it, unless Slack itself sees

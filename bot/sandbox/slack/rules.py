@@ -10,10 +10,10 @@ from typing import Any
 
 Rule = Callable[["Report", Any, str], None]
 _KINDS = """
-alert call card carousel context_actions file image markdown plan table task_card video
-channels_select datetimepicker external_select feedback_buttons file_input icon_button
+alert call card carousel checkboxes context_actions file image markdown plan table task_card video
+channels_select conversations_select datetimepicker external_select feedback_buttons file_input icon_button
 multi_channels_select multi_conversations_select multi_external_select multi_static_select
-multi_users_select rich_text_input timepicker url_text_input workflow_button
+multi_users_select number_input rich_text_input timepicker url_text_input workflow_button
 broadcast channel color date emoji team user usergroup
 """
 _FIELDS = """

@@ -13,7 +13,8 @@ from dataclasses import replace
 from aiohttp import web
 
 from bot.sandbox.exchanges import WireLog
-from bot.sandbox.slack.faults import Fault, FaultKind, Faults, Request
+from bot.sandbox.faults import Faults
+from bot.sandbox.slack.faults import Fault, FaultKind, Request
 from bot.sandbox.slack.methods import LONGEST_POST, METHODS, Arguments, Method, content
 from bot.sandbox.slack.records import Json, Message, ResponseUrl, SlackError
 from bot.sandbox.slack.state import State
@@ -29,7 +30,7 @@ class WebApi:
     """Answers `/api/{method}` and `/response/…`. `requests` is what was asked lately, oldest
     first."""
 
-    def __init__(self, state: State, faults: Faults, wire_log: WireLog) -> None:
+    def __init__(self, state: State, faults: Faults[Fault], wire_log: WireLog) -> None:
         self._state = state
         self._faults = faults
         self._wire_log = wire_log
@@ -44,7 +45,10 @@ class WebApi:
     async def _take(self, request: web.Request) -> web.StreamResponse:
         """A call or an answer to a response_url, under whatever fault is planned for it."""
         method = request.match_info.get("method", RESPONSE_URL)
-        fault, arguments = self._faults.strike(method), await _arguments(request)
+        fault, arguments = (
+            self._faults.take(lambda fault: fault.fits(method)),
+            await _arguments(request),
+        )
         token = _bearer(request) or str(arguments.pop("token", ""))
         if fault is not None and fault.kind is not FaultKind.LOST_ANSWER:
             self._log(method, arguments, fault.kind)
