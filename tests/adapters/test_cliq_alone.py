@@ -1,4 +1,4 @@
-"""The client on its own: the README's example as it stands, and the way its requests take."""
+"""The client on its own: the documents' example as it stands, and the way its requests take."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from bot.adapters.cliq.client import new_http_client
 from bot.sandbox.cliq.emulator import CliqEmulator
 from bot.sandbox.cliq.serving import start
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text(encoding="utf-8")
 
 
 def example() -> Any:
     """The `main` of the example."""
-    (source,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    (source,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
     space: dict[str, Any] = {}
-    exec(compile(source, "README.md", "exec"), space)
+    exec(compile(source, "architecture.md", "exec"), space)
     return space["main"]
 
 

@@ -179,7 +179,7 @@ def test_two_bots_in_one_process_count_for_themselves():
 
 
 def test_the_readme_lists_every_metric_and_no_other():
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    readme = (Path(__file__).parents[2] / "docs/operations.md").read_text(encoding="utf-8")
     told = {
         line.split()[2]
         for line in Metrics().page(reading()).decode().splitlines()

@@ -1,6 +1,6 @@
-"""The way of somebody who has only the README: emulators by hand, init, connect, doctor, run.
+"""The way of somebody who has only the documents: emulators by hand, init, connect, doctor, run.
 
-Each command is a process of its own. Where `.env` is filled in, the README's own lines are run, word
+Each command is a process of its own. Where `.env` is filled in, the page's own lines are run, word
 for word, in a shell.
 """
 
@@ -20,14 +20,14 @@ import pytest
 from tests.scenarios.processes import OURS, Control, Process, SlackPeople, emulate
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-WAY = README.partition("### Try it by hand")[2].partition("\n### ")[0]
+PAGE = (ROOT / "docs" / "emulators.md").read_text(encoding="utf-8")
+WAY = PAGE.partition("## Try it by hand")[2].partition("\n## ")[0]
 EMULATORS, SETTINGS, *_ = [block.strip() for block in WAY.split("```")[1::2]]
 SECRET = ("TOKEN", "SECRET", "KEY")
 
 
 class Stranger:
-    """Somebody with a folder, a few terminals and the README."""
+    """Somebody with a folder, a few terminals and the documents."""
 
     def __init__(self, folder: Path, ending: AsyncExitStack) -> None:
         self.folder = folder
