@@ -117,12 +117,12 @@ class AlertBody:
     record: Record | None
     is_approved: bool
     outside: Outside | None
-    is_confirmed: bool
-    is_flapping: bool
-    snoozed_until: datetime | None
-    ends_at: datetime | None
     checked_at: datetime
     next_at: datetime
+    is_confirmed: bool = False
+    is_flapping: bool = False
+    snoozed_until: datetime | None = None
+    ends_at: datetime | None = None
     unknown: str = ""
     late: int | None = None
     cause: str = ""
@@ -145,10 +145,6 @@ class AlertBody:
             record=record_to_publish(found),
             is_approved=found.case.is_approved,
             outside=outside,
-            is_confirmed=False,
-            is_flapping=False,
-            snoozed_until=None,
-            ends_at=None,
             checked_at=check.at,
             next_at=check.next_at,
             late=check.late.number if check.late else None,

@@ -249,11 +249,20 @@ OfRequest = (
     | DmarcAtRisk
 )
 """What only says something together with the request that it is about."""
-OfAlert = (
-    AlertOpened | AlertFlapping | AlertChanged | AlertReminder | AlertResolved | ChangedOutside
+Body = (
+    OfRequest
+    | AlertOpened
+    | AlertFlapping
+    | AlertChanged
+    | AlertReminder
+    | AlertResolved
+    | ChangedOutside
+    | UnknownOutcome
+    | Unreadable
+    | StatusMoved
+    | CannotCheck
+    | ChecksResumed
 )
-Notice = UnknownOutcome | Unreadable | StatusMoved | CannotCheck | ChecksResumed
-Body = OfRequest | OfAlert | Notice
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from bot.domain.incident import (
     WatchLine,
 )
 from bot.domain.mail_config import fingerprint
-from bot.domain.messages import AlertChannel, Message, Thread
+from bot.domain.messages import AlertChannel, Message, Recipient, Thread
 from bot.domain.notices import Reading
 from bot.domain.organisation import Organisation
 from bot.domain.report import explanation
@@ -152,19 +152,19 @@ class WatchTeller:
     ) -> None:
         """Whatever opened its own message needs no line; nor does what that said already."""
         await self._audit(tx, told, str(event), {})
-        key, found = f"{self._org}:{event.key}", told.check.found
+        is_said = is_new or ROLES.get(event.finding) is Role.DRIFT
         match event.kind:
-            case EventKind.CANNOT_CHECK:
-                await tx.tell(Message(key, messages.CannotCheck(_explained(found))))
-            case EventKind.CHECKS_RESUMED:
-                await tx.tell(Message(key, messages.ChecksResumed(dns_line(found))))
-            case EventKind.OPENED if is_new or ROLES.get(event.finding) is Role.DRIFT:
+            case EventKind.OPENED if is_said:
                 return
             case EventKind.FLAPPING if is_new:
                 return
-            case kind:
+            case EventKind.CANNOT_CHECK | EventKind.CHECKS_RESUMED:
+                to: Recipient = AlertChannel()
+            case _:
                 assert alert is not None
-                await tx.tell(Message(key, _line(kind, alert, _explained(found)), Thread(alert.id)))
+                to = Thread(alert.id)
+        body = _news(event.kind, alert, told.check.found)
+        await tx.tell(Message(f"{self._org}:{event.key}", body, to))
 
     async def _tell_statuses(self, tx: Transaction, rows: Rows, told: Told) -> None:
         """Zoho moved a status by itself: said once, at once, in both directions."""
@@ -206,9 +206,15 @@ class WatchTeller:
         await tx.record(AuditEntry(self._org, told.check.at, "mailcfg", "incident", None, body))
 
 
-def _line(kind: EventKind, alert: Alert, said: str) -> messages.OfAlert:
-    """What happened to an alert, for its thread."""
-    heading = alert.body.heading
+def _news(kind: EventKind, alert: Alert | None, found: Diagnosis) -> messages.Body:
+    """What has happened to the checks, or to the alert."""
+    match kind:
+        case EventKind.CANNOT_CHECK:
+            return messages.CannotCheck(_explained(found))
+        case EventKind.CHECKS_RESUMED:
+            return messages.ChecksResumed(dns_line(found))
+    assert alert is not None
+    heading, said = alert.body.heading, _explained(found)
     match kind:
         case EventKind.OPENED:
             return messages.AlertOpened(heading, said)
@@ -220,8 +226,6 @@ def _line(kind: EventKind, alert: Alert, said: str) -> messages.OfAlert:
             return messages.AlertReminder(heading, said, alert.opened_at)
         case EventKind.RESOLVED:
             return messages.AlertResolved(alert.body.ended, alert.body.was_outside)
-        case EventKind.CANNOT_CHECK | EventKind.CHECKS_RESUMED:
-            raise AssertionError("no alert's")
         case _:
             assert_never(kind)
 

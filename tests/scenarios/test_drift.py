@@ -7,8 +7,6 @@ from datetime import timedelta
 import pytest
 
 from bot.sandbox.cliq.faults import FaultKind
-from bot.sandbox.dns import mistakes
-from bot.sandbox.dns.mistakes import Wanted
 from bot.sandbox.slack.records import Message, View
 from bot.sandbox.stage import CHECK_EVERY
 from tests.scenarios.play import (
@@ -20,7 +18,6 @@ from tests.scenarios.play import (
     ERIN,
     MALLORY,
     MOVE,
-    RENAME,
     Person,
     Play,
 )
@@ -127,28 +124,6 @@ async def test_a_missing_record_opens_one_living_message_and_recovery_is_said_on
     await play.says(opened, "Resolved: DKIM of scott@acme.example is in order: both authoritative")
     await play.until(lambda: len(play.thread(opened)) == 1, "the line in the thread")
     assert play.thread(opened)[0].startswith("Resolved: DKIM of scott@acme.example is in order")
-    assert len(alerts(play)) == 1
-
-
-async def test_a_record_at_the_wrong_name_is_found_there(settled: Play):
-    play, live = settled, settled.cliq.configuration
-    assert live is not None
-    mistakes.make(play.stage.dns, Wanted(live["dkim_host"], live["dkim_value"]), "doubled")
-    await checks(play, 2)
-    await alert(play, f"The key is published at {live['dkim_host']}.acme.example instead of")
-
-
-async def test_a_missing_record_that_becomes_a_wrong_one_changes_the_same_message(settled: Play):
-    play, live = settled, settled.cliq.configuration
-    assert live is not None
-    play.stage.dns.remove(live["dkim_host"])
-    await checks(play, 2)
-    opened = await alert(play, "DKIM broken: no record\n")
-    play.stage.dns.publish(live["dkim_host"], live["dkim_value"][:100])
-    await checks(play, 2)
-    await play.says(opened, "DKIM broken: the published key is cut off\nOnly")
-    await play.until(lambda: len(play.thread(opened)) == 1, "the line in the thread")
-    assert play.thread(opened)[0].startswith("Another cause by now: DKIM broken: the published key")
     assert len(alerts(play)) == 1
 
 
@@ -275,47 +250,6 @@ async def test_who_restores_where_mailcfg_is_no_member_is_answered_in_a_direct_m
     assert len(await play.until(told, "a direct message")) == 1
 
 
-async def test_a_sender_that_somebody_removed_is_reported(settled: Play):
-    settled.cliq.edit()
-    settled.passes()
-    shown = await settled.shows("Changed outside approval\n", ALERTS)
-    assert "Address: scott@acme.example → not set" in shown
-
-
-async def test_an_unapproved_key_is_not_to_be_published(settled: Play):
-    settled.cliq.edit(email_id="x@mail.acme.example")
-    settled.passes()
-    shown = await settled.shows("Changed outside approval\n", ALERTS)
-    live = settled.cliq.configuration
-    assert live is not None
-    before, _, after = shown.partition("Do not publish until accepted: this key belongs to a")
-    assert live["dkim_value"] not in before
-    assert live["dkim_value"] in after
-
-
-async def test_our_own_change_is_no_drift(settled: Play):
-    play = settled
-    await play.says(await play.approved(RENAME), "In force")
-    play.passes()
-    await play.shows("Watching scott@acme.example (Acme Support)", ALERTS)
-    assert not any("outside approval" in text for text in play.texts(ALERTS))
-
-
-async def test_a_cname_status_that_moved_is_told_once_in_each_direction(settled: Play):
-    play = settled
-    play.cliq.edit(cname_status="not_verified")
-    play.passes()
-    await play.shows("Changed in Cliq, not through mailcfg: CNAME status: verified → not", ALERTS)
-    play.passes()
-    await play.shows("CNAME not verified", ALERTS)
-    play.cliq.edit(cname_status="verified")
-    play.passes()
-    await play.shows("not through mailcfg: CNAME status: not verified → verified", ALERTS)
-    told = [text for text in alerts(play) if "through mailcfg: CNAME status" in text]
-    assert len(told) == 2
-    assert not any("outside approval" in text for text in play.texts(ALERTS))
-
-
 async def test_zohos_verification_of_a_key_is_told(play: Play):
     play.stage.publish_record()
     play.passes()
@@ -337,19 +271,6 @@ async def test_a_failed_reading_says_only_that(settled: Play):
     await play.until(
         lambda: "Could not check" not in "".join(play.texts(ALERTS)), "a line without trouble"
     )
-
-
-async def test_dns_without_an_answer_is_no_missing_record(settled: Play):
-    settled.stage.dns.break_all("silent")  # which costs the pass all of its eight seconds
-    await checks(settled, 1)
-    await settled.shows("Last known: in order", ALERTS)
-    assert alerts(settled) == []
-
-
-async def test_a_resolver_that_fails_alone_alerts_nobody(settled: Play):
-    settled.stage.dns.break_server("resolver", "servfail")
-    await checks(settled, 3)
-    assert alerts(settled) == []
 
 
 async def test_an_alert_that_was_deleted_comes_back(settled: Play):
@@ -393,14 +314,3 @@ async def test_the_record_that_our_own_change_needs_is_followed_in_its_thread(se
 def complete(play: Play, card: Message) -> list[str]:
     """The checklists of request 2 in which everything is ticked."""
     return [line for line in play.thread(card) if "follows #2" in line and line.count("✓") == 4]
-
-
-async def test_a_record_that_nobody_publishes_for_hours_is_an_alert(settled: Play):
-    play = settled
-    await play.says(await play.approved(MOVE.replace("it@", "it@mail.")), "In force")
-    play.passes()
-    await play.shows("DKIM record not published yet; right at 0 of 2 servers", ALERTS)
-    await play.stage.pass_time(timedelta(hours=4))
-    await checks(play, 3)
-    shown = play.stage.read(await alert(play, "DKIM record not published yet\n"))
-    assert "Do not publish" not in shown

@@ -12,7 +12,6 @@ import pytest
 from sqlalchemy import update
 
 from bot.adapters.store import schema
-from bot.adapters.store.sql import SqlStore, open_engine
 from bot.domain import messages
 from bot.domain.change import ChangeRequest, State
 from bot.domain.checklist import Checklist
@@ -22,7 +21,7 @@ from bot.domain.reminders import QuietHours, Reminders
 from bot.errors import ChatTrouble, MessageGone, NobodyThere, PlaceGone, Tampered, ThreadGone
 from bot.ports import Card, Said, Shown
 from bot.services.delivery import Delivery
-from tests.fakes import MORNING, FakeClock, Killed
+from tests.fakes import MORNING, Killed
 from tests.office import ALICE, BOB, CAROL, NEW_ADDRESS, RENAME, Office
 
 ADMIN, ALERTS, SPARE = "C0ADMIN", "C0ALERTS", "C0SPARE"
@@ -85,15 +84,17 @@ def calls(office: Office) -> int:
     return sum(not shown.is_quiet for shown in pending) + said(office.chat.posts).count(Mention())
 
 
-async def test_a_new_request_is_posted_once_whoever_calls_and_however_often(office: Office):
+async def test_what_is_told_is_posted_once_whoever_calls_and_however_often(office: Office):
     request = await office.changes.propose(ALICE, NEW_ADDRESS)
     assert await office.delivery.link(request.id) is None
+    for _ in range(2):
+        await tell(office, NOTICE)
 
     await asyncio.gather(*(office.delivery.send_due() for _ in range(5)))
     await office.delivery.send_due()
 
-    assert cards(office) == [(State.PENDING, 0)]
-    assert len(office.chat.posts) == 1
+    assert (cards(office), notices(office)) == ([(State.PENDING, 0)], [NOTICE.body])
+    assert len(office.chat.posts) == 2
     assert await office.delivery.link(request.id) == f"https://chat.example/{ADMIN}/1.0"
 
 
@@ -210,39 +211,6 @@ async def test_a_card_whose_sender_died_is_shown_once_the_lease_has_ended(office
     assert cards(office) == [(State.PENDING, 0)]
 
 
-async def test_a_thread_line_waits_for_its_card(office: Office):
-    request = await office.changes.propose(ALICE, NEW_ADDRESS)
-    await office.approve(BOB, request)
-    office.chat.troubles.append(ChatTrouble("TimeoutError"))
-
-    await office.delivery.send_due()
-    assert office.chat.standing == []
-
-    office.clock.advance(seconds=1)
-    await office.delivery.send_due()
-    assert lines(office) == [APPROVED]
-
-
-async def test_a_one_time_message_is_sent_once_however_often_it_is_told(office: Office):
-    await tell(office, NOTICE)
-    await tell(office, NOTICE)
-
-    await asyncio.gather(office.delivery.send_due(), office.delivery.send_due())
-
-    assert notices(office) == [NOTICE.body]
-
-
-async def test_a_living_message_is_posted_in_its_channel_and_edited_there(office: Office):
-    line = await watched(office)
-    await office.delivery.send_due()
-    edited = line.edited(replace(LINE, error="DNS"))
-    async with office.store.begin(office.org) as tx:
-        await tx.save_incident(edited)
-    await office.delivery.send_due()
-
-    assert office.chat.sees(ALERTS) == [Shown(edited)]
-
-
 def checklists(office: Office, channel: str = ADMIN) -> list[Checklist]:
     shown = [each.subject for each in office.chat.thread(channel) if isinstance(each, Shown)]
     return [each.body.checklist for each in shown if isinstance(each.body, ChecklistBody)]
@@ -269,6 +237,17 @@ async def test_a_checklist_stands_in_the_thread_of_its_request_and_is_edited_the
         Outcome(),
         messages.FollowedPrivately(office.clock.now()),
     ]
+
+
+async def test_a_checklist_is_shown_behind_the_result_that_it_follows(office: Office):
+    request = await office.changes.propose(ALICE, RENAME)
+    await office.delivery.send_due()
+    await office.approve(BOB, request)
+    await office.applier.settle()
+
+    await office.delivery.send_due()
+
+    assert [type(each) for each in office.chat.thread(ADMIN)] == [Said, Said, Shown]
 
 
 async def test_a_checklist_moves_with_the_card_of_its_request(office: Office):
@@ -398,17 +377,6 @@ async def test_nobody_is_called_to_what_is_decided_meanwhile(office: Office):
     assert await office.messages() == []
 
 
-async def test_reminders_are_lines_in_the_thread_and_the_second_escalates(office: Office):
-    await office.changes.propose(ALICE, NEW_ADDRESS)
-    for hours in (1, 3, 19, 1):
-        await wait(office, hours=hours)
-        await office.delivery.send_due()
-
-    *reminders, last = lines(office)
-    assert reminders == [Reminder(False), Reminder(True), Reminder(False)]
-    assert last.kind == "expired"
-
-
 async def test_help_is_called_for_once_though_the_chat_was_away_at_the_time(office: Office):
     await office.changes.propose(ALICE, NEW_ADDRESS)
     for hours in (1, 3, 19):
@@ -433,20 +401,6 @@ async def test_a_reminder_that_was_delayed_into_the_quiet_hours_waits_for_their_
 
     office.clock.advance(minutes=30)
     await delivery.send_due()
-    assert lines(office) == [Reminder(False)]
-
-
-async def test_two_bots_on_one_database_remind_once(url: str, office: Office, clock: FakeClock):
-    twin = Office(SqlStore(open_engine(url)), clock=clock, chat=office.chat)
-    await office.changes.propose(ALICE, NEW_ADDRESS)
-    clock.advance(hours=1)
-    for each in (office, twin):
-        await each.changes.remind()
-
-    for _ in range(2):
-        await asyncio.gather(office.delivery.send_due(), twin.delivery.send_due())
-
-    await twin.store.close()
     assert lines(office) == [Reminder(False)]
 
 

@@ -246,7 +246,7 @@ def test_a_long_value_outside_approval_can_be_read_in_full(sign: str):
 
 DOWN = ("verified", "not_verified", LATER, "DKIM broken: no record; right at 0 of 2 servers")
 HEADING, WHY = "DKIM broken: no record", "No TXT record at x. Add it."
-SENTENCES: list[tuple[messages.OfAlert | messages.Notice, str]] = [
+SENTENCES: list[tuple[messages.Body, str]] = [
     (
         messages.StatusMoved("dkim_status", "not_verified", "verified", LATER, is_right=True),
         "Zoho changed the DKIM status: not verified → verified, today at 9:30 AM. The record in DNS "
@@ -313,9 +313,7 @@ def said(
 
 
 @pytest.mark.parametrize(("body", "words"), SENTENCES)
-def test_what_is_told_once_is_a_sentence_or_two(
-    body: messages.OfAlert | messages.Notice, words: str
-):
+def test_what_is_told_once_is_a_sentence_or_two(body: messages.Body, words: str):
     assert plain(said(body)) == words
     assert problems(said(body)) == []
 
