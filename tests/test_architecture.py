@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 BOT = ROOT / "bot"
+PLANTED = ROOT / "tests" / "soak" / "planted"
 LAYERS = ["errors", "domain", "ports", "services", "adapters"]
 LAYERS += ["check", "storage", "zoho", "organisation", "loops", "connection", "doctor", "app"]
 LAYERS += ["__main__"]
@@ -119,3 +120,11 @@ def test_importing_one_thing_does_not_drag_in_another(command: str, unwanted: li
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("patch", sorted(PLANTED.iterdir()), ids=lambda patch: patch.stem)
+def test_every_bug_can_still_be_planted(patch: Path):
+    """A patch moves with the code that it touches, or the long runs would prove nothing."""
+    dry = ["patch", "-p1", "--dry-run", "--batch", "--forward", "--fuzz=0", "-i", str(patch)]
+    tried = subprocess.run(dry, cwd=ROOT, capture_output=True, text=True)
+    assert tried.returncode == 0, tried.stdout

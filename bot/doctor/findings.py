@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from bot.adapters.slack.workspace import SlackFault
+from bot.domain.stored import Stored
 from bot.errors import MailcfgError, SettingsError
 
 
@@ -156,7 +156,7 @@ def _counted(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
-def as_dict(findings: Sequence[Finding]) -> dict[str, Any]:
+def as_dict(findings: Sequence[Finding]) -> Stored:
     """For machines: the verdict is that of the worst check."""
     return {
         "verdict": worst(findings).value,

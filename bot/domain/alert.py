@@ -14,7 +14,7 @@ from enum import Enum, StrEnum
 from typing import NamedTuple, assert_never
 
 from bot.domain.findings import Severity
-from bot.domain.moment import whole
+from bot.domain.stored import whole
 from bot.errors import AlreadySettled
 
 SNOOZES = (timedelta(hours=1), timedelta(hours=6), timedelta(days=1), timedelta(weeks=1))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from bot.domain.change import canonical
+from bot.domain.stored import canonical
 from bot.errors import InputError
 
 GENESIS = "0" * 64

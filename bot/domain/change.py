@@ -16,15 +16,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from bot.domain.plan import Plan
 from bot.domain.policy import OWN_REQUEST, Actor, Facts, Policy, who_may_decide
+from bot.domain.stored import canonical, milliseconds
 from bot.errors import AlreadySettled, NotAllowed, Refusal
 
 SCHEMA_VERSION = 1
@@ -450,23 +450,6 @@ class Attempt:
     @property
     def may_have_effect(self) -> bool:
         return self.outcome not in {"not_sent", "refused"}
-
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def milliseconds(at: datetime) -> int:
-    """A time as it is stored and sealed: whole milliseconds since 1970, UTC."""
-    return (at - EPOCH) // timedelta(milliseconds=1)
-
-
-def from_milliseconds(stamp: int) -> datetime:
-    return EPOCH + timedelta(milliseconds=stamp)
-
-
-def canonical(value: Any) -> str:
-    """JSON with sorted keys and no spaces, so that equal values are equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from bot.domain.change import ChangeRequest
 from bot.domain.mail_config import MailConfig, signs_with
-from bot.domain.moment import whole
+from bot.domain.stored import whole
 from bot.domain.typed import VERIFIED
 
 

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from bot.domain.findings import Diagnosis, State
 from bot.domain.headlines import STATE_WORDS, dns_line
-from bot.domain.moment import whole
 from bot.domain.sentences import moment
+from bot.domain.stored import whole
 
 
 @dataclass(frozen=True, slots=True)

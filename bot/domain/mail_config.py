@@ -14,6 +14,7 @@ from typing import Any
 
 from bot.domain import dkim
 from bot.domain.key_host import KeyHost, a_labels
+from bot.domain.stored import Stored
 from bot.domain.typed import (
     ADDRESS_MAX,
     CNAME_STATUSES,
@@ -58,7 +59,7 @@ class MailConfig:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any] | None) -> MailConfig | None:
+    def from_dict(cls, values: Stored | None) -> MailConfig | None:
         """The inverse of `as_dict`, for a stored row; None stays None."""
         return None if values is None else cls(**values)
 
@@ -381,11 +382,11 @@ class Wanted:
     dkim_key_size: int | None
     asked: tuple[str, ...]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Stored:
         return {f.name: getattr(self, f.name) for f in fields(self)} | {"asked": list(self.asked)}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Wanted:
+    def from_dict(cls, values: Stored) -> Wanted:
         return cls(**{**values, "asked": tuple(values["asked"])})
 
     def issues_new_key(self, base: MailConfig | None) -> bool:

@@ -15,12 +15,13 @@ from typing import Any, Protocol
 
 from bot.domain.dkim import Record
 from bot.domain.dns_answers import Answers
+from bot.domain.stored import Stored
 
 
 class Value(Protocol):
     """What stands at a far end. Nothing set is None, everywhere."""
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Stored:
         """For JSON; an `Operation` has the inverse."""
 
 
@@ -172,7 +173,7 @@ class Plan(ABC):
         """The target as it was wished: without what was looked up meanwhile."""
         return self.target_json()
 
-    def sealed(self) -> dict[str, Any]:
+    def sealed(self) -> Stored:
         """What is sealed beside that though it is not stored: it follows from the digest's version."""
         return {}
 

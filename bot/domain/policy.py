@@ -15,6 +15,8 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
+from bot.domain.stored import Stored
+
 ANYONE = "*"
 
 
@@ -40,7 +42,7 @@ class Actor:
         theirs = {other.principal, other.user, other.enterprise_user} - {None}
         return bool(mine & theirs)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Stored:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
@@ -60,7 +62,7 @@ class Facts:
     groups: tuple[str, ...] = ()
     fetched_at: str = ""
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Stored:
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "actor"}
         return self.actor.as_dict() | values | {"groups": list(self.groups)}
 
@@ -104,7 +106,7 @@ class Policy:
         text = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Stored:
         """Canonical values for the digest and the row; spans in whole seconds."""
         return {
             "approvers": list(self.approvers),
@@ -117,7 +119,7 @@ class Policy:
         }
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Policy:
+    def from_dict(cls, values: Stored) -> Policy:
         spans = {
             key: timedelta(seconds=values[key]) for key in ("approval_deadline", "apply_within")
         }

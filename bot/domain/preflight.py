@@ -7,12 +7,12 @@ approved. Plain text without markup; what could not be looked up is said as such
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from bot.domain.case import plain
 from bot.domain.dns_answers import Answers
 from bot.domain.posture import Dmarc, posture
 from bot.domain.sentences import listed
+from bot.domain.stored import Stored
 
 NAME_SERVERS_MAX = 6
 """So many are named; they are data from outside, and kept with the request."""
@@ -70,11 +70,11 @@ class Preflight:
             case number:
                 return f"It has {number} SPF records, which count as none."
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Stored:
         return asdict(self) | {"name_servers": list(self.name_servers)}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Preflight:
+    def from_dict(cls, values: Stored) -> Preflight:
         """The inverse of `as_dict`, for a stored row."""
         found = values["dmarc"]
         return cls(

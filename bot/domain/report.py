@@ -7,18 +7,18 @@ that panels want, and below "Do not publish until accepted" while nobody approve
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from bot.domain.case import Case, plain
 from bot.domain.dkim import Record
 from bot.domain.findings import Diagnosis, Finding, Role, State
 from bot.domain.sentences import OUTSIDE, UNKNOWN, holders
+from bot.domain.stored import Stored
 
 TTL = 3600
 NOT_YET = "Do not publish until accepted"
 
 
-def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
+def as_dict(diagnosis: Diagnosis) -> Stored:
     """The whole as JSON values, findings in display order."""
     return {
         "state": str(diagnosis.state),
@@ -37,7 +37,7 @@ def as_dict(diagnosis: Diagnosis) -> dict[str, Any]:
     }
 
 
-def _record_dict(record: Record) -> dict[str, Any]:
+def _record_dict(record: Record) -> Stored:
     return {
         "name": record.name,
         "relative_name": record.relative_name,

@@ -20,6 +20,7 @@ from bot.domain.mail_config import (
 )
 from bot.domain.plan import Baseline, Operation, Operations, Plan
 from bot.domain.preflight import Preflight
+from bot.domain.stored import Stored
 from bot.domain.typed import KEY_SIZES, VERIFIED
 from bot.domain.undo import Undoing, already, drops_cname, going_back, since
 from bot.errors import NoChange, Refusal
@@ -68,7 +69,7 @@ class _SenderPlan(Plan):
         """Whether it is approved to remove `base` first, should Cliq keep the old address."""
         return False
 
-    def sealed(self) -> dict[str, Any]:
+    def sealed(self) -> Stored:
         return {"may_delete_first": self.may_delete_first}
 
     def moved(self, observed: MailConfig | None) -> Sequence[FieldChange]:
@@ -354,7 +355,7 @@ def _notes(undoes: Undoing | None) -> tuple[str, ...]:
     return () if undoes is None else undoes.notes()
 
 
-def _undoing_json(undoes: Undoing | None) -> dict[str, Any]:
+def _undoing_json(undoes: Undoing | None) -> Stored:
     """Part of the target, so that it is sealed with it."""
     return {} if undoes is None else {"undoes": undoes.as_dict()}
 
@@ -404,7 +405,7 @@ def plan_accept(live: MailConfig | None, approved: Baseline | None) -> AcceptPla
     return AcceptPlan(None if approved is None else approved.config, live)
 
 
-def _stored_set(base: MailConfig | None, target: dict[str, Any], version: int) -> SetPlan:
+def _stored_set(base: MailConfig | None, target: Stored, version: int) -> SetPlan:
     """In version 1 of the digest a plan never deletes."""
     rest = dict(target)
     undoes = Undoing.from_dict(rest.pop("undoes", None))
@@ -413,12 +414,12 @@ def _stored_set(base: MailConfig | None, target: dict[str, Any], version: int) -
     return SetPlan(base, Wanted.from_dict(rest), version >= 2, undoes, preflight)
 
 
-def _stored_reset(base: MailConfig | None, target: dict[str, Any] | None, _: int) -> ResetPlan:
+def _stored_reset(base: MailConfig | None, target: Stored | None, _: int) -> ResetPlan:
     assert base is not None
     return ResetPlan(base, Undoing.from_dict((target or {}).get("undoes")))
 
 
-def _stored_accept(base: MailConfig | None, target: dict[str, Any] | None, _: int) -> AcceptPlan:
+def _stored_accept(base: MailConfig | None, target: Stored | None, _: int) -> AcceptPlan:
     return AcceptPlan(base, MailConfig.from_dict(target))
 
 

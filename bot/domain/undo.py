@@ -13,6 +13,7 @@ from typing import Any
 
 from bot.domain.mail_config import FIELDS, SENDER_FIELDS, MailConfig, Patch, listed
 from bot.domain.plan import Plan
+from bot.domain.stored import Stored
 from bot.domain.typed import KEY_SIZES, NOT_VERIFIED, VERIFIED
 
 
@@ -41,7 +42,7 @@ class Undoing:
         names = [name for name, is_lost in lost.items() if is_lost]
         return (*said, *(FIELDS[name].not_undone.format(number=self.number) for name in names))
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Stored:
         """For the row and the seal, in which fields are spelt by their labels."""
         return {
             "number": self.number,
@@ -53,7 +54,7 @@ class Undoing:
         }
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any] | None) -> Undoing | None:
+    def from_dict(cls, values: Stored | None) -> Undoing | None:
         """The inverse of `as_dict`, for a stored row; None stays None."""
         if values is None:
             return None

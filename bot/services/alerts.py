@@ -9,9 +9,9 @@ from typing import Any
 from bot.domain import policy as rules
 from bot.domain.audit import AuditEntry
 from bot.domain.incident import AlertBody, Incident
-from bot.domain.moment import whole
 from bot.domain.organisation import Organisation
 from bot.domain.policy import Actor, Facts, Verdict
+from bot.domain.stored import whole
 from bot.domain.watched import CheckResult
 from bot.errors import AlreadySettled, Refusal
 from bot.ports import Clock, Store

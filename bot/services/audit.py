@@ -14,8 +14,9 @@ from datetime import date, datetime
 from typing import Any, TextIO
 
 from bot.domain.audit import GENESIS, AuditEntry, AuditHead, AuditRow, broken
-from bot.domain.change import ChangeRequest, Seal, State, VoteKind, canonical, is_untouched
+from bot.domain.change import ChangeRequest, Seal, State, VoteKind, is_untouched
 from bot.domain.organisation import Organisation
+from bot.domain.stored import Stored, canonical
 from bot.errors import Tampered
 from bot.ports import Clock, Store
 
@@ -225,14 +226,14 @@ async def export(
     return count
 
 
-def _values(row: AuditRow) -> dict[str, Any]:
+def _values(row: AuditRow) -> Stored:
     entry = row.entry
     told = [entry.org, row.seq, entry.at.isoformat(timespec="milliseconds"), entry.actor]
     told += [entry.kind, entry.request_id, entry.body, row.prev, row.hash]
     return dict(zip(FIELDS, told, strict=True))
 
 
-def _cells(row: AuditRow) -> dict[str, Any]:
+def _cells(row: AuditRow) -> Stored:
     """For spreadsheets: a cell that starts like a formula is defused with an apostrophe."""
     flat = _values(row) | {"body": canonical(row.entry.body)}
     return {name: _defused(value) for name, value in flat.items()}

@@ -19,15 +19,7 @@ from structlog.contextvars import bind_contextvars
 from bot.domain import messages
 from bot.domain import policy as rules
 from bot.domain.audit import AuditEntry
-from bot.domain.change import (
-    ChangeRequest,
-    Decision,
-    State,
-    VoteKind,
-    canonical,
-    from_milliseconds,
-    milliseconds,
-)
+from bot.domain.change import ChangeRequest, Decision, State, VoteKind
 from bot.domain.command import Accept, Reset, Set
 from bot.domain.dns_answers import Answers
 from bot.domain.mail_config import SENDER_FIELDS, MailConfig, Patch
@@ -37,6 +29,7 @@ from bot.domain.plan import Baseline, Plan, Wish
 from bot.domain.policy import Actor, Facts, Verdict
 from bot.domain.reminders import MENTION_EVERY, alarm
 from bot.domain.sender_plans import SENDER
+from bot.domain.stored import canonical, from_milliseconds, milliseconds
 from bot.domain.typed import CNAME_STATUSES, REASON_MAX, clean_reason
 from bot.errors import (
     AlreadyOpen,

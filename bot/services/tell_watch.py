@@ -14,7 +14,6 @@ from typing import Any, assert_never
 from bot.domain import checklist, messages, notices
 from bot.domain.alert import Event, EventKind
 from bot.domain.audit import AuditEntry
-from bot.domain.change import milliseconds
 from bot.domain.checklist import News
 from bot.domain.findings import ROLES, Diagnosis, FindingId, Role
 from bot.domain.headlines import dns_line, topmost_bad
@@ -30,6 +29,7 @@ from bot.domain.messages import AlertChannel, Message, Recipient, Thread
 from bot.domain.notices import Reading
 from bot.domain.organisation import Organisation
 from bot.domain.report import explanation
+from bot.domain.stored import milliseconds
 from bot.domain.watched import CheckResult
 from bot.ports import Card, Store, Transaction, WatchState
 

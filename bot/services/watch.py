@@ -16,13 +16,14 @@ from datetime import datetime, timedelta
 from bot.domain import alert, notices
 from bot.domain.alert import AlertState, Event
 from bot.domain.case import Case, Graces, History, Snapshot
-from bot.domain.change import IN_FLIGHT, ChangeRequest, from_milliseconds, milliseconds
+from bot.domain.change import IN_FLIGHT, ChangeRequest
 from bot.domain.findings import Severity, diagnose
 from bot.domain.incident import ChecklistBody, WatchLine
 from bot.domain.mail_config import MailConfig
 from bot.domain.organisation import Organisation
 from bot.domain.sender_plans import SENDER
 from bot.domain.steps import is_late_effect
+from bot.domain.stored import from_milliseconds, milliseconds
 from bot.domain.watched import CheckResult
 from bot.errors import FarEndError, Tampered
 from bot.ports import Clock, MailConfigApi, Purpose, Resolver, Store, WatchState

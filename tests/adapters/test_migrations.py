@@ -22,13 +22,14 @@ from bot.adapters.store.sql import SqlStore, open_engine
 from bot.adapters.store.version import check_is_current, plain_engine, revisions
 from bot.domain.alert import AlertState
 from bot.domain.audit import GENESIS, AuditEntry, canonical_body, chain_hash
-from bot.domain.change import EPOCH, Attempt, ChangeRequest, Decision, State, VoteKind
+from bot.domain.change import Attempt, ChangeRequest, Decision, State, VoteKind
 from bot.domain.incident import AlertBody, Incident, WatchLine
 from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import Patch
 from bot.domain.messages import Approved, CannotCheck, Message, MessageKind, Thread
 from bot.domain.policy import Facts
 from bot.domain.sender_plans import plan_set
+from bot.domain.stored import EPOCH
 from bot.ports import Card
 from bot.services.audit import verify
 from tests.conftest import database_url

@@ -22,7 +22,7 @@ from bot.adapters.store.version import check_is_current
 from bot.domain import alert, messages
 from bot.domain.alert import AlertState, Observation, Parameters
 from bot.domain.audit import GENESIS, AuditEntry, canonical_body, chain_hash
-from bot.domain.change import Attempt, ChangeRequest, Decision, State, VoteKind, from_milliseconds
+from bot.domain.change import Attempt, ChangeRequest, Decision, State, VoteKind
 from bot.domain.checklist import Checklist
 from bot.domain.findings import Severity
 from bot.domain.incident import ChecklistBody, Incident, WatchLine
@@ -34,6 +34,7 @@ from bot.domain.policy import Actor, Facts
 from bot.domain.posture import Dmarc
 from bot.domain.preflight import Preflight
 from bot.domain.sender_plans import SENDER, AcceptPlan, ResetPlan, plan_set
+from bot.domain.stored import from_milliseconds
 from bot.domain.undo import Undoing
 from bot.errors import AlreadyOpen, DatabaseError, Tampered
 from bot.ports import Backlog, Card, LostRace, Transaction, Waiting, WatchState

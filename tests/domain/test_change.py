@@ -18,9 +18,7 @@ from bot.domain.change import (
     Seal,
     State,
     VoteKind,
-    from_milliseconds,
     is_untouched,
-    milliseconds,
     people_still_for,
 )
 from bot.domain.mail_config import Patch
@@ -28,6 +26,7 @@ from bot.domain.policy import Actor, Facts
 from bot.domain.posture import Dmarc
 from bot.domain.preflight import Preflight
 from bot.domain.sender_plans import SetPlan, plan_set
+from bot.domain.stored import from_milliseconds, milliseconds
 from bot.errors import AlreadySettled, NotAllowed
 from tests.fakes import MORNING, TEAM, config
 from tests.office import ALICE, BOB, CAROL, ERIN, POLICY, SEAL

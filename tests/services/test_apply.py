@@ -11,11 +11,12 @@ import pytest
 from sqlalchemy import update
 
 from bot.adapters.store import schema
-from bot.domain.change import State, milliseconds
+from bot.domain.change import State
 from bot.domain.command import Accept, Reset, Set
 from bot.domain.incident import AlertBody
 from bot.domain.mail_config import MailConfig, Patch
 from bot.domain.policy import Actor, Facts
+from bot.domain.stored import milliseconds
 from bot.errors import (
     AlreadySettled,
     Ambiguous,

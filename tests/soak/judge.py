@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from bot.domain.change import milliseconds
 from bot.domain.mail_config import MailConfig
 from bot.domain.policy import Actor
+from bot.domain.stored import milliseconds
 from tests.fakes import FakeClock
 from tests.soak.stepwise import FarEnd, Sent
 

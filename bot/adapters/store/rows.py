@@ -23,9 +23,6 @@ from bot.domain.change import (
     Decision,
     State,
     VoteKind,
-    canonical,
-    from_milliseconds,
-    milliseconds,
 )
 from bot.domain.incident import (
     AlertBody,
@@ -40,9 +37,9 @@ from bot.domain.incident import (
 from bot.domain.last_pass import LastPass
 from bot.domain.mail_config import MailConfig
 from bot.domain.messages import Body, Message, MessageKind, Recipient
-from bot.domain.moment import from_stamp, stamp
 from bot.domain.plan import Operations, Value
 from bot.domain.policy import Actor, Policy
+from bot.domain.stored import canonical, from_milliseconds, from_stamp, milliseconds, stamp
 from bot.errors import Tampered
 from bot.ports import Backlog, Card, Waiting, WatchState
 

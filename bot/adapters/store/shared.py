@@ -19,8 +19,7 @@ from bot.adapters.store import schema
 from bot.adapters.store.sql import SqlStore
 from bot.adapters.store.vault import Vault
 from bot.domain.api_budget import CallCount
-from bot.domain.change import canonical, from_milliseconds, milliseconds
-from bot.domain.moment import from_stamp, stamp
+from bot.domain.stored import canonical, from_milliseconds, from_stamp, milliseconds, stamp
 from bot.domain.token import AccessToken, TokenState
 from bot.ports import Shared
 

@@ -48,9 +48,9 @@ from bot.domain.change import Attempt, ChangeRequest, State
 from bot.domain.incident import Incident, Living, Says
 from bot.domain.mail_config import MailConfig
 from bot.domain.messages import Message, MessageKind
-from bot.domain.moment import from_stamp, stamp
 from bot.domain.plan import Operations
 from bot.domain.sender_plans import OPERATIONS
+from bot.domain.stored import from_stamp, stamp
 from bot.errors import AlreadyOpen, DatabaseError
 from bot.ports import Backlog, Card, LostRace, Transaction, Waiting, WatchState
 
