@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.adapters.store.inspection import DatabaseFacts, Kind, inspect
+from bot.adapters.store.inspection import DatabaseFacts, Engine, inspect
 from bot.adapters.store.version import Tables
 from bot.doctor.findings import Judgement, NotChecked, Sheet, failure, ok, warning
 from bot.errors import DatabaseError
@@ -13,11 +13,11 @@ OPEN_IT = (
     "must run and be reached from here."
 )
 WRITE_IT = {
-    Kind.SQLITE: (
+    Engine.SQLITE: (
         "Make sure that its folder is there, that the user mailcfg runs as may write to it and to the "
         "file, and that no other program holds the file."
     ),
-    Kind.POSTGRESQL: (
+    Engine.POSTGRESQL: (
         "Let the user of MAILCFG_DATABASE_URL write there; a standby cannot be used."
     ),
 }
@@ -51,7 +51,7 @@ def judge_tables(facts: DatabaseFacts) -> Judgement:
         return failure(
             f"{told}.", "Run the version of mailcfg that made them, or name another database."
         )
-    if facts.kind is Kind.SQLITE:
+    if facts.kind is Engine.SQLITE:
         does = "makes" if facts.tables is Tables.MISSING else "upgrades"
         return ok(f"{told}; `mailcfg run` {does} them.")
     return failure(f"{told}.", "Stop every mailcfg that uses it, then run `mailcfg migrate`.")
@@ -70,7 +70,7 @@ def judge_durability(facts: DatabaseFacts) -> Judgement:
             f"{facts.where} is on a network file system ({facts.network}), where SQLite is not safe.",
             "Put it on a local disk, or use PostgreSQL.",
         )
-    if facts.kind is Kind.SQLITE:
+    if facts.kind is Engine.SQLITE:
         return ok("On a local disk, written through at each commit (WAL, synchronous=FULL).")
     off = sorted(name for name, value in facts.durability.items() if value == "off")
     if off:

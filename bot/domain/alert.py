@@ -258,7 +258,7 @@ def _judge(
         case _Weight.BAD:
             if incident is None:
                 return _open(state, now, parameters)
-            return _follow(state, incident, now, parameters)
+            return _still_bad(state, incident, now, parameters)
         case _:
             assert_never(weight)
 
@@ -281,7 +281,7 @@ def _open(
     return opened, (event,)
 
 
-def _follow(
+def _still_bad(
     state: AlertState, incident: Incident, now: datetime, parameters: Parameters
 ) -> tuple[AlertState, tuple[Event, ...]]:
     """A bad tick while an incident is open: another cause, a reminder, or nothing new."""

@@ -206,12 +206,12 @@ class Watch:
             known = await self._store.watch(self.org)
             if known.read_at is not None and known.read_at > check.at:
                 return False
-            await self._follow(check, known)
+            await self._record_and_tell(check, known)
             return True
 
         return await until_won(attempt)
 
-    async def _follow(self, check: CheckResult, known: WatchState) -> None:
+    async def _record_and_tell(self, check: CheckResult, known: WatchState) -> None:
         state, events = self._step(known.alert, check)
         after, is_news = self._after(known, check, state)
         told = Told(check, known, after, events, is_news, self._ends_at(state, check))

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from bot.adapters.store.inspection import DatabaseFacts, Kind, inspect
+from bot.adapters.store.inspection import DatabaseFacts, Engine, inspect
 from bot.adapters.store.migrate import migrate
 from bot.adapters.store.version import Tables, tables_at
 from bot.errors import DatabaseError
@@ -63,7 +63,7 @@ async def test_an_older_database_is_told_apart_from_one_of_a_newer_version(tmp_p
 async def test_postgresql_says_whether_a_commit_survives_a_crash(postgres: Postgres):
     facts = await look(postgres.emptied())
 
-    assert facts.kind is Kind.POSTGRESQL
+    assert facts.kind is Engine.POSTGRESQL
     assert facts.durability == {
         "fsync": "off",  # this server is for tests
         "full_page_writes": "on",

@@ -13,7 +13,7 @@ from bot.adapters.dns.reachability import Reach, ZoneReach
 from bot.adapters.slack.inspection import ChannelFacts, Introduction
 from bot.adapters.slack.manifest import GROUP_SCOPES, SCOPES
 from bot.adapters.slack.workspace import SlackFault
-from bot.adapters.store.inspection import DatabaseFacts, Kind
+from bot.adapters.store.inspection import DatabaseFacts, Engine
 from bot.adapters.store.version import Tables
 from bot.doctor import database, dns, record, slack, zoho
 from bot.doctor.clocks import judge_clock
@@ -166,38 +166,48 @@ def test_trouble_is_told_with_the_cure(fault: Exception, mark: Mark, words: str)
     assert told(judged).startswith(words)
 
 
-SQLITE = DatabaseFacts(Kind.SQLITE, "mailcfg.db", Tables.CURRENT)
+SQLITE = DatabaseFacts(Engine.SQLITE, "mailcfg.db", Tables.CURRENT)
 ON = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 
 
 @pytest.mark.parametrize(
     ("kind", "tables", "mark", "words"),
     [
-        (Kind.SQLITE, Tables.CURRENT, OK, "mailcfg.db: the tables are current."),
+        (Engine.SQLITE, Tables.CURRENT, OK, "mailcfg.db: the tables are current."),
         (
-            Kind.SQLITE,
+            Engine.SQLITE,
             Tables.MISSING,
             OK,
             "mailcfg.db: the tables are not there yet; `mailcfg run` makes them.",
         ),
         (
-            Kind.SQLITE,
+            Engine.SQLITE,
             Tables.OLDER,
             OK,
             "mailcfg.db: the tables are of an older version; `mailcfg run` upgrades them.",
         ),
-        (Kind.SQLITE, Tables.UNKNOWN, FAILURE, "mailcfg.db: the tables are of a version that this"),
         (
-            Kind.POSTGRESQL,
+            Engine.SQLITE,
+            Tables.UNKNOWN,
+            FAILURE,
+            "mailcfg.db: the tables are of a version that this",
+        ),
+        (
+            Engine.POSTGRESQL,
             Tables.MISSING,
             FAILURE,
             "mailcfg.db: the tables are not there yet. Stop",
         ),
-        (Kind.POSTGRESQL, Tables.OLDER, FAILURE, "mailcfg.db: the tables are of an older version."),
+        (
+            Engine.POSTGRESQL,
+            Tables.OLDER,
+            FAILURE,
+            "mailcfg.db: the tables are of an older version.",
+        ),
     ],
 )
 def test_tables_that_run_does_not_make_are_a_fault(
-    kind: Kind, tables: Tables, mark: Mark, words: str
+    kind: Engine, tables: Tables, mark: Mark, words: str
 ):
     judged = database.judge_tables(DatabaseFacts(kind, "mailcfg.db", tables))
     assert judged.mark is mark
@@ -207,9 +217,9 @@ def test_tables_that_run_does_not_make_are_a_fault(
 @pytest.mark.parametrize(
     ("kind", "refusal", "mark", "words"),
     [
-        (Kind.SQLITE, "", OK, "It can be written; nothing was."),
+        (Engine.SQLITE, "", OK, "It can be written; nothing was."),
         (
-            Kind.SQLITE,
+            Engine.SQLITE,
             "there is no folder /nowhere",
             FAILURE,
             "It cannot be written: there is no folder /nowhere. Make sure that its folder is there, "
@@ -217,7 +227,7 @@ def test_tables_that_run_does_not_make_are_a_fault(
             "program holds the file.",
         ),
         (
-            Kind.POSTGRESQL,
+            Engine.POSTGRESQL,
             "cannot execute UPDATE in a read-only transaction",
             FAILURE,
             "It cannot be written: cannot execute UPDATE in a read-only transaction. Let the user of "
@@ -226,7 +236,7 @@ def test_tables_that_run_does_not_make_are_a_fault(
     ],
 )
 def test_a_database_that_cannot_be_written_is_a_fault_with_the_cure_of_its_kind(
-    kind: Kind, refusal: str, mark: Mark, words: str
+    kind: Engine, refusal: str, mark: Mark, words: str
 ):
     judged = database.judge_writable(DatabaseFacts(kind, "m.db", Tables.CURRENT, refusal))
     assert (judged.mark, told(judged)) == (mark, words)
@@ -237,24 +247,27 @@ def test_a_database_that_cannot_be_written_is_a_fault_with_the_cure_of_its_kind(
     [
         (SQLITE, OK, "On a local disk, written through at each commit"),
         (
-            DatabaseFacts(Kind.SQLITE, "m.db", Tables.CURRENT, network="nfs4"),
+            DatabaseFacts(Engine.SQLITE, "m.db", Tables.CURRENT, network="nfs4"),
             FAILURE,
             "m.db is on a network file system (nfs4), where SQLite is not safe. Put it on a local",
         ),
         (
-            DatabaseFacts(Kind.POSTGRESQL, "p", Tables.CURRENT, durability=ON),
+            DatabaseFacts(Engine.POSTGRESQL, "p", Tables.CURRENT, durability=ON),
             OK,
             "What is committed survives a crash",
         ),
         (
             DatabaseFacts(
-                Kind.POSTGRESQL, "p", Tables.CURRENT, durability=ON | {"synchronous_commit": "off"}
+                Engine.POSTGRESQL,
+                "p",
+                Tables.CURRENT,
+                durability=ON | {"synchronous_commit": "off"},
             ),
             WARNING,
             "A crash of the database server can lose approvals: synchronous_commit is off.",
         ),
         (
-            DatabaseFacts(Kind.POSTGRESQL, "p", Tables.CURRENT, durability=ON | {"fsync": "off"}),
+            DatabaseFacts(Engine.POSTGRESQL, "p", Tables.CURRENT, durability=ON | {"fsync": "off"}),
             WARNING,
             "A crash of the database server can lose approvals: fsync is off.",
         ),

@@ -29,7 +29,7 @@ PROBE = "UPDATE slot SET job = job WHERE 1 = 0"
 POSTGRES_SETTINGS = ("fsync", "full_page_writes", "synchronous_commit")
 
 
-class Kind(Enum):
+class Engine(Enum):
     SQLITE = "SQLite"
     POSTGRESQL = "PostgreSQL"
 
@@ -42,7 +42,7 @@ class DatabaseFacts:
     database's own settings that decide whether a commit survives a power failure.
     """
 
-    kind: Kind
+    kind: Engine
     where: str
     tables: Tables
     refusal: str = ""
@@ -73,7 +73,7 @@ async def inspect(url: str, *, within_seconds: float) -> DatabaseFacts:
 def _inspect_sqlite(file: Path, seconds: float) -> DatabaseFacts:
     file = file.absolute()  # a name alone would not tell that this is the wrong folder
     network = network_file_system(file, mounts())
-    facts = DatabaseFacts(Kind.SQLITE, str(file), Tables.MISSING, network=network)
+    facts = DatabaseFacts(Engine.SQLITE, str(file), Tables.MISSING, network=network)
     if not file.exists():
         return replace(facts, refusal=_folder_refusal(file.parent))
     address = f"file:{quote(str(file))}?mode=rw"
@@ -134,4 +134,4 @@ def _read_postgres(connection: Connection, where: str) -> DatabaseFacts:
         name: str(connection.execute(text(f"SHOW {name}")).scalar_one())
         for name in POSTGRES_SETTINGS
     }
-    return DatabaseFacts(Kind.POSTGRESQL, where, tables_at(revision), durability=settings)
+    return DatabaseFacts(Engine.POSTGRESQL, where, tables_at(revision), durability=settings)
