@@ -69,12 +69,17 @@ def watch_database(stop: Stop) -> None:
         if statement.startswith("INSERT INTO attempt"):
             stop.comes_to("in the transaction")
             connection.info["place"] = "intended"
-        elif statement.startswith("UPDATE request") and "APPLYING" in values.values():
+        elif statement.startswith("UPDATE request") and "APPLYING" in _bound(values):
             connection.info["place"] = "claimed"
 
     @event.listens_for(Pool, "checkin")
     def _given_back(_: Any, record: Any) -> None:
         stop.comes_to(record.info.pop("place", None))
+
+
+def _bound(values: Any) -> Any:
+    """The values of a statement: migrations give them in another shape."""
+    return values.values() if isinstance(values, dict) else values or ()
 
 
 def watch_httpx(stop: Stop) -> None:
